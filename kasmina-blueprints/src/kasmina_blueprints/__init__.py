@@ -1,0 +1,1 @@
+"""The blueprints that Kasmina brings along, one a file."""

@@ -1,0 +1,1 @@
+"""The controllers that Kasmina brings along, one a file."""

@@ -1,0 +1,10 @@
+"""No growth: what the host can do alone."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.define(eq=False)
+class Never:
+    """Never germinates: the host trains alone, for comparison."""

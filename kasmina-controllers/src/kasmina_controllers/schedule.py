@@ -1,0 +1,26 @@
+"""Growth by the calendar."""
+
+from __future__ import annotations
+
+import attrs
+from attrs import field
+
+from kasmina import Observation, Proposal, hookimpl
+
+
+@attrs.define(eq=False)
+class Schedule:
+    """Germinates after given epochs, at given sites in turn, whatever training does."""
+
+    epochs: tuple[int, ...] = field(
+        default=(20, 40, 60), metadata={"help": "after which to germinate, over the whole run"}
+    )
+    sites: tuple[str, ...] = field(default=(), metadata={"help": "to take in turn; none: all sites of the run"})
+
+    @hookimpl
+    def propose_germination(self, observation: Observation) -> Proposal | None:
+        if observation.epoch not in self.epochs:
+            return None
+        sites = self.sites or tuple(state.site.name for state in observation.sites)
+        turn = sorted(self.epochs).index(observation.epoch)
+        return Proposal(sites[turn % len(sites)], f"scheduled for epoch {observation.epoch}")

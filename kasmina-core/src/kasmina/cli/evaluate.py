@@ -1,0 +1,28 @@
+"""``kasmina evaluate``: what a trained network is worth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--split", type=click.Choice(["test", "control", "train"]), default="test", show_default=True)
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="[default: as the run]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def evaluate(run: Path, split: str, device: str | None, as_json: bool) -> None:
+    """Measure the network of RUN, the folder of a run, on one split of its task's data."""
+    from kasmina.run.objective import evaluate as measure
+    from kasmina.run.restore import restore
+
+    trained = restore(run, device)
+    rows = getattr(trained.splits, split)
+    loss, metric = measure(trained.host, trained.objective, rows)
+    result = {"run": str(run), "split": split, "rows": len(rows), "loss": loss, trained.objective.metric_name: metric}
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    else:
+        click.echo(f"{run}: {split} {trained.objective.metric_name} {metric:.4f}, loss {loss:.4f}, {len(rows)} rows")

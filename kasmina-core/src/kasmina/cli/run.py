@@ -1,0 +1,74 @@
+"""``kasmina run``: one experiment."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kasmina.plugins.catalog import defaults, find
+
+
+def usual(kind: str) -> str:
+    """The part of a help text that names what is taken when nothing is said."""
+    return f" [default: {', '.join(names)}]" if (names := defaults(kind)) else ""
+
+
+@click.command()
+@click.option("--task", metavar="NAME", help=f"What is learned.{usual('task')}")
+@click.option("--host", metavar="NAME", help=f"The network that is grown.{usual('host')}")
+@click.option("--controller", metavar="NAME", help=f"Who decides where and when.{usual('controller')}")
+@click.option("--blueprint", metavar="NAME", help=f"What a seed is made of.{usual('blueprint')}")
+@click.option(
+    "--logger", "loggers", metavar="NAME", multiple=True, help=f"One more logger; repeatable.{usual('logger')}"
+)
+@click.option("--no-logger", "silenced", metavar="NAME", multiple=True, help="A logger to leave out; repeatable.")
+@click.option("--site", "sites", metavar="PATTERN", multiple=True, help="Where seeds may grow: M, or A:B; repeatable.")
+@click.option("--epochs", type=click.IntRange(min=1), help="In all; the phases keep their proportions. [default: 200]")
+@click.option("--seed", type=click.IntRange(min=0), help="Of weights, order and seeds. [default: 0]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="[default: auto]")
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder, a new one. [default: runs/TASK-N]")
+@click.option("--config", type=click.Path(path_type=Path), help="YAML, shaped like the config.yaml of a run.")
+@click.option(
+    "--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any option, such as host.hidden=8; repeatable."
+)
+@click.option("--json", "as_json", is_flag=True, help="The summary as one JSON document, and nothing else.")
+def run(
+    out: Path | None,
+    config: Path | None,
+    sets: tuple[str, ...],
+    epochs: int | None,
+    as_json: bool,
+    loggers: tuple[str, ...],
+    silenced: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Train a network that grows while it learns.
+
+    Without any option: a host too small for the two spirals, which grows until it solves them. Leaves a folder with the
+    options, the metrics, the events, a checkpoint and a summary.
+
+    'kasmina plugins' lists every NAME, and 'kasmina plugins show NAME' its options.
+    """
+    from kasmina.run.config import configure
+    from kasmina.run.experiment import run_experiment
+
+    said = {name: value for name, value in options.items() if value not in (None, ())}
+    said["loggers"] = {name: {} for name in loggers} | {find("logger", name).name: False for name in silenced}
+    # Whatever loggers print goes beside the document and not into it.
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        folder, summary = run_experiment(configure(config, said, sets, epochs), out, warn)
+    if as_json:
+        click.echo(json.dumps(summary | {"folder": str(folder)}, indent=2))
+    else:
+        click.echo(f"{summary['status']}; everything is in {folder}, and 'kasmina evaluate {folder}' measures it again")
+    if summary["status"] == "stopped":
+        raise SystemExit(130)
+
+
+def warn(message: str) -> None:
+    click.echo(f"kasmina: warning: {message}", err=True)

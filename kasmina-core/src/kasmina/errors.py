@@ -1,0 +1,31 @@
+"""What can go wrong in a way that a person can mend: each is one sentence of what, where and what next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class KasminaError(Exception):
+    """It failed: exit status 1."""
+
+    exit_code = 1
+
+
+class UsageError(KasminaError):
+    """The words or the input were wrong: exit status 2."""
+
+    exit_code = 2
+
+
+class PluginError(KasminaError):
+    """A plugin broke the contract or could not be loaded."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A clause that names the nearest known words, or all of them if there are few and none is near."""
+    known = sorted(set(known))
+    close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(known[:12])}" if known else "there are none"

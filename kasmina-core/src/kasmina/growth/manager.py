@@ -1,0 +1,200 @@
+"""The life of all seeds of one host: germination, blending, probation, keeping, culling; and the optimiser's part.
+
+The training loop calls `after_step` once a step; everything else is a consequence, or a decision that the loop hands on
+(`germinate`, `keep`, `cull`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from attrs import field, frozen, validators
+from torch import nn
+
+from kasmina.errors import PluginError
+from kasmina.growth.seed import LEGAL, Seed
+from kasmina.growth.site import Place
+from kasmina.growth.stream import Stream
+from kasmina.records import SeedState, Site, Stage
+
+Build = Callable[[Site], nn.Module]
+Ramp = Callable[[SeedState, int], float | None]
+OnChange = Callable[[Seed, Stage, str], None]
+
+GROWING = frozenset({Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.CULLED})
+
+
+class IllegalTransition(ValueError):
+    """A seed was asked to go where its stage does not lead."""
+
+
+@frozen
+class Durations:
+    """How many training steps a seed spends in each stage that passes by itself."""
+
+    training: int = field(validator=validators.ge(1))
+    blending: int = field(validator=validators.ge(1))
+    """Also of the fall of alpha after a cull."""
+    probation: int = field(validator=validators.ge(1))
+
+
+class Manager:
+    """The seeds of one host.
+
+    Args:
+        places: where seeds can grow, by site name (`find_places`).
+        optimizer: gets one more parameter group at each germination; state of other parameters is never touched.
+        durations: of the stages, in training steps.
+        seed: of the random numbers of all seeds, apart from the host's.
+        ramp: the next alpha of a blending seed, or None for a linear rise.
+        on_change: called once for every change of stage, after it, with the stage before and the reason.
+    """
+
+    def __init__(
+        self,
+        places: Mapping[str, Place],
+        optimizer: torch.optim.Optimizer,
+        durations: Durations,
+        *,
+        seed: int = 0,
+        ramp: Ramp = lambda seed, step: None,
+        on_change: OnChange = lambda seed, before, reason: None,
+    ) -> None:
+        self.places = places
+        self.seeds: dict[int, Seed] = {}
+        """All seeds that take part in the forward pass, by id, in the order of their germination."""
+        self.past: list[SeedState] = []
+        """Seeds that were culled and are gone."""
+        self.epoch = 0
+        self._optimizer = optimizer
+        self._durations = durations
+        self._seed = seed
+        self._ramp = ramp
+        self._on_change = on_change
+        self._born = 0
+        self._groups: dict[int, dict[str, Any]] = {}
+
+    def free(self, site: str) -> bool:
+        """Whether a seed may germinate at this site: none is on its way there, though any number may be active."""
+        return all(seed.place.site.name != site or seed.stage not in GROWING for seed in self.seeds.values())
+
+    def germinate(self, site: str, build: Build, blueprint: str, reason: str = "") -> Seed:
+        """A new seed at `site`, with the module that `build` makes for it; it trains from the next step on.
+
+        Raises:
+            IllegalTransition: a seed is already growing there.
+            PluginError: the module does not fit the site.
+        """
+        if not self.free(site):
+            raise IllegalTransition(f"site {site!r} has a seed on its way")
+        place = self.places[site]
+        id = self._born + 1
+        # Spread by a large odd number, so that neighbouring runs do not share the streams of neighbouring seeds.
+        stream = Stream(place.device, (self._seed * 1_000_003 + id) % 2**63)
+        with stream.own():
+            body = build(place.site)
+        if not isinstance(body, nn.Module):
+            raise PluginError(f"blueprint {blueprint!r}: build gave {type(body).__name__}, due is a torch.nn.Module")
+        seed = Seed(id, place, body, blueprint, self.epoch, stream)
+        self._born = id
+        self.seeds[id] = seed
+        self._move(seed, Stage.TRAINING, reason)
+        return seed
+
+    def after_step(self) -> None:
+        """Leads every seed on by one training step."""
+        for seed in list(self.seeds.values()):
+            seed.steps += 1
+            if seed.stage is Stage.TRAINING and seed.steps >= self._durations.training:
+                self._blend_or_cull(seed)
+            elif seed.stage is Stage.BLENDING:
+                self._raise_alpha(seed)
+            elif seed.stage is Stage.CULLED:
+                self._lower_alpha(seed)
+
+    def due(self) -> list[Seed]:
+        """Seeds whose probation is over, and which wait for a judgement."""
+        return [
+            seed
+            for seed in self.seeds.values()
+            if seed.stage is Stage.PROBATION and seed.steps >= self._durations.probation
+        ]
+
+    def keep(self, seed: Seed, reason: str = "") -> None:
+        """A seed on probation stays for good."""
+        self._move(seed, Stage.ACTIVE, reason)
+
+    def cull(self, seed: Seed, reason: str = "") -> None:
+        """A seed goes: at once if it was training, else as its alpha falls to 0."""
+        self._move(seed, Stage.CULLED, reason)
+
+    def _blend_or_cull(self, seed: Seed) -> None:
+        if seed.finite:
+            self._move(seed, Stage.BLENDING, "trained")
+        else:
+            self._move(seed, Stage.CULLED, "its weights or its output are not finite")
+
+    def _raise_alpha(self, seed: Seed) -> None:
+        alpha = self._ramp(seed.state, seed.steps)
+        if alpha is None:
+            # Never below what a ramp that answered earlier has reached.
+            alpha = max(seed.level, min(1.0, seed.steps / self._durations.blending))
+        if not (math.isfinite(alpha) and seed.level <= alpha <= 1):
+            raise PluginError(f"blend_step gave {alpha!r} for seed {seed.id}, due is a number from {seed.level!r} to 1")
+        seed.level = float(alpha)
+        if alpha == 1:
+            self._move(seed, Stage.PROBATION, "blended in")
+
+    def _lower_alpha(self, seed: Seed) -> None:
+        left = seed.level - 1 / self._durations.blending
+        # What rounding leaves of 1 - 1/3 - 1/3 - 1/3 must not cost one more step.
+        seed.level = left if left > 1e-9 else 0.0
+        if seed.level == 0:
+            self._release(seed)
+
+    def _move(self, seed: Seed, stage: Stage, reason: str) -> None:
+        before = seed.stage
+        if stage not in LEGAL[before]:
+            raise IllegalTransition(f"seed {seed.id} cannot go from {before} to {stage}")
+        seed.stage = stage
+        seed.steps = 0
+        if stage is Stage.TRAINING:
+            seed.attach()
+            self._enrol(seed)
+        elif stage is Stage.ACTIVE:
+            seed.active_at = self.epoch
+        elif stage is Stage.CULLED:
+            self._withdraw(seed)
+            if seed.level == 0:
+                self._release(seed)
+        self._on_change(seed, before, reason)
+
+    def _enrol(self, seed: Seed) -> None:
+        """The seed's parameters join the optimiser, in a group of their own with the first group's settings."""
+        parameters = {f"seed.{seed.id}.{name}": p for name, p in seed.named_parameters() if p.requires_grad}
+        if parameters:
+            settings = dict(self._optimizer.param_groups[0])
+            del settings["params"]
+            # An optimiser that was given names, with its parameters, wants them of all.
+            named = settings.pop("param_names", None) is not None
+            members = list(parameters.items()) if named else list(parameters.values())
+            self._optimizer.add_param_group(settings | {"params": members})
+            self._groups[seed.id] = self._optimizer.param_groups[-1]
+
+    def _withdraw(self, seed: Seed) -> None:
+        """The seed's parameters leave the optimiser and learn no more."""
+        group = self._groups.pop(seed.id, None)
+        groups = self._optimizer.param_groups
+        groups[:] = [other for other in groups if other is not group]
+        for parameter in seed.parameters():
+            self._optimizer.state.pop(parameter, None)
+            parameter.requires_grad_(False)
+
+    def _release(self, seed: Seed) -> None:
+        """The seed leaves the forward pass; its site is dormant again."""
+        seed.detach()
+        del self.seeds[seed.id]
+        self.past.append(seed.state)

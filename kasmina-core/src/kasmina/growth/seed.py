@@ -1,0 +1,193 @@
+"""A seed: one module at one site, its stage, its alpha, and what it does to the host's forward pass."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from kasmina.errors import PluginError
+from kasmina.growth.site import Place
+from kasmina.growth.stream import Stream
+from kasmina.records import SeedState, Stage
+
+LEGAL: dict[Stage, frozenset[Stage]] = {
+    Stage.DORMANT: frozenset({Stage.TRAINING}),
+    Stage.TRAINING: frozenset({Stage.BLENDING, Stage.CULLED}),
+    Stage.BLENDING: frozenset({Stage.PROBATION, Stage.CULLED}),
+    Stage.PROBATION: frozenset({Stage.ACTIVE, Stage.CULLED}),
+    Stage.ACTIVE: frozenset({Stage.CULLED}),
+    Stage.CULLED: frozenset(),
+}
+
+
+class Incubate(torch.autograd.Function):
+    """Gives `h` as it is, and hands its gradient to `h` and to `f` alike.
+
+    Written as ``h + (f - f.detach())`` an inf in `f` would poison the host.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(h: Tensor, f: Tensor, copies: bool) -> Tensor:
+        return h.clone() if copies else h.view_as(h)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, bool], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return gradients[0], gradients[0], None
+
+
+class Seed(nn.Module):
+    """One module that grows at one place.
+
+    The stage decides the forward pass at the site, with `h` the tensor added to, `x` the one read and `f` the body:
+    training: exactly `h`, and `f` gets the gradient as if alpha were 1; blending, and fading after a late cull:
+    ``h + alpha * f(x)``; probation and active: ``h + f(x)``.
+    """
+
+    alpha: Tensor
+
+    def __init__(self, id: int, place: Place, body: nn.Module, blueprint: str, epoch: int, stream: Stream) -> None:
+        super().__init__()
+        self.id = id
+        self.place = place
+        self.body = body.to(place.device, place.dtype)
+        self.blueprint = blueprint
+        self.stage = Stage.DORMANT
+        self.steps = 0
+        """Training steps spent in the present stage."""
+        self.germinated_at = epoch
+        self.active_at: int | None = None
+        self.contribution: float | None = None
+        self.register_buffer("alpha", torch.zeros((), device=place.device))
+        self._level = 0.0
+        self._muted = False
+        self._added: Tensor | None = None
+        self._handles: list[RemovableHandle] = []
+        self._gave: Tensor | None = None
+        self._stream = stream
+        self._draws: set[bool] = set()
+        """Modes (`training` or not) in which the body draws random numbers."""
+        self._overwrites = False
+        """Whether the body changes in place what it reads."""
+        self.train()
+        self._try_out()
+
+    @property
+    def level(self) -> float:
+        """Alpha as a plain number, so that reading it never waits for the device."""
+        return self._level
+
+    @level.setter
+    def level(self, value: float) -> None:
+        self._level = value
+        self.alpha.fill_(value)
+
+    @property
+    def state(self) -> SeedState:
+        return SeedState(
+            id=self.id,
+            site=self.place.site.name,
+            blueprint=self.blueprint,
+            stage=self.stage,
+            alpha=self._level,
+            parameters=sum(parameter.numel() for parameter in self.body.parameters()),
+            germinated_at=self.germinated_at,
+            active_at=self.active_at,
+            contribution=self.contribution,
+        )
+
+    @property
+    def finite(self) -> bool:
+        """Whether the weights are finite, and what the seed gave last while it trained. Waits for the device."""
+        gave = [] if self._gave is None else [self._gave]
+        return all(bool(tensor.isfinite().all()) for tensor in [*self.parameters(), *gave])
+
+    def attach(self) -> None:
+        """Puts the seed into the host's forward pass."""
+        if self.place.source is not None:
+            self._handles.append(self.place.source.register_forward_pre_hook(self._on_read))
+        self._handles.append(self.place.target.register_forward_hook(self._on_give))
+
+    def detach(self) -> None:
+        """Takes the seed out of the host's forward pass."""
+        self._gave = None
+        while self._handles:
+            self._handles.pop().remove()
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """The host's forward pass as if this seed were not there."""
+        self._muted = True
+        try:
+            yield
+        finally:
+            self._muted = False
+
+    def _on_read(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        x = args[0]
+        # The body runs now and not when its output is due: what it reads may be overwritten in between.
+        if not self._silent():
+            self._added = self._run(x)
+
+    def _on_give(self, module: nn.Module, args: Any, h: Tensor) -> Tensor | None:
+        if self._silent():
+            return None
+        f, self._added = (self._run(h) if self._added is None else self._added), None
+        if self.stage is Stage.TRAINING:
+            self._gave = f.detach()
+            return Incubate.apply(h, f, self.place.copies)  # type: ignore[no-any-return, no-untyped-call]
+        if self.stage in (Stage.PROBATION, Stage.ACTIVE):
+            return h + f
+        return h + self.alpha * f
+
+    def _silent(self) -> bool:
+        return self._muted or (self.stage is Stage.TRAINING and not self.place.host.training)
+
+    def _run(self, x: Tensor) -> Tensor:
+        training = self.place.host.training
+        if self.training is not training:
+            self.train(training)
+        if self.stage is Stage.TRAINING:
+            x = x.detach()
+        if self.place.copies or self._overwrites:
+            x = x.clone()
+        if training in self._draws:
+            with self._stream.own():
+                return self.body(x)  # type: ignore[no-any-return]
+        return self.body(x)  # type: ignore[no-any-return]
+
+    def _try_out(self) -> None:
+        """Runs a copy of the body in each mode, to see that its output fits, whether it draws random numbers or overwrites."""
+        shape = (2, *self.place.site.in_shape)
+        for training in (True, False):
+            x = torch.zeros(shape, device=self.place.device, dtype=self.place.dtype)
+            version = x._version
+            with torch.no_grad(), self._stream.own(keep=False):
+                self._check(copy.deepcopy(self.body).train(training)(x))
+                if self._stream.drawn():
+                    self._draws.add(training)
+            self._overwrites |= x._version != version
+
+    def _check(self, output: Any) -> None:
+        site, dtype = self.place.site, self.place.dtype
+        due = (2, *site.out_shape)
+        came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        if came != due:
+            raise PluginError(
+                f"blueprint {self.blueprint!r} at site {site.name!r}: its module gives {came}, due is {due}"
+            )
+        if output.dtype != dtype:
+            raise PluginError(
+                f"blueprint {self.blueprint!r} at site {site.name!r}: its module gives {output.dtype}, due is {dtype}"
+            )

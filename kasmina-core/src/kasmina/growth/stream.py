@@ -1,0 +1,37 @@
+"""A seed's own random numbers, so that building or running it never shifts the host's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+class Stream:
+    """The state of torch's generators (CPU, and CUDA where the seed lives there) as one seed sees them."""
+
+    def __init__(self, device: torch.device, seed: int) -> None:
+        self._cuda = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=self._cuda):
+            torch.manual_seed(seed)
+            self._states = self._current()
+
+    @contextmanager
+    def own(self, keep: bool = True) -> Iterator[None]:
+        """Within it torch draws from this stream, which goes on from there next time, unless `keep` is False."""
+        with torch.random.fork_rng(devices=self._cuda):
+            torch.set_rng_state(self._states[0])
+            for device, state in zip(self._cuda, self._states[1:], strict=True):
+                torch.cuda.set_rng_state(state, device)
+            yield
+            if keep:
+                self._states = self._current()
+
+    def drawn(self) -> bool:
+        """Within `own`: whether anything was drawn since it began."""
+        return any(not torch.equal(now, then) for now, then in zip(self._current(), self._states, strict=True))
+
+    def _current(self) -> list[Tensor]:
+        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in self._cuda)]

@@ -1,0 +1,117 @@
+"""The contract between Kasmina and its plugins, whole and in one place.
+
+A plugin is an instance of an attrs class whose fields are its options. It implements any of the hooks below by methods
+marked with ``@hookimpl``; a method may leave out arguments that it does not need. Plugins are called in the order of
+the command line, the controller before the loggers. Hooks are of two kinds:
+
+- *to all*: every plugin is called, answers are ignored;
+- *first answer wins*: plugins are asked in turn until one returns something other than None.
+
+An answer of the wrong type, or an argument that the hook does not have, is reported with the plugin's name and stops
+the run. A logger that raises is reported once and switched off; a controller or blueprint that raises stops the run,
+with everything saved.
+
+Blueprints, hosts and tasks are called directly and not by hooks. They owe one method each:
+
+- a blueprint: ``build(site: Site) -> torch.nn.Module``, a map from (batch, *site.in_shape) to (batch, *site.out_shape);
+- a host: ``build(in_shape: tuple[int, ...], outputs: int) -> torch.nn.Module``;
+- a task: ``load() -> Data``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from kasmina.records import Event, Observation, Phase, Proposal, RunInfo, SeedState, Verdict
+
+if TYPE_CHECKING:
+    import numpy as np
+
+hookspec = pluggy.HookspecMarker("kasmina")
+hookimpl = pluggy.HookimplMarker("kasmina")
+
+# -- the course of a run: to all ---------------------------------------------------------------------------------------
+
+
+@hookspec
+def on_run_start(run: RunInfo) -> None:
+    """The run's folder exists, host and data are ready, nothing is trained yet."""
+
+
+@hookspec
+def on_phase_start(phase: Phase, run: RunInfo) -> None:
+    """A phase begins."""
+
+
+@hookspec
+def on_step_end(step: int) -> None:
+    """One training step is done; `step` counts from 1 over the whole run. Costs time at every step: keep it short."""
+
+
+@hookspec
+def on_seed_change(event: Event) -> None:
+    """A seed went from one stage to another; exactly one event for each change."""
+
+
+@hookspec
+def on_run_end(run: RunInfo, summary: Mapping[str, Any]) -> None:
+    """The run finished, was stopped or failed (`summary["status"]`); `summary` is what summary.json holds."""
+
+
+# -- decisions: the first answer wins ----------------------------------------------------------------------------------
+
+
+@hookspec(firstresult=True)
+def wants_statistics(observation: Observation) -> bool | None:
+    """Shall the need of every site be measured in the coming epoch?
+
+    Asked at the end of each epoch of a phase that germinates. If True, the last batches of the next epoch are watched
+    and the next observation has `need` for every site; otherwise nothing is measured and nothing is paid.
+    """
+
+
+@hookspec(firstresult=True)
+def propose_germination(observation: Observation) -> Proposal | None:
+    """Where shall a seed germinate now, and why? None: nowhere.
+
+    Asked at the end of each epoch of a phase that germinates. A proposal for a site that is not free is passed over.
+    """
+
+
+@hookspec(firstresult=True)
+def blend_step(seed: SeedState, step: int) -> float | None:
+    """The next alpha of a seed that is blending, from `seed.alpha` to 1; `step` counts from 1 within the blending.
+
+    Called after every training step. If nobody answers, alpha rises by the same amount at each step, over
+    ``growth.blend`` epochs. When alpha reaches 1 the seed is on probation.
+    """
+
+
+@hookspec(firstresult=True)
+def judge_seed(seed: SeedState, observation: Observation) -> Verdict | None:
+    """Does this seed, at the end of its probation, stay? `seed.contribution`: how much the control loss would rise.
+
+    If nobody answers, a seed stays if its contribution is above zero.
+    """
+
+
+# -- records: to all ---------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def log_metrics(metrics: Mapping[str, float], step: int) -> None:
+    """The numbers of one epoch, by name ("train/loss", "control/accuracy", "seed/1/alpha", …); `step` is the epoch."""
+
+
+@hookspec
+def log_histograms(histograms: Mapping[str, np.ndarray[Any, Any]], step: int) -> None:
+    """The values of every parameter, by name. Gathered only if a plugin implements this hook; `step` is the epoch."""
+
+
+@hookspec
+def log_artifact(path: Path) -> None:
+    """A file of the run's folder was written for good (config.yaml, a checkpoint, summary.json)."""

@@ -1,0 +1,1 @@
+"""Hosts that Kasmina brings along: small networks to grow."""

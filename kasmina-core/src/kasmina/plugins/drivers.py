@@ -1,0 +1,117 @@
+"""Loads the plugin that was named, and nothing else; makes an instance of it from its options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from enum import Enum
+from importlib.metadata import EntryPoint
+from pathlib import PurePath
+from typing import Any
+
+import attrs
+from attrs import frozen
+from stevedore.driver import DriverManager
+
+from kasmina.errors import KasminaError, PluginError
+from kasmina.plugins.catalog import KINDS, Entry
+from kasmina.plugins.phrases import one_line
+from kasmina.plugins.strict import described, structure
+
+
+@frozen
+class Option:
+    """An option of a plugin, as help shows it."""
+
+    name: str
+    type: str
+    default: str | None
+    """As it would be written; None if it must be given."""
+    help: str
+
+
+def load(entry: Entry) -> Any:
+    """What the plugin's entry point names: an attrs class, or for a command a click command.
+
+    Raises:
+        PluginError: it cannot be imported, for whatever reason.
+    """
+    try:
+        # `.plugin`, because `.driver` gives the class where an instance is falsy.
+        return _One(entry).extensions[0].plugin
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin's module may raise anything, SystemExit too
+        raise PluginError(
+            f"the {entry} cannot be loaded: its entry point {entry.entry_point.value} gives {one_line(error)}"
+        ) from error
+
+
+def make(entry: Entry, options: Mapping[str, Any]) -> Any:
+    """An instance of the plugin with these options, which are plain values as a config file holds them.
+
+    Raises:
+        PluginError: it cannot be imported, is no attrs class, or breaks when it is made.
+        UsageError: an option is unknown, missing, or has the wrong type or value.
+    """
+    cls = _class(entry)
+    try:
+        return structure(options, cls, entry.kind)
+    except KasminaError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"the {entry} cannot be made: {one_line(error)}") from error
+
+
+def options(cls: type) -> list[Option]:
+    """The options of a plugin's class, in the order of its fields."""
+    with suppress(Exception):  # a name that exists for type checkers only: the type is shown as it is written
+        attrs.resolve_types(cls)
+    return [
+        Option(
+            field.alias,
+            described(Any if field.type is None else field.type),
+            _default(field.default),
+            str(field.metadata.get("help", "")),
+        )
+        for field in attrs.fields(cls)
+        if field.init
+    ]
+
+
+class _One(DriverManager[Any]):
+    """Loads one entry point that is known already.
+
+    stevedore would otherwise read the whole group again from its own cache on disk, in which the last of two duplicates
+    wins and a distribution that has just been installed or disabled may be missing.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self._point = entry.entry_point
+        super().__init__(KINDS[entry.kind], entry.name)
+
+    def list_entry_points(self) -> list[EntryPoint]:
+        return [self._point]
+
+
+def _class(entry: Entry) -> type:
+    cls = load(entry)
+    if isinstance(cls, type) and attrs.has(cls):
+        return cls
+    raise PluginError(
+        f"the {entry} must be an attrs class, whose fields are its options; {entry.entry_point.value} is "
+        + (f"the plain class {cls.__name__}" if isinstance(cls, type) else f"a {type(cls).__name__}")
+    )
+
+
+def _default(default: Any) -> str | None:
+    """A default as it would be written on the command line."""
+    if default is attrs.NOTHING:
+        return None
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time, a function in the stubs
+        if default.takes_self:
+            return "computed"
+        default = default.factory()
+    if isinstance(default, Enum):
+        default = default.value
+    return str(default) if isinstance(default, PurePath) or default and isinstance(default, str) else repr(default)

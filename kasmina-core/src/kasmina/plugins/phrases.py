@@ -1,0 +1,35 @@
+"""What messages about plugins have in common: an error in one line, and words in a row."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from types import TracebackType
+
+
+def one_line(error: BaseException) -> str:
+    """The error's type and its text, on one line: ``ImportError: no module named 'x'``."""
+    # Some errors carry more than their text (attrs' validators do): the first argument is the text.
+    text = " ".join(str(error.args[0] if error.args and isinstance(error.args[0], str) else error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def sentence(error: BaseException) -> str:
+    """The error's text on one line, or its type if it has none."""
+    return one_line(error).removeprefix(f"{type(error).__name__}: ")
+
+
+def row(words: Iterable[str], last: str = "and") -> str:
+    """``a, b and c``."""
+    *first, end = words
+    return f"{', '.join(first)} {last} {end}" if first else end
+
+
+def place(traceback: TracebackType | None, file: str) -> str:
+    """Where in `file` the error arose, as ``" (line 12 of plugin.py)"``; nothing if it passed no line of that file."""
+    line = None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == file:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return f" (line {line} of {os.path.basename(file)})" if line else ""

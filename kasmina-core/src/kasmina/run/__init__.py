@@ -1,0 +1,1 @@
+"""One run: its options, its phases, its folder."""

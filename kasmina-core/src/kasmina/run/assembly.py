@@ -1,0 +1,152 @@
+"""Puts a run together: data, host, sites, seeds' manager and optimiser, from its options."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from kasmina.errors import PluginError, UsageError
+from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.seed import Seed
+from kasmina.growth.site import Place, find_places
+from kasmina.plugins.hooks import Hooks
+from kasmina.records import Data, Event, RunInfo, Stage
+from kasmina.run.config import Config, Growth
+from kasmina.run.data import Splits, prepare
+from kasmina.run.device import resolve
+from kasmina.run.folder import Folder
+from kasmina.run.loop import Training
+from kasmina.run.objective import OBJECTIVES
+from kasmina.run.plugins import Plugins, written
+
+
+def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> Training:
+    """Everything that the loop works on; the folder is made and given its config.yaml last, when nothing can go wrong.
+
+    Raises:
+        UsageError: options or data do not fit; nothing was left behind.
+        PluginError: a task or host gave something other than is due.
+    """
+    settings = config.settings
+    device = resolve(settings.device)
+    data, splits = load(plugins.task, config, device)
+    host = build_host(plugins.host, data, settings.seed).to(device)
+    patterns = site_patterns(config, plugins)
+    places = find_places(host, patterns, splits.train.x[:2])
+    raw = written(config, plugins, patterns)
+    steps = math.ceil(len(splits.train) / settings.batch)
+    info = RunInfo(
+        name=folder.path.name,
+        folder=folder.path,
+        task=plugins.entries["task"].name,
+        host=plugins.entries["host"].name,
+        controller=plugins.entries["controller"].name,
+        blueprint=plugins.entries["blueprint"].name,
+        seed=settings.seed,
+        device=str(device),
+        goal=data.goal,
+        metric=OBJECTIVES[data.goal].metric_name,
+        target=data.target,
+        in_shape=data.in_shape,
+        outputs=data.outputs,
+        parameters=sum(parameter.numel() for parameter in host.parameters()),
+        sites=tuple(place.site for place in places.values()),
+        phases=config.phases,
+        steps_per_epoch=steps,
+        config=raw,
+    )
+    folder.make(raw)
+    return connect(config, plugins, hooks, info, host, places, splits)
+
+
+def connect(
+    config: Config,
+    plugins: Plugins,
+    hooks: Hooks,
+    info: RunInfo,
+    host: nn.Module,
+    places: dict[str, Place],
+    splits: Splits,
+) -> Training:
+    """The manager of the seeds, tied to the host's optimiser and to the run's hooks."""
+    settings = config.settings
+
+    def announce(seed: Seed, before: Stage, reason: str) -> None:
+        training.flops.changed()
+        hooks.on_seed_change(event=Event(training.epoch, training.step, training.phase, seed.state, before, reason))
+
+    optimizer = torch.optim.AdamW(
+        host.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    manager = Manager(
+        places,
+        optimizer,
+        durations(settings.growth, info.steps_per_epoch),
+        seed=settings.seed,
+        ramp=lambda seed, step: hooks.blend_step(seed=seed, step=step),
+        on_change=announce,
+    )
+    training = Training(
+        info=info,
+        hooks=hooks,
+        host=host,
+        manager=manager,
+        build=plugins.blueprint.build,
+        optimizer=optimizer,
+        objective=OBJECTIVES[info.goal],
+        splits=splits,
+        batch=settings.batch,
+        learning_rate=settings.learning_rate,
+        order=torch.Generator().manual_seed(settings.seed),
+    )
+    return training
+
+
+def load(task: Any, config: Config, device: torch.device) -> tuple[Data, Splits]:
+    """The task's data, whole and split.
+
+    Raises:
+        UsageError: there is too little of it.
+        PluginError: the task gave something other than Data.
+    """
+    data = task.load()
+    if not isinstance(data, Data):
+        raise PluginError(f"task {config.task.name!r}: load gave {type(data).__name__}, due is kasmina.Data")
+    splits = prepare(data, config.settings.split_seed, device)
+    rows, batch = len(splits.train), config.settings.batch
+    if rows < batch:
+        raise UsageError(
+            f"task {config.task.name!r}: {rows} of its {len(data.y)} rows are for training, fewer than a batch of "
+            f"{batch}; bring more rows, or take --set batch={max(1, rows // 4)}"
+        )
+    return data, splits
+
+
+def build_host(plugin: Any, data: Data, seed: int) -> nn.Module:
+    """The host, with initial weights that depend on `seed` alone."""
+    torch.manual_seed(seed)
+    host = plugin.build(in_shape=data.in_shape, outputs=data.outputs)
+    if not isinstance(host, nn.Module):
+        raise PluginError(f"host {type(plugin).__name__!r}: build gave {type(host).__name__}, due is a torch.nn.Module")
+    return host
+
+
+def site_patterns(config: Config, plugins: Plugins) -> Sequence[str]:
+    """Those that were asked for, or else those that the host suggests."""
+    patterns = config.settings.sites or tuple(getattr(plugins.host, "default_sites", ()))
+    if not patterns:
+        raise UsageError(f"the host {config.host.name!r} suggests no sites; name some, such as --site 'layers.*'")
+    return patterns
+
+
+def durations(growth: Growth, steps_per_epoch: int) -> Durations:
+    """Epochs to training steps."""
+
+    def steps(epochs: float) -> int:
+        return max(1, round(epochs * steps_per_epoch))
+
+    return Durations(steps(growth.training), steps(growth.blending), steps(growth.probation))

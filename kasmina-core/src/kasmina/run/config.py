@@ -1,0 +1,144 @@
+"""The options of a run, checked and typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import evolve, field, frozen, validators
+
+from kasmina.errors import UsageError
+from kasmina.plugins.catalog import default, defaults
+from kasmina.plugins.strict import structure
+from kasmina.records import Phase
+from kasmina.run.layers import CHOICES, Raw, layered
+
+PHASES: dict[str, Raw] = {
+    "warm-up": {"epochs": 20, "germinate": False},
+    "adaptation": {"epochs": 130},
+    "consolidation": {"epochs": 50, "germinate": False, "decay": "cosine"},
+}
+
+
+@frozen
+class Choice:
+    """A plugin by name, and the options that were given for it."""
+
+    name: str
+    options: Mapping[str, Any]
+
+
+@frozen
+class Growth:
+    """How long a seed spends in the stages that pass by themselves, in epochs; at least one step each."""
+
+    training: float = field(default=0.5, validator=validators.ge(0))
+    blending: float = field(default=1.5, validator=validators.ge(0))
+    probation: float = field(default=1.0, validator=validators.ge(0))
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The options of a run that are plain values."""
+
+    sites: tuple[str, ...] = ()
+    """Patterns; none: those that the host suggests."""
+    seed: int = field(default=0, validator=[validators.ge(0), validators.lt(2**63)])
+    """Of the host's initial weights, of the order of samples, and of the seeds' own random numbers."""
+    split_seed: int = field(default=0, validator=[validators.ge(0), validators.lt(2**32)])
+    """Of the split into train, control and test."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    batch: int = field(default=64, validator=validators.ge(1))
+    learning_rate: float = field(default=0.02, validator=validators.gt(0))
+    weight_decay: float = field(default=0.02, validator=validators.ge(0))
+    growth: Growth = field(factory=Growth)
+
+
+@frozen(kw_only=True)
+class Config:
+    """Every option of a run."""
+
+    task: Choice
+    host: Choice
+    controller: Choice
+    blueprint: Choice
+    loggers: tuple[Choice, ...]
+    phases: tuple[Phase, ...]
+    settings: Settings
+
+    @property
+    def choices(self) -> dict[str, Choice]:
+        """The plugins of which a run has one each, by kind."""
+        return {kind: getattr(self, kind) for kind in CHOICES}
+
+
+def configure(
+    file: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    sets: Sequence[str] = (),
+    epochs: int | None = None,
+) -> Config:
+    """The options of a run, from all that was said.
+
+    Args:
+        file: YAML, shaped like the config.yaml of a run.
+        options: the command line's own, shaped likewise; what is absent was not said.
+        sets: ``"host.hidden=8"`` and the like, values in YAML.
+        epochs: in all; the phases keep their proportions.
+
+    Raises:
+        UsageError: a word or a value that does not fit, with its place.
+    """
+    start: Raw = {
+        "loggers": {name: {} for name in defaults("logger")},
+        "phases": {name: dict(phase) for name, phase in PHASES.items()},
+    }
+    raw = layered(start, file, options or {}, sets)
+    choices = {kind: _choice(kind, raw.pop(kind, {})) for kind in CHOICES}
+    loggers = tuple(
+        _choice("logger", options or {}, name)
+        for name, options in _mapping("loggers", raw.pop("loggers")).items()
+        if options is not False
+    )
+    phases = _phases(_mapping("phases", raw.pop("phases")))
+    settings = structure(raw, Settings, "")
+    return Config(**choices, loggers=loggers, phases=_rescaled(phases, epochs), settings=settings)
+
+
+def _mapping(where: str, value: object) -> Raw:
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: takes a mapping by name, not {value!r}")
+    return value
+
+
+def _choice(kind: str, raw: object, name: str | None = None) -> Choice:
+    options = dict(_mapping(kind, raw))
+    name = name or options.pop("name", None) or default(kind)
+    if not isinstance(name, str):
+        raise UsageError(f"{kind}: takes the name of a plugin, not {name!r}")
+    return Choice(name, options)
+
+
+def _phases(raw: Raw) -> tuple[Phase, ...]:
+    phases = tuple(
+        evolve(structure(_mapping(f"phases.{name}", phase), Phase, f"phases.{name}"), name=name)
+        for name, phase in raw.items()
+    )
+    if not sum(phase.epochs for phase in phases):
+        raise UsageError("phases: none of them has an epoch")
+    return phases
+
+
+def _rescaled(phases: tuple[Phase, ...], epochs: int | None) -> tuple[Phase, ...]:
+    """The phases with `epochs` in all, in their proportions; rounded at their ends, so that nothing is lost."""
+    if epochs is None:
+        return phases
+    total = sum(phase.epochs for phase in phases)
+    ends = [0]
+    for phase in phases:
+        ends.append(ends[-1] + phase.epochs)
+    rounded = [round(end * epochs / total) for end in ends]
+    return tuple(
+        evolve(phase, epochs=after - before) for phase, before, after in zip(phases, rounded, rounded[1:], strict=True)
+    )

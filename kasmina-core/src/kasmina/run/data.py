@@ -1,0 +1,204 @@
+"""Splits a task's data in three, and scales it by what the train split alone knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from kasmina.errors import KasminaError, UsageError
+from kasmina.records import Data
+
+TEST = 0.2
+CONTROL = 0.2
+"""Of what the test split leaves: 16 % of all."""
+
+FEWEST = 3
+"""Rows of a class that can be split in three."""
+
+# Statistics run over the batch and over what repeats within a sample: time steps, or the pixels of a channel.
+REDUCED = {2: (0,), 3: (0, 1), 4: (0, 2, 3)}
+
+Array = np.ndarray[Any, Any]
+
+
+@frozen(eq=False)
+class Scaler:
+    """Standardises to mean 0 and standard deviation 1, per feature, or per channel of an image.
+
+    `mean` and `std` broadcast over a batch: (F,) for vectors (B, F) and sequences (B, T, F), (C, 1, 1) for images
+    (B, C, H, W). A feature that was constant where the scaler was fitted has std 1, and so becomes 0.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Scale x (B, …)."""
+        return (x - self.mean) / self.std
+
+    def invert(self, x: Tensor) -> Tensor:
+        """Undo :meth:`apply`."""
+        return x * self.std + self.mean
+
+    def to(self, device: torch.device) -> Scaler:
+        """The same scaler on another device."""
+        return Scaler(self.mean.to(device), self.std.to(device))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What the scaler consists of, for a safetensors file."""
+        return {"mean": self.mean, "std": self.std}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Scaler:
+        """Build a scaler back from :meth:`tensors`; KasminaError if a part is missing or the two do not fit."""
+        missing = [name for name in ("mean", "std") if name not in tensors]
+        if missing:
+            raise KasminaError(
+                f"a scaler lacks its {' and '.join(missing)}: the file is not whole, or not of Kasmina's"
+            )
+        mean, std = tensors["mean"], tensors["std"]
+        if mean.shape != std.shape:
+            raise KasminaError(
+                f"a scaler has a mean of shape {tuple(mean.shape)} and a std of shape {tuple(std.shape)}, which must be"
+                " equal: the file is damaged, or not of Kasmina's"
+            )
+        return cls(mean, std)
+
+
+@frozen(eq=False)
+class Split:
+    """Samples x (N, *in_shape), scaled; y (N,) of class indices in int64, or (N, outputs), scaled, for a regression."""
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@frozen(eq=False)
+class Splits:
+    """The three parts of a task's data on their device, and the scalers that were fitted on the first."""
+
+    train: Split
+    control: Split
+    """All that a controller or a judge may see."""
+    test: Split
+    """Read once, for the summary."""
+    inputs: Scaler
+    outputs: Scaler | None
+    """Of a regression's targets; None for a classification."""
+
+    def scalers(self) -> dict[str, Tensor]:
+        """The scalers' tensors by name: ``inputs.mean``, ``inputs.std``, and ``outputs.*`` of a regression."""
+        named = {"inputs": self.inputs, "outputs": self.outputs}
+        return {f"{name}.{part}": t for name, scaler in named.items() if scaler for part, t in scaler.tensors().items()}
+
+
+def prepare(data: Data, seed: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Splits:
+    """Split `data` by `seed`, fit the scalers on the train rows alone, and put all of it on `device` in `dtype`.
+
+    Raises UsageError for data that cannot be split or scaled.
+    """
+    _check(data)
+    parts = split_rows(data, seed)
+    inputs = fit(data.x[parts[0]], dtype).to(device)
+    outputs = fit(data.y[parts[0]], dtype).to(device) if data.goal == "regression" else None
+
+    def split(rows: Array) -> Split:
+        x = _scaled(data.x[rows], inputs, dtype)
+        y = _scaled(data.y[rows], outputs, dtype) if outputs else torch.as_tensor(data.y[rows]).long().to(device)
+        return Split(x, y)
+
+    train, control, test = map(split, parts)
+    return Splits(train, control, test, inputs, outputs)
+
+
+def split_rows(data: Data, seed: int) -> tuple[Array, Array, Array]:
+    """Indices of the rows of train (64 %), control (16 %) and test (20 %), with each class's share alike in all three.
+
+    Depends on the labels and `seed` alone. Raises UsageError if there are too few rows, or too few of a class.
+    """
+    labels = data.y if data.goal == "classification" else None
+    if labels is not None:
+        _refuse_rare(labels, data.classes)
+    rest, test = _cut(np.arange(len(data.y)), TEST, labels, seed)
+    train, control = _cut(rest, CONTROL, labels, seed)
+    return train, control, test
+
+
+def fit(x: Array, dtype: torch.dtype = torch.float32) -> Scaler:
+    """The scaler of the rows x, shaped (N, F), (N, T, F) or (N, C, H, W).
+
+    Computed in float64 and kept in `dtype`, but in float32 at least.
+    """
+    axes = REDUCED[x.ndim]
+    mean, std = np.mean(x, axis=axes, dtype=np.float64), np.std(x, axis=axes, dtype=np.float64)
+    # By its values and not by std == 0: the rounded mean of a constant differs from it, and leaves a tiny std.
+    low = x.min(axes)
+    constant = low == x.max(axes)
+    kept = torch.promote_types(dtype, torch.float32)
+    shape = (-1, 1, 1) if x.ndim == 4 else (-1,)
+    centre = torch.tensor(np.where(constant, low, mean), dtype=kept).reshape(shape)
+    scale = torch.tensor(np.where(constant, 1.0, std), dtype=kept).reshape(shape)
+    # A deviation too small for the dtype has become 0.
+    return Scaler(centre, torch.where(scale == 0, 1.0, scale))
+
+
+def _scaled(rows: Array, scaler: Scaler, dtype: torch.dtype) -> Tensor:
+    values = torch.as_tensor(rows, dtype=scaler.mean.dtype).to(scaler.mean.device)
+    scaled = scaler.apply(values).to(dtype)
+    if not torch.isfinite(scaled).all():
+        raise UsageError(
+            f"the task's data has NaN or infinite values once it is scaled in {str(dtype).removeprefix('torch.')}:"
+            " look for missing values, and for numbers far beyond all others"
+        )
+    return scaled
+
+
+def _cut(rows: Array, share: float, labels: Array | None, seed: int) -> tuple[Array, Array]:
+    """Cut `share` of the rows off; returns what is left and what was cut off."""
+    from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
+
+    groups = None if labels is None else labels[rows]
+    try:
+        left, off = train_test_split(rows, test_size=share, random_state=seed, stratify=groups)
+    except ValueError as error:
+        classes = "" if labels is None else f" of {len(np.unique(labels))} classes"
+        raise UsageError(
+            f"the task's data cannot be split into train, control and test: {len(rows)} rows{classes} are too few;"
+            " add rows"
+        ) from error
+    return left, off
+
+
+def _refuse_rare(labels: Array, names: tuple[str, ...]) -> None:
+    values, counts = np.unique(labels, return_counts=True)
+    rare = [f"'{names[value]}' ({count})" for value, count in zip(values, counts, strict=True) if count < FEWEST]
+    if rare:
+        raise UsageError(
+            f"classes too rare to be split into train, control and test, which takes {FEWEST} rows of each:"
+            f" {', '.join(rare[:8])}{' …' if len(rare) > 8 else ''}; add rows, or merge or remove these classes"
+        )
+
+
+def _check(data: Data) -> None:
+    """What a task of a stranger's may get wrong about shapes."""
+    if data.x.ndim not in REDUCED:
+        raise UsageError(
+            f"the task's samples x have shape {data.x.shape}: (N, F), (N, T, F) or (N, C, H, W) is due from its load()"
+        )
+    if len(data.x) != len(data.y):
+        raise UsageError(
+            f"the task has {len(data.x)} samples and {len(data.y)} labels: as many are due from its load()"
+        )
+    if data.y.ndim != (1 if data.goal == "classification" else 2):
+        due = "(N,) of class indices" if data.goal == "classification" else "(N, outputs)"
+        raise UsageError(f"the task's labels y have shape {data.y.shape}: {due} is due from its load() for {data.goal}")
+    if data.goal == "classification" and not ((data.y >= 0) & (data.y < len(data.classes))).all():
+        raise UsageError(f"the task's labels y are not all within 0 … {len(data.classes) - 1}, its classes")

@@ -1,0 +1,104 @@
+"""Where a run's options come from, and which wins: a later layer over an earlier one, as plain nested mappings.
+
+Defaults, then the file of ``--config``, then the command line's own options, then each ``--set`` in turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kasmina.errors import UsageError, nearest
+
+Raw = dict[str, Any]
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number, as in YAML 1.2 and in everybody's mind, though not in YAML 1.1."""
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+CHOICES = ("task", "host", "controller", "blueprint")
+
+
+def layered(defaults: Raw, file: Path | None, options: Mapping[str, Any], sets: Sequence[str]) -> Raw:
+    """All options that were said, in the shape of config.yaml.
+
+    Raises:
+        UsageError: a file that cannot be read, or a word that is not KEY=VALUE.
+    """
+    raw = defaults
+    for layer in [_read(file) if file else {}, dict(options)]:
+        raw = _merged(raw, _normal(layer))
+    for word in sets:
+        _set(raw, word)
+    return raw
+
+
+def _read(file: Path) -> Raw:
+    try:
+        raw = yaml.load(file.read_text(encoding="utf-8"), _Yaml)
+    except OSError as error:
+        raise UsageError(f"--config {file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--config {file}: is not text in UTF-8") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"--config {file}: is not YAML: {' '.join(str(error).split())}") from error
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
+        raise UsageError(f"--config {file}: the options must be a mapping, such as 'task: spirals'")
+    return raw
+
+
+def _normal(layer: Raw) -> Raw:
+    """Short forms in full: ``host: mlp`` as ``host: {name: mlp}``, ``loggers: [rich]`` as ``loggers: {rich: {}}``."""
+    layer = dict(layer)
+    for kind in CHOICES:
+        if isinstance(layer.get(kind), str):
+            layer[kind] = {"name": layer[kind]}
+    if isinstance(layer.get("loggers"), list):
+        layer["loggers"] = {str(name): {} for name in layer["loggers"]}
+    return layer
+
+
+def _merged(below: Raw, above: Raw) -> Raw:
+    """`above` over `below`, mappings within mappings; another plugin does not inherit the options of the one before."""
+    raw = dict(below)
+    for key, value in above.items():
+        old = raw.get(key)
+        renamed = key in CHOICES and isinstance(value, dict) and isinstance(old, dict) and "name" in value
+        if isinstance(old, dict) and isinstance(value, dict) and not (renamed and old["name"] != value["name"]):
+            raw[key] = _merged(old, value)
+        else:
+            raw[key] = value
+    return raw
+
+
+def _set(raw: Raw, word: str) -> None:
+    path, equals, text = word.partition("=")
+    keys = path.split(".")
+    if not equals or not all(keys) or len(keys) < 1:
+        raise UsageError(f"--set {word}: takes KEY=VALUE, such as host.hidden=8")
+    try:
+        value = yaml.load(text, _Yaml)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {word}: {text!r} is not a YAML value") from error
+    *parents, last = keys
+    place = raw
+    for depth, key in enumerate(parents):
+        if depth == 1 and parents[0] in ("phases", "loggers") and key not in place:
+            raise UsageError(f"--set {word}: no {parents[0][:-1]} of this run is called {key!r}; {nearest(key, place)}")
+        place = place.setdefault(key, {})
+        if not isinstance(place, dict):
+            raise UsageError(f"--set {word}: {'.'.join(parents[: depth + 1])} has no options of its own")
+    place[last] = value
+    if not parents:
+        raw.update(_normal({last: value}))

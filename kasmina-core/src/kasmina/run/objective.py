@@ -1,0 +1,51 @@
+"""What is minimised and what is reported, by the goal of the task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kasmina.records import Goal
+from kasmina.run.data import Split
+
+CHUNK = 4096
+
+
+@frozen
+class Objective:
+    """The loss (a mean over the batch) and the metric (higher is better) of a goal, each of (outputs, targets)."""
+
+    metric_name: str
+    loss: Callable[[Tensor, Tensor], Tensor]
+    metric: Callable[[Tensor, Tensor], Tensor]
+
+
+def accuracy(outputs: Tensor, y: Tensor) -> Tensor:
+    """Share of rows whose largest output is the class."""
+    return (outputs.argmax(1) == y).float().mean()
+
+
+def r2(outputs: Tensor, y: Tensor) -> Tensor:
+    """Coefficient of determination: 1 for perfect, 0 for no better than the mean of `y`."""
+    return 1 - (y - outputs).square().sum() / (y - y.mean(0)).square().sum()
+
+
+OBJECTIVES: dict[Goal, Objective] = {
+    "classification": Objective("accuracy", functional.cross_entropy, accuracy),
+    "regression": Objective("r2", functional.mse_loss, r2),
+}
+
+
+@torch.no_grad()
+def evaluate(host: nn.Module, objective: Objective, split: Split) -> tuple[float, float]:
+    """Loss and metric of the host on a whole split, in evaluation mode; the host's mode is left as it was."""
+    training = host.training
+    host.eval()
+    outputs = torch.cat([host(part) for part in torch.split(split.x, CHUNK)])
+    host.train(training)
+    loss, metric = torch.stack([objective.loss(outputs, split.y), objective.metric(outputs, split.y)]).tolist()
+    return loss, metric

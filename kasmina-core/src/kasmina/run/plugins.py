@@ -1,0 +1,67 @@
+"""The plugins of one run, and the options of a run as they were with all of the plugins' own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, fields, frozen
+
+from kasmina.plugins.catalog import Entry, find
+from kasmina.plugins.drivers import make
+from kasmina.plugins.hooks import Hooks
+from kasmina.run.config import Choice, Config
+from kasmina.run.layers import Raw
+
+
+@frozen(eq=False)
+class Plugins:
+    """One task, host, controller and blueprint, and any number of loggers by name; each with where it came from."""
+
+    task: Any
+    host: Any
+    controller: Any
+    blueprint: Any
+    loggers: Mapping[str, Any]
+    entries: Mapping[str, Entry]
+    """By kind, and by ``"logger.NAME"``."""
+
+    @classmethod
+    def of(cls, config: Config) -> Plugins:
+        """Loads and makes those that the options name, and no others.
+
+        Raises:
+            UsageError: a name or an option that does not exist, or a value that does not fit.
+            PluginError: one that cannot be loaded.
+        """
+        entries: dict[str, Entry] = {}
+
+        def made(key: str, kind: str, choice: Choice) -> Any:
+            entries[key] = find(kind, choice.name)
+            return make(entries[key], choice.options)
+
+        chosen = {kind: made(kind, kind, choice) for kind, choice in config.choices.items()}
+        loggers = {choice.name: made(f"logger.{choice.name}", "logger", choice) for choice in config.loggers}
+        return cls(**chosen, loggers=loggers, entries=entries)
+
+    def hooks(self, warn: Callable[[str], None]) -> Hooks:
+        """All that may implement hooks, registered afresh: controller and blueprint, then loggers in their order."""
+        called = [("controller", self.controller), ("blueprint", self.blueprint)]
+        called += [(f"logger.{name}", logger) for name, logger in self.loggers.items()]
+        return Hooks([(self.entries[key], plugin) for key, plugin in called], warn)
+
+
+def written(config: Config, plugins: Plugins, sites: Sequence[str]) -> Raw:
+    """The options as config.yaml holds them: every default of every plugin too, so that they make the same run."""
+    raw: Raw = {
+        kind: {"name": choice.name} | _options(getattr(plugins, kind)) for kind, choice in config.choices.items()
+    }
+    raw["loggers"] = {name: _options(logger) for name, logger in plugins.loggers.items()}
+    raw["phases"] = {phase.name: asdict(phase, filter=lambda field, _: field.name != "name") for phase in config.phases}
+    return raw | asdict(config.settings) | {"sites": list(sites)}
+
+
+def _options(plugin: Any) -> Raw:
+    values = {field.alias: getattr(plugin, field.name) for field in fields(type(plugin)) if field.init}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}

@@ -1,0 +1,89 @@
+"""A trained network, built again from the folder of its run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from attrs import frozen
+from torch import nn
+
+from kasmina.errors import UsageError
+from kasmina.growth.seed import Seed
+from kasmina.growth.site import Place, find_places
+from kasmina.growth.stream import Stream
+from kasmina.plugins.catalog import find
+from kasmina.plugins.drivers import make
+from kasmina.plugins.strict import structure
+from kasmina.records import SeedState
+from kasmina.run.assembly import build_host, load
+from kasmina.run.checkpoint import Checkpoint, read_checkpoint
+from kasmina.run.config import Config, configure
+from kasmina.run.data import Splits
+from kasmina.run.device import resolve
+from kasmina.run.folder import Folder
+from kasmina.run.objective import OBJECTIVES, Objective
+
+
+@frozen(eq=False)
+class Trained:
+    """A host with its seeds in place, and the data that it was trained and judged on."""
+
+    config: Config
+    host: nn.Module
+    seeds: list[Seed]
+    objective: Objective
+    splits: Splits
+
+
+def restore(path: Path, device: str | None = None) -> Trained:
+    """The network of the run at `path`, and its task's data; on the run's own device, or on another.
+
+    Raises:
+        UsageError: there is no run, its files are damaged, or the data is no longer what it was.
+    """
+    folder = Folder.old(path)
+    config = configure(folder.config)
+    checkpoint = read_checkpoint(folder.checkpoint)
+    there = resolve(device or config.settings.device)
+    task, host_plugin, blueprint = (
+        make(find(kind, choice.name), choice.options)
+        for kind, choice in config.choices.items()
+        if kind in ("task", "host", "blueprint")
+    )
+    data, splits = load(task, config, there)
+    check_data(folder, checkpoint, splits)
+    host = build_host(host_plugin, data, config.settings.seed).to(there)
+    places = find_places(host, config.settings.sites, splits.train.x[:2])
+    try:
+        host.load_state_dict(checkpoint.part("host."))
+        seeds = [
+            revive(structure(record, SeedState, "seeds"), places, blueprint, checkpoint) for record in checkpoint.seeds
+        ]
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"the checkpoint in {path} does not fit the host of its config.yaml: {reason}") from error
+    return Trained(config, host, seeds, OBJECTIVES[data.goal], splits)
+
+
+def revive(state: SeedState, places: dict[str, Place], blueprint: object, checkpoint: Checkpoint) -> Seed:
+    """A seed as it was, in its place."""
+    place = places[state.site]
+    stream = Stream(place.device, 0)
+    with stream.own():
+        body = blueprint.build(place.site)  # type: ignore[attr-defined]
+    seed = Seed(state.id, place, body, state.blueprint, state.germinated_at, stream)
+    seed.body.load_state_dict(checkpoint.part(f"seed.{state.id}."))
+    seed.stage, seed.level = state.stage, state.alpha
+    seed.attach()
+    return seed
+
+
+def check_data(folder: Folder, checkpoint: Checkpoint, splits: Splits) -> None:
+    """The scalers are fitted on the data, and so they tell whether it is still the same."""
+    for name, tensor in splits.scalers().items():
+        saved = checkpoint.tensors.get(name)
+        if saved is None or not torch.equal(saved, tensor.cpu()):
+            raise UsageError(
+                f"the task's data is not what the run in {folder.path} was trained on: its scaling differs"
+            )

@@ -1,0 +1,61 @@
+"""summary.json: what came out of a run, and what it cost."""
+
+from __future__ import annotations
+
+import math
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from attrs import asdict
+
+from kasmina.records import SeedState
+from kasmina.run.loop import Training, parameters
+from kasmina.run.objective import evaluate
+
+DISTRIBUTIONS = ("kasmina-core", "torch")
+
+
+def summarise(run: Training, status: str, seconds: float, error: str | None = None) -> dict[str, Any]:
+    """The summary of a run that has ended; the one place where the test split is read.
+
+    Args:
+        status: ``"finished"``, ``"stopped"`` or ``"failed"``.
+        seconds: of wall time.
+        error: why it failed.
+    """
+    test, control = (
+        _finite(evaluate(run.host, run.objective, split)[1]) for split in (run.splits.test, run.splits.control)
+    )
+    seeds = [*run.manager.past, *(seed.state for seed in run.manager.seeds.values())]
+    summary = {
+        "status": status,
+        "task": run.info.task,
+        "host": run.info.host,
+        "controller": run.info.controller,
+        "blueprint": run.info.blueprint,
+        "seed": run.info.seed,
+        "device": run.info.device,
+        "metric": run.info.metric,
+        "target": run.info.target,
+        "test": test,
+        "control": control,
+        "parameters": {"start": run.info.parameters, "final": parameters(run.host, run.manager)},
+        "seeds": [_seed(seed) for seed in sorted(seeds, key=lambda seed: seed.id)],
+        "epochs": run.epoch,
+        "flops": run.flops.total,
+        "seconds": round(seconds, 3),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in DISTRIBUTIONS},
+    }
+    return summary if error is None else summary | {"error": error}
+
+
+def _seed(seed: SeedState) -> dict[str, Any]:
+    record = asdict(seed)
+    record["contribution"] = None if seed.contribution is None else _finite(seed.contribution)
+    return record
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if math.isfinite(value) else None

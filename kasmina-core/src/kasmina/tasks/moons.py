@@ -1,0 +1,43 @@
+"""Two half moons, one reaching into the other: an easy task, for a first look."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+from attrs import validators
+
+from kasmina.records import Data
+from kasmina.tasks.checks import SEED, SPREAD, TARGET
+from kasmina.tasks.embed import embed
+
+
+@attrs.define(eq=False)
+class Moons:
+    """Two interleaved half moons (scikit-learn's ``make_moons``): a few units solve it."""
+
+    samples: int = attrs.field(
+        default=2000, validator=validators.ge(10), metadata={"help": "points in all, half of them on each moon"}
+    )
+    dimensions: int = attrs.field(
+        default=2,
+        validator=validators.ge(2),
+        metadata={"help": "width of a sample; above 2, the plane lies askew in that many dimensions"},
+    )
+    noise: float = attrs.field(
+        default=0.1,
+        validator=SPREAD,
+        metadata={"help": "standard deviation of the noise in every dimension; the moons' radius is 1"},
+    )
+    seed: int = attrs.field(default=0, validator=SEED, metadata={"help": "of the data alone, not of the run"})
+    target: float | None = attrs.field(
+        default=0.99, validator=TARGET, metadata={"help": "accuracy that counts as solved"}
+    )
+
+    def load(self) -> Data:
+        """Return x (samples, dimensions) and y (samples,) in {0, 1}, shuffled; in the plane, make_moons' own points."""
+        from sklearn.datasets import make_moons  # type: ignore[import-untyped]
+
+        random = np.random.RandomState(self.seed)
+        points, y = make_moons(self.samples, noise=None, random_state=random)
+        x = embed(points, self.dimensions, self.noise, random)
+        return Data(x.astype(np.float32), y.astype(np.int64), "classification", ("0", "1"), self.target)

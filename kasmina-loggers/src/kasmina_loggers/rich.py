@@ -1,0 +1,103 @@
+"""The run on the screen: live on a terminal, plain lines into a pipe."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import attrs
+from attrs import validators
+from rich.console import Console
+
+from kasmina import Event, Phase, RunInfo, hookimpl
+from kasmina_loggers.course import Course
+from kasmina_loggers.lines import Lines
+from kasmina_loggers.screen import Screen
+
+
+class View(Protocol):
+    """One way to show a course; it reads the course, which is up to date before each call."""
+
+    def start(self) -> None: ...
+    def phase(self, phase: Phase) -> None: ...
+    def change(self, event: Event) -> None: ...
+    def metrics(self) -> None: ...
+    def end(self, summary: Mapping[str, Any]) -> None: ...
+    def close(self) -> None: ...
+
+
+def option(default: float, text: str) -> Any:
+    """A positive number that a user may set."""
+    return attrs.field(default=default, validator=validators.gt(0), metadata={"help": text})
+
+
+@attrs.define(eq=False)
+class Rich:
+    """Shows a run while it lasts and sums it up at the end."""
+
+    rows: int = option(8, "how many seeds a terminal lists at once")
+    refresh: float = option(8.0, "how often a second a terminal is redrawn")
+    lines: int = option(20, "how many times a pipe is told the metrics")
+    console: Console = attrs.field(factory=Console, init=False)
+    _course: Course | None = attrs.field(default=None, init=False)
+    _view: View | None = attrs.field(default=None, init=False)
+
+    @hookimpl
+    def on_run_start(self, run: RunInfo) -> None:
+        self._course = Course(run)
+        self._view = self._view_of(self._course)
+        atexit.register(self._view.close)
+        with self._closing_on_error():
+            self._view.start()
+
+    @hookimpl
+    def on_phase_start(self, phase: Phase) -> None:
+        if self._course and self._view:
+            self._course.enter(phase)
+            with self._closing_on_error():
+                self._view.phase(phase)
+
+    @hookimpl
+    def on_step_end(self, step: int) -> None:
+        if self._course:  # Only counts: the screen redraws itself by the clock.
+            self._course.step = step
+
+    @hookimpl
+    def on_seed_change(self, event: Event) -> None:
+        if self._course and self._view:
+            self._course.change(event)
+            with self._closing_on_error():
+                self._view.change(event)
+
+    @hookimpl
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        if self._course and self._view:
+            self._course.finish_epoch(metrics, step)
+            with self._closing_on_error():
+                self._view.metrics()
+
+    @hookimpl
+    def on_run_end(self, summary: Mapping[str, Any]) -> None:
+        if self._view:
+            self._view.close()
+            self._view.end(summary)
+            atexit.unregister(self._view.close)
+        self._course = self._view = None
+
+    def _view_of(self, course: Course) -> View:
+        console = self.console
+        if console.is_terminal and not console.is_dumb_terminal and console.encoding.lower().startswith("utf"):
+            return Screen(course, console, self.rows, self.refresh)
+        return Lines(course, console.file, self.lines)
+
+    @contextmanager
+    def _closing_on_error(self) -> Iterator[None]:
+        """A logger that raises is not called again, so it must not leave a screen behind that goes on redrawing."""
+        try:
+            yield
+        except Exception:
+            if self._view:
+                self._view.close()
+            raise

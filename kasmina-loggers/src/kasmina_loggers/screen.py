@@ -1,0 +1,85 @@
+"""A run on a terminal: what happened stays above, what is going on stands below and is redrawn."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from kasmina import Event, Phase
+from kasmina_loggers import facts, panels, seeds
+from kasmina_loggers.course import Course
+from kasmina_loggers.grids import STATUS_STYLES
+
+LINES_WITHOUT_SEEDS = 10
+"""Of the live part: bars, numbers, headings and the blank lines between."""
+ROWS_AT_END = 24
+
+
+@attrs.define
+class Screen:
+    """Keeps a `rich.live.Live` that draws the course `refresh` times a second from a thread of its own."""
+
+    course: Course
+    console: Console
+    rows: int
+    refresh: float
+    _live: Live | None = attrs.field(default=None, init=False)
+
+    def start(self) -> None:
+        run = self.course.run
+        self._print(Text.assemble("\n", ("Kasmina", "bold green"), "  ", (run.name, "bold"), "\n"))
+        self._print(panels.pairs(facts.of_start(run)))
+        self._live = Live(
+            get_renderable=self.draw,
+            console=self.console,
+            refresh_per_second=self.refresh,
+            transient=True,
+            redirect_stderr=sys.stderr.isatty(),  # Into a file of its own, stderr stays where the user sent it.
+        )
+        self._live.start()
+
+    def phase(self, phase: Phase) -> None:
+        self._print(panels.phase_line(phase))
+
+    def change(self, event: Event) -> None:
+        self._print(panels.change_line(event, self.course.run, self.console.width))
+
+    def metrics(self) -> None:
+        """The next drawing shows them."""
+
+    def end(self, summary: Mapping[str, Any]) -> None:
+        if summary.get("seeds"):
+            self._print(Text())
+            self._print(seeds.at_end(summary["seeds"], ROWS_AT_END, self.console.width))
+        self._print(Text())
+        style = STATUS_STYLES.get(str(summary.get("status")), "")
+        self._print(panels.pairs(facts.of_end(summary, self.course.run), style))
+
+    def close(self) -> None:
+        """Give the terminal back, cursor and streams included; more than once does no harm."""
+        if self._live is not None:
+            live, self._live = self._live, None
+            live.stop()
+
+    def draw(self) -> RenderableType:
+        """The live part, as tall as the terminal allows."""
+        width, height = self.console.size
+        parts: list[RenderableType] = [
+            Text(),
+            panels.bars(self.course, width),
+            Text(),
+            panels.numbers(self.course),
+        ]
+        rows = max(1, min(self.rows, height - LINES_WITHOUT_SEEDS))
+        if self.course.seeds:
+            parts += [Text(), seeds.now(*self.course.in_view(rows), width)]
+        return Group(*parts)
+
+    def _print(self, renderable: RenderableType) -> None:
+        self.console.print(renderable, highlight=False)

@@ -1,0 +1,93 @@
+"""Checks, each in an environment that has what it declares and nothing else: `nox`, `nox -s core`, `nox -l`."""
+
+import os
+
+import nox
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["black", "flake8", "mypy", "core", "plugins", "contracts", "end_to_end"]
+
+CORE, BLUEPRINTS, CONTROLLERS, LOGGERS = ALL = (
+    "kasmina-core",
+    "kasmina-blueprints",
+    "kasmina-controllers",
+    "kasmina-loggers",
+)
+SOURCES = [*ALL, "tests", "examples", "noxfile.py"]
+TORCH = "torch==2.13.0"
+TEST = ["pytest==9.2.0", "hypothesis==6.170.15"]
+# Strangers' distributions are built and installed by the tests themselves.
+BUILD = ["pip", "hatchling"]
+
+# uv does not read pip's settings: a machine that tells pip where wheels lie tells uv as well.
+if "PIP_FIND_LINKS" in os.environ:
+    os.environ.setdefault("UV_FIND_LINKS", os.environ["PIP_FIND_LINKS"])
+
+
+def prepare(session: nox.Session, distributions: tuple[str, ...], *tools: str) -> None:
+    """Installs distributions of this repository, and tools; torch first and pinned, so that nothing brings another."""
+    session.install(TORCH)
+    session.install(*(word for name in distributions for word in ("-e", f"./{name}")), *tools)
+
+
+def test(session: nox.Session, folder: str) -> None:
+    session.run("pytest", f"tests/{folder}", *session.posargs, env={"PYTHONWARNINGS": "default"})
+
+
+@nox.session
+def core(session: nox.Session) -> None:
+    """kasmina-core with no plugin but its own."""
+    prepare(session, (CORE,), *TEST, *BUILD)
+    test(session, "core")
+
+
+@nox.session
+@nox.parametrize("name", [BLUEPRINTS, CONTROLLERS, LOGGERS], ids=["blueprints", "controllers", "loggers"])
+def plugins(session: nox.Session, name: str) -> None:
+    """One distribution of plugins, with kasmina-core and neither of the others."""
+    prepare(session, (CORE, name), *TEST)
+    test(session, name.removeprefix("kasmina-"))
+
+
+@nox.session
+def contracts(session: nox.Session) -> None:
+    """The rules that always hold, as properties."""
+    prepare(session, ALL, *TEST)
+    test(session, "contracts")
+
+
+@nox.session
+def end_to_end(session: nox.Session) -> None:
+    """The commands as a user types them, with strangers' plugins really installed."""
+    prepare(session, ALL, *TEST, *BUILD)
+    test(session, "end_to_end")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """What Kasmina costs, as ratios; not part of the default run, because timing needs a quiet machine."""
+    prepare(session, ALL, *TEST)
+    session.run("pytest", "tests/benchmarks", "-s", *session.posargs)
+
+
+@nox.session
+def black(session: nox.Session) -> None:
+    """Formatting."""
+    session.install("black==26.10.1")
+    session.run("black", "--check", "--quiet", "--diff", *SOURCES)
+
+
+@nox.session
+def flake8(session: nox.Session) -> None:
+    """Style."""
+    session.install("flake8==7.5.0")
+    session.run("flake8", *SOURCES)
+
+
+@nox.session
+def mypy(session: nox.Session) -> None:
+    """Types, strictly."""
+    prepare(session, ALL, "mypy==2.4.1", "types-PyYAML", "pytest==9.2.0", "hypothesis==6.170.15")
+    for name in ALL:
+        session.run("mypy", f"{name}/src")

@@ -1,0 +1,44 @@
+"""An epoch of Kasmina's loop, with the jsonl logger, against a bare hand-written loop on the same batches."""
+
+import itertools
+
+import torch
+from torch.nn import functional
+
+from kasmina.run.assembly import assemble
+from kasmina.run.config import configure
+from kasmina.run.folder import Folder
+from kasmina.run.loop import train
+from kasmina.run.plugins import Plugins
+
+EPOCHS = 20
+
+
+def test_an_epoch_of_the_loop(compare, tmp_path):
+    numbers = itertools.count()
+
+    def prepared():
+        """A run of `EPOCHS` epochs that is about to begin, so that only the loop is timed."""
+        config = configure(options={"controller": "never", "loggers": {"rich": False}}, epochs=EPOCHS)
+        plugins = Plugins.of(config)
+        run = assemble(config, plugins, plugins.hooks(print), Folder.new(tmp_path / str(next(numbers)), "spirals"))
+        run.hooks.on_run_start(run=run.info)
+        return run
+
+    ready = [prepared() for _ in range(60)]
+    hosts = [prepared() for _ in range(60)]
+
+    def ours():
+        train(ready.pop())
+
+    def theirs():
+        run = hosts.pop()
+        host, optimizer, train_split = run.host, run.optimizer, run.splits.train
+        for _ in range(EPOCHS):
+            order = torch.randperm(len(train_split), generator=run.order)
+            for index in order.tensor_split(run.info.steps_per_epoch):
+                optimizer.zero_grad()
+                functional.cross_entropy(host(train_split.x[index]), train_split.y[index]).backward()
+                optimizer.step()
+
+    assert compare(ours, theirs, 51) <= 1.10

@@ -1,0 +1,3 @@
+"""A distribution whose module fails to import."""
+
+import a_client_that_is_not_installed  # noqa: F401
