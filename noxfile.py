@@ -72,6 +72,15 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def picture(session: nox.Session) -> None:
+    """Draws the picture of the README: the screen of a default run."""
+    prepare(session, ALL)
+    out = f"{session.create_tmp()}/spirals"
+    session.run("rm", "-rf", out, external=True)
+    session.run("kasmina", "run", "--out", out, "--set", "loggers.rich.picture=docs/run.svg")
+
+
+@nox.session
 def black(session: nox.Session) -> None:
     """Formatting."""
     session.install("black==26.10.1")

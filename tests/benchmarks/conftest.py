@@ -30,9 +30,10 @@ def compare(request: pytest.FixtureRequest) -> Callable[..., float]:
     def measure(ours: Callable[[], object], theirs: Callable[[], object], rounds: int = 101) -> float:
         found = sorted(ratios(ours, theirs, rounds))
         median, tenth = statistics.median(found), len(found) // 10
+        ends = (found[tenth], found[-tenth - 1], found[0], found[-1])
         print(
-            f"\n{request.node.name}: ratio {median:.3f}, 8 in 10 rounds within [{found[tenth]:.3f}, {found[-tenth - 1]:.3f}],"
-            f" all within [{found[0]:.3f}, {found[-1]:.3f}], {rounds} rounds"
+            "\n%s: ratio %.3f, 8 in 10 rounds within [%.3f, %.3f], all [%.3f, %.3f]"
+            % (request.node.name, median, *ends)
         )
         return median
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from kasmina.errors import PluginError, UsageError
 from kasmina.plugins.catalog import Entry, find
 from kasmina.plugins.drivers import load, make, options
-from kasmina.plugins.strict import described, structure
+from kasmina.plugins.phrases import described
+from kasmina.plugins.strict import structure
 
 
 class Colour(enum.StrEnum):

@@ -54,11 +54,11 @@ def screen(course: Any, logger: Rich) -> Iterator[Screen]:
     """The screen of a run that has begun, put away at the end."""
     course.hooks.on_run_start(run=course.run)
     course.hooks.on_phase_start(phase=course.run.phases[-1], run=course.run)
-    assert isinstance(logger._view, Screen)
+    assert isinstance(logger._views[0], Screen)
     try:
-        yield logger._view
+        yield logger._views[0]
     finally:
-        logger._view.close()
+        logger._views[0].close()
 
 
 def drawn(view: Screen, width: int, height: int = 40) -> list[str]:
@@ -307,7 +307,17 @@ def test_the_view_is_chosen_by_the_output(run: RunInfo) -> None:
 
 def test_every_option_has_help() -> None:
     options = {field.name: field for field in attrs.fields(Rich) if field.init}
-    assert list(options) == ["rows", "refresh", "lines"]
+    assert list(options) == ["rows", "refresh", "lines", "picture"]
     assert all(field.metadata["help"] for field in options.values())
     with pytest.raises(ValueError, match="rows"):
         Rich(rows=0)
+
+
+def test_a_picture_shows_the_course_and_the_end(course_of: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "run.svg"
+    logger, _ = into_pipe(picture=str(path))
+    course_of(logger).play()
+    text = path.read_text()
+    assert text.startswith("<svg")
+    for word in ("germinated", "active", "finished"):
+        assert word in text

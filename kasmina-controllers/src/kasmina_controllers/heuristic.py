@@ -5,9 +5,25 @@ from __future__ import annotations
 import math
 
 import attrs
-from attrs import field, validators
+from attrs import field, frozen, validators
 
 from kasmina import Observation, Phase, Proposal, SeedState, SiteState, Stage, Verdict, hookimpl
+
+
+@frozen
+class Best:
+    """The best on the control split so far."""
+
+    loss: float = math.inf
+    metric: float = -math.inf
+
+    def after(self, observation: Observation) -> Best:
+        return Best(min(self.loss, observation.control_loss), max(self.metric, observation.control_metric))
+
+    def beats(self, other: Best, share: float) -> bool:
+        """Whether the loss, or what the metric lacks to 1, is smaller by more than a share of what it was."""
+        left = 1 - share
+        return self.loss < other.loss * left or 1 - self.metric < (1 - other.metric) * left
 
 
 @attrs.define(eq=False)
@@ -16,7 +32,8 @@ class Heuristic:
 
     Training stalls when its loss has not come below the best so far by a share of `improvement` for `patience` epochs.
     While a seed is on its way nothing else germinates, and nothing any more once the control metric has reached the
-    target. A seed stays if the control loss would rise without it.
+    target. A seed stays if the control split was better with it than ever before, and would be worse without it; if it
+    does not, capacity was not what was missing, and the next one must wait twice as long.
     """
 
     patience: int = field(default=5, validator=validators.ge(1), metadata={"help": "epochs without improvement"})
@@ -25,11 +42,23 @@ class Heuristic:
         validator=[validators.ge(0), validators.lt(1)],
         metadata={"help": "share of the best training loss that counts as an improvement"},
     )
+    gap: float = field(
+        default=20.0,
+        validator=validators.ge(1),
+        metadata={"help": "control loss over training loss beyond which capacity is not what is missing"},
+    )
     seeds: int = field(default=6, validator=validators.ge(0), metadata={"help": "living seeds at most"})
-    _best_loss: float = field(init=False, default=math.inf)
-    _best_metric: float = field(init=False, default=-math.inf)
+    _best_training: float = field(init=False, default=math.inf)
     _stalled: int = field(init=False, default=0)
-    """Epochs since the best loss."""
+    """Epochs since the best training loss."""
+    _wait: int = field(init=False)
+    """`patience`, doubled at each cull."""
+    _best: Best = field(init=False, factory=Best)
+    _best_before: Best = field(init=False, factory=Best)
+    """As it was when the last seed germinated."""
+
+    def __attrs_post_init__(self) -> None:
+        self._wait = self.patience
 
     @hookimpl
     def on_phase_start(self, phase: Phase) -> None:
@@ -39,38 +68,46 @@ class Heuristic:
     def propose_germination(self, observation: Observation) -> Proposal | None:
         self._follow(observation)
         free = [state for state in observation.sites if state.free]
-        if self._stalled < self.patience or self._enough(observation) or not free:
+        if self._stalled < self._wait or self._enough(observation) or not free:
             return None
-        self._stalled = 0
         site = max(free, key=lambda state: state.need or 0)
-        return Proposal(site.site.name, self._reason(observation, site))
+        reason = self._reason(observation, site)
+        self._stalled = 0
+        self._best_before = self._best
+        return Proposal(site.site.name, reason)
 
     @hookimpl
     def wants_statistics(self, observation: Observation) -> bool:
-        return self._stalled == self.patience - 1 and not self._enough(observation)
+        return self._stalled == self._wait - 1 and not self._enough(observation)
 
     @hookimpl
-    def judge_seed(self, seed: SeedState) -> Verdict:
-        contribution = seed.contribution or 0.0
-        return Verdict(contribution > 0, f"the control loss would change by {contribution:+.2g} without it")
+    def judge_seed(self, seed: SeedState, observation: Observation) -> Verdict:
+        best = Best(observation.control_loss, observation.control_metric)
+        better = best.beats(self._best_before, self.improvement)
+        if better and (seed.contribution or 0.0) > 0:
+            return Verdict(keep=True, reason="control is better with it than ever before")
+        self._wait *= 2
+        return Verdict(keep=False, reason="control would be no worse without it" if better else "control is no better")
 
     def _follow(self, observation: Observation) -> None:
         """Against the best so far and not the last epoch, so that noise neither hides a stall nor makes one."""
-        self._best_metric = max(self._best_metric, observation.control_metric)
-        if observation.train_loss < self._best_loss * (1 - self.improvement):
-            self._best_loss = observation.train_loss
+        self._best = Best(observation.control_loss, observation.control_metric)
+        if observation.train_loss < self._best_training * (1 - self.improvement):
+            self._best_training = observation.train_loss
             self._stalled = 0
         elif all(seed.stage is Stage.ACTIVE for seed in observation.seeds):
             self._stalled += 1
 
     def _enough(self, observation: Observation) -> bool:
-        solved = observation.target is not None and self._best_metric >= observation.target
-        return solved or len(observation.seeds) >= self.seeds
+        solved = observation.target is not None and self._best.metric >= observation.target
+        fits = observation.train_loss * self.gap < observation.control_loss
+        return solved or fits or len(observation.seeds) >= self.seeds
 
     def _reason(self, observation: Observation, site: SiteState) -> str:
-        reasons = [f"training loss not below {self._best_loss:.3g} by {self.improvement:.0%} in {self.patience} epochs"]
+        loss, share = self._best_training, self.improvement
+        reasons = [f"training loss not below {loss:.3g} by {share:.0%} in {self._stalled} epochs"]
         if observation.target is not None:
-            reasons.append(f"{observation.metric} {self._best_metric:.3f} at best of {observation.target:g}")
+            reasons.append(f"{observation.metric} {self._best.metric:.3f} at best of {observation.target:g}")
         if site.need is not None and len(observation.sites) > 1:
             reasons.append(f"greatest need of {len(observation.sites)} sites, {site.need:.2g}")
         return "; ".join(reasons)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
@@ -14,6 +14,7 @@ from rich.console import Console
 from kasmina import Event, Phase, RunInfo, hookimpl
 from kasmina_loggers.course import Course
 from kasmina_loggers.lines import Lines
+from kasmina_loggers.picture import Picture
 from kasmina_loggers.screen import Screen
 
 
@@ -40,24 +41,27 @@ class Rich:
     rows: int = option(8, "how many seeds a terminal lists at once")
     refresh: float = option(8.0, "how often a second a terminal is redrawn")
     lines: int = option(20, "how many times a pipe is told the metrics")
+    picture: str = attrs.field(
+        default="", metadata={"help": "file for an SVG of the screen at the end; none: no picture"}
+    )
     console: Console = attrs.field(factory=Console, init=False)
     _course: Course | None = attrs.field(default=None, init=False)
-    _view: View | None = attrs.field(default=None, init=False)
+    _views: list[View] = attrs.field(factory=list, init=False)
 
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
         self._course = Course(run)
-        self._view = self._view_of(self._course)
-        atexit.register(self._view.close)
-        with self._closing_on_error():
-            self._view.start()
+        self._views = [self._view_of(self._course)]
+        if self.picture:
+            self._views.append(Picture(self._course, Path(self.picture), self.rows))
+        atexit.register(self._close)
+        self._show(lambda view: view.start())
 
     @hookimpl
     def on_phase_start(self, phase: Phase) -> None:
-        if self._course and self._view:
+        if self._course:
             self._course.enter(phase)
-            with self._closing_on_error():
-                self._view.phase(phase)
+            self._show(lambda view: view.phase(phase))
 
     @hookimpl
     def on_step_end(self, step: int) -> None:
@@ -66,25 +70,22 @@ class Rich:
 
     @hookimpl
     def on_seed_change(self, event: Event) -> None:
-        if self._course and self._view:
+        if self._course:
             self._course.change(event)
-            with self._closing_on_error():
-                self._view.change(event)
+            self._show(lambda view: view.change(event))
 
     @hookimpl
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        if self._course and self._view:
+        if self._course:
             self._course.finish_epoch(metrics, step)
-            with self._closing_on_error():
-                self._view.metrics()
+            self._show(lambda view: view.metrics())
 
     @hookimpl
     def on_run_end(self, summary: Mapping[str, Any]) -> None:
-        if self._view:
-            self._view.close()
-            self._view.end(summary)
-            atexit.unregister(self._view.close)
-        self._course = self._view = None
+        self._close()
+        self._show(lambda view: view.end(summary))
+        atexit.unregister(self._close)
+        self._course, self._views = None, []
 
     def _view_of(self, course: Course) -> View:
         console = self.console
@@ -92,12 +93,14 @@ class Rich:
             return Screen(course, console, self.rows, self.refresh)
         return Lines(course, console.file, self.lines)
 
-    @contextmanager
-    def _closing_on_error(self) -> Iterator[None]:
-        """A logger that raises is not called again, so it must not leave a screen behind that goes on redrawing."""
+    def _show(self, what: Callable[[View], None]) -> None:
         try:
-            yield
+            for view in self._views:
+                what(view)
         except Exception:
-            if self._view:
-                self._view.close()
+            self._close()  # A logger that raises is not called again: no screen may be left that goes on redrawing.
             raise
+
+    def _close(self) -> None:
+        for view in self._views:
+            view.close()

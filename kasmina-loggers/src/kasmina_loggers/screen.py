@@ -35,6 +35,9 @@ class Screen:
         run = self.course.run
         self._print(Text.assemble("\n", ("Kasmina", "bold green"), "  ", (run.name, "bold"), "\n"))
         self._print(panels.pairs(facts.of_start(run)))
+        self.go_live()
+
+    def go_live(self) -> None:
         self._live = Live(
             get_renderable=self.draw,
             console=self.console,

@@ -61,7 +61,7 @@ def probe(host: nn.Module, sample: Tensor) -> dict[str, Passage]:
             passage.read = args[0]
             passage.versions.append((args[0], args[0]._version))
             if getattr(module, "inplace", False):
-                # Dropout overwrites in training only, and the probe is in evaluation mode: this counts as one overwriting.
+                # Dropout overwrites in training only, which the probe does not see: this counts as one overwriting.
                 args[0].mul_(1)
 
     def leave(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:

@@ -168,7 +168,7 @@ class Seed(nn.Module):
         return self.body(x)  # type: ignore[no-any-return]
 
     def _try_out(self) -> None:
-        """Runs a copy of the body in each mode, to see that its output fits, whether it draws random numbers or overwrites."""
+        """Runs a copy of the body in each mode: does its output fit, does it draw random numbers, does it overwrite?"""
         shape = (2, *self.place.site.in_shape)
         for training in (True, False):
             x = torch.zeros(shape, device=self.place.device, dtype=self.place.dtype)

@@ -6,17 +6,16 @@ Reads the metadata of distributions and imports none of them, so that a listing 
 from __future__ import annotations
 
 import os
-import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import EntryPoint, distributions
+from importlib.metadata import EntryPoint
 from types import MappingProxyType
 from typing import Literal
 
 from attrs import evolve, field, frozen
 
 from kasmina.errors import UsageError, nearest
+from kasmina.plugins.installed import Installed, installed, normal
 from kasmina.plugins.phrases import row
 
 KINDS: Mapping[str, str] = MappingProxyType(
@@ -61,10 +60,10 @@ class Entry:
 
 def entries() -> list[Entry]:
     """Every installed plugin, by kind, name and distribution; the disabled ones too."""
-    installed = list(_installed())
-    found = [entry for distribution in installed for entry in _described(distribution)]
+    everything = list(installed())
+    found = [entry for distribution in everything for entry in _described(distribution)]
     offered = Counter((entry.kind, entry.name) for entry in found if entry.state == "ready")
-    chosen = set(_chosen(installed, found))
+    chosen = set(_chosen(everything, found))
     marked = (
         evolve(
             entry,
@@ -149,35 +148,7 @@ def ambiguous(kind: str, word: str, offers: Iterable[Entry]) -> str:
     return f"the {kind} {word!r} is offered by {owners}: choose {row((entry.full for entry in both), 'or')}"
 
 
-def normal(distribution: str) -> str:
-    """The name of a distribution as PEP 503 compares it."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
-@frozen
-class _Installed:
-    """What a distribution says of itself, read once."""
-
-    name: str
-    version: str
-    points: tuple[EntryPoint, ...]
-
-
-def _installed() -> Iterator[_Installed]:
-    """Each installed distribution once: the first on the module path counts, as it does for an import."""
-    seen: set[str] = set()
-    # An empty entry is the working folder, from which nothing is loaded that was not asked for.
-    for distribution in distributions(path=[folder for folder in sys.path if folder]):
-        try:
-            name, points = distribution.metadata["Name"], tuple(distribution.entry_points)
-        except Exception:  # metadata that cannot be read: half-removed, or mangled by hand
-            continue
-        if name and normal(name) not in seen:
-            seen.add(normal(name))
-            yield _Installed(name, distribution.metadata["Version"] or "?", points)
-
-
-def _described(distribution: _Installed) -> Iterator[Entry]:
+def _described(distribution: Installed) -> Iterator[Entry]:
     kinds = {group: kind for kind, group in KINDS.items()}
     points = {(point.group, point.name): point for point in distribution.points if point.group in kinds}
     for (group, plugin), point in points.items():
@@ -195,12 +166,12 @@ def _disabled(distribution: str, plugin: str) -> bool:
     return False
 
 
-def _chosen(installed: Iterable[_Installed], found: list[Entry]) -> Iterator[tuple[str, str]]:
+def _chosen(everything: Iterable[Installed], found: list[Entry]) -> Iterator[tuple[str, str]]:
     """The enabled plugins that some distribution declares a default, as (kind, DIST:NAME).
 
     A distribution means its own plugin of that name, and another's only if it has none.
     """
-    for distribution in installed:
+    for distribution in everything:
         for point in distribution.points:
             if point.group != DEFAULTS:
                 continue

@@ -15,8 +15,8 @@ from stevedore.driver import DriverManager
 
 from kasmina.errors import KasminaError, PluginError
 from kasmina.plugins.catalog import KINDS, Entry
-from kasmina.plugins.phrases import one_line
-from kasmina.plugins.strict import described, structure
+from kasmina.plugins.phrases import described, one_line
+from kasmina.plugins.strict import structure
 
 
 @frozen

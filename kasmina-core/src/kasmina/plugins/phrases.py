@@ -1,10 +1,12 @@
-"""What messages about plugins have in common: an error in one line, and words in a row."""
+"""What messages about plugins have in common: an error in one line, a type in words, words in a row."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from types import TracebackType
+from enum import Enum
+from types import TracebackType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 
 def one_line(error: BaseException) -> str:
@@ -33,3 +35,20 @@ def place(traceback: TracebackType | None, file: str) -> str:
             line = traceback.tb_lineno
         traceback = traceback.tb_next
     return f" (line {line} of {os.path.basename(file)})" if line else ""
+
+
+def described(cls: Any) -> str:
+    """A type as messages and help name it: ``int``, ``str or None``, ``'relu' or 'sine'``, ``list of int``."""
+    origin, args = get_origin(cls), get_args(cls)
+    if origin is Literal:
+        return row((repr(arg) for arg in args), "or")
+    if origin in (Union, UnionType):
+        return row((described(arg) for arg in args), "or")
+    if isinstance(cls, type) and issubclass(cls, Enum):
+        return row((repr(member.value) for member in cls), "or")
+    if origin is tuple and args and args[-1] is not Ellipsis:
+        return f"({', '.join(described(arg) for arg in args)})"
+    if origin is not None and args:
+        items = [described(arg) for arg in args if arg is not Ellipsis]
+        return f"{described(origin)} of {' to '.join(items)}"
+    return "None" if cls is type(None) else str(getattr(cls, "__name__", cls))

@@ -20,7 +20,7 @@ from cattrs.gen import make_dict_structure_fn
 
 from kasmina.errors import UsageError
 from kasmina.plugins.faults import Missing, Unknown, faults, under
-from kasmina.plugins.phrases import row, sentence
+from kasmina.plugins.phrases import described, sentence
 
 T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
@@ -47,23 +47,6 @@ def structure(value: object, cls: type[T], where: str) -> T:
         if isinstance(fault, (ValueError, TypeError)):
             raise UsageError(": ".join(filter(None, [path, sentence(fault)]))) from error
         raise fault from None
-
-
-def described(cls: Any) -> str:
-    """A type as messages and help name it: ``int``, ``str or None``, ``'relu' or 'sine'``, ``list of int``."""
-    origin, args = get_origin(cls), get_args(cls)
-    if origin is Literal:
-        return row((repr(arg) for arg in args), "or")
-    if origin in (Union, types.UnionType):
-        return row((described(arg) for arg in args), "or")
-    if isinstance(cls, type) and issubclass(cls, Enum):
-        return row((repr(member.value) for member in cls), "or")
-    if origin is tuple and args and args[-1] is not Ellipsis:
-        return f"({', '.join(described(arg) for arg in args)})"
-    if origin is not None and args:
-        items = [described(arg) for arg in args if arg is not Ellipsis]
-        return f"{described(origin)} of {' to '.join(items)}"
-    return "None" if cls is type(None) else str(getattr(cls, "__name__", cls))
 
 
 class _Wrong(ValueError):

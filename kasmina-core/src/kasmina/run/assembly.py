@@ -17,7 +17,7 @@ from kasmina.plugins.hooks import Hooks
 from kasmina.records import Data, Event, RunInfo, Stage
 from kasmina.run.config import Config, Growth
 from kasmina.run.data import Splits, prepare
-from kasmina.run.device import resolve
+from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
 from kasmina.run.loop import Training
 from kasmina.run.objective import OBJECTIVES
@@ -35,6 +35,8 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
     device = resolve(settings.device)
     data, splits = load(plugins.task, config, device)
     host = build_host(plugins.host, data, settings.seed).to(device)
+    size = sum(parameter.numel() for parameter in host.parameters())
+    settle_threads(size)
     patterns = site_patterns(config, plugins)
     places = find_places(host, patterns, splits.train.x[:2])
     raw = written(config, plugins, patterns)
@@ -53,7 +55,7 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
         target=data.target,
         in_shape=data.in_shape,
         outputs=data.outputs,
-        parameters=sum(parameter.numel() for parameter in host.parameters()),
+        parameters=size,
         sites=tuple(place.site for place in places.values()),
         phases=config.phases,
         steps_per_epoch=steps,

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from attrs import asdict, frozen
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -37,8 +38,9 @@ def write_checkpoint(path: Path, host: nn.Module, manager: Manager, splits: Spli
     for seed in manager.seeds.values():
         tensors |= {f"seed.{seed.id}.{name}": tensor for name, tensor in seed.body.state_dict().items()}
     tensors |= splits.scalers()
-    # Clones, because safetensors refuses tensors that share memory, as tied weights do.
-    write(path.with_suffix(".safetensors"), save({name: tensor.clone() for name, tensor in tensors.items()}))
+    # Clones, because safetensors refuses tensors that share memory, as tied weights do, or that lie in another order.
+    plain = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    write(path.with_suffix(".safetensors"), save(plain))
     record = {"format": FORMAT, "seeds": [asdict(seed.state) for seed in manager.seeds.values()]}
     write(path, (json.dumps(record, indent=2) + "\n").encode())
 

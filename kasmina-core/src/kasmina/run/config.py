@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,7 +36,7 @@ class Growth:
 
     training: float = field(default=0.5, validator=validators.ge(0))
     blending: float = field(default=1.5, validator=validators.ge(0))
-    probation: float = field(default=1.0, validator=validators.ge(0))
+    probation: float = field(default=5.0, validator=validators.ge(0))
 
 
 @frozen(kw_only=True)
@@ -140,5 +141,5 @@ def _rescaled(phases: tuple[Phase, ...], epochs: int | None) -> tuple[Phase, ...
         ends.append(ends[-1] + phase.epochs)
     rounded = [round(end * epochs / total) for end in ends]
     return tuple(
-        evolve(phase, epochs=after - before) for phase, before, after in zip(phases, rounded, rounded[1:], strict=True)
+        evolve(phase, epochs=after - before) for phase, (before, after) in zip(phases, pairwise(rounded), strict=True)
     )

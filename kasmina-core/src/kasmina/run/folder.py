@@ -30,7 +30,7 @@ class Folder:
         """
         if path is None:
             path = next(free for n in count(1) if not (free := Path("runs") / f"{task}-{n}").exists())
-        if path.exists():
+        if os.path.lexists(path):
             raise UsageError(f"{path} exists already; choose another --out, or remove it")
         return cls(path)
 

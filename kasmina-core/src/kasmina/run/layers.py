@@ -74,11 +74,11 @@ def _merged(below: Raw, above: Raw) -> Raw:
     raw = dict(below)
     for key, value in above.items():
         old = raw.get(key)
-        renamed = key in CHOICES and isinstance(value, dict) and isinstance(old, dict) and "name" in value
-        if isinstance(old, dict) and isinstance(value, dict) and not (renamed and old["name"] != value["name"]):
-            raw[key] = _merged(old, value)
-        else:
-            raw[key] = value
+        raw[key] = value
+        if isinstance(old, dict) and isinstance(value, dict):
+            # Options without a name are for whichever plugin is named later.
+            renamed = key in CHOICES and "name" in value and old.get("name", value["name"]) != value["name"]
+            raw[key] = value if renamed else _merged(old, value)
     return raw
 
 

@@ -113,7 +113,7 @@ def train_epoch(run: Training) -> float:
         total += step(run, index)
         if run.stop:
             raise Stopped
-    run.needs = watch.needs() if watch else {}
+    run.needs, run.wants_needs = watch.needs() if watch else {}, False
     loss = total.item() / steps
     if not math.isfinite(loss):
         raise KasminaError(f"the training loss is {loss} in epoch {run.epoch}; try a lower learning_rate")
@@ -167,9 +167,7 @@ def judge(run: Training, seed: Seed, result: Result) -> None:
     seed.contribution = without - result.control_loss
     verdict = run.hooks.judge_seed(seed=seed.state, observation=observe(run, result))
     if verdict is None:
-        verdict = Verdict(
-            seed.contribution > 0, f"the control loss would change by {seed.contribution:+.2g} without it"
-        )
+        verdict = Verdict(seed.contribution > 0, "by its contribution")
     (run.manager.keep if verdict.keep else run.manager.cull)(seed, verdict.reason)
 
 

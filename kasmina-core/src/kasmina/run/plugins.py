@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import asdict, fields, frozen
 
-from kasmina.plugins.catalog import Entry, find
+from kasmina.plugins.catalog import Entry, defaults, find
 from kasmina.plugins.drivers import make
 from kasmina.plugins.hooks import Hooks
 from kasmina.run.config import Choice, Config
@@ -57,7 +57,8 @@ def written(config: Config, plugins: Plugins, sites: Sequence[str]) -> Raw:
     raw: Raw = {
         kind: {"name": choice.name} | _options(getattr(plugins, kind)) for kind, choice in config.choices.items()
     }
-    raw["loggers"] = {name: _options(logger) for name, logger in plugins.loggers.items()}
+    off = {name: False for name in defaults("logger")}
+    raw["loggers"] = off | {name: _options(logger) for name, logger in plugins.loggers.items()}
     raw["phases"] = {phase.name: asdict(phase, filter=lambda field, _: field.name != "name") for phase in config.phases}
     return raw | asdict(config.settings) | {"sites": list(sites)}
 

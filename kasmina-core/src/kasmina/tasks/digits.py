@@ -17,7 +17,7 @@ class Digits:
     """
 
     target: float | None = attrs.field(
-        default=0.97, validator=TARGET, metadata={"help": "accuracy that counts as solved"}
+        default=0.98, validator=TARGET, metadata={"help": "accuracy that counts as solved"}
     )
 
     def load(self) -> Data:

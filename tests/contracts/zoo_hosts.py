@@ -1,0 +1,153 @@
+"""Hosts of many shapes, all small: what a person may bring along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+BATCH, WIDTH, LENGTH, SIDE = 8, 6, 3, 4
+VECTOR, SEQUENCE, IMAGE = (WIDTH,), (LENGTH, WIDTH), (2, SIDE, SIDE)
+
+
+class Residual(nn.Module):
+    def __init__(self, *inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(*inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner(x)
+
+
+class InPlace(nn.Module):
+    """Overwrites by functions and operators, which no module's options tell of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(WIDTH, WIDTH)
+        self.second = nn.Linear(WIDTH, WIDTH)
+        self.last = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        h.tanh_()
+        g = self.second(h)
+        g += h
+        return self.last(g.sigmoid_())
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode = nn.Linear(WIDTH, WIDTH)
+        self.act = nn.Tanh()
+        self.decode = nn.Linear(WIDTH, WIDTH)
+        self.decode.weight = self.encode.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decode(self.act(self.encode(x)))
+
+
+class PartlyFrozen(nn.Module):
+    """Keeps a part in evaluation mode, as one does with a norm while fine-tuning."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(WIDTH, WIDTH)
+        self.norm = nn.BatchNorm1d(WIDTH)
+        self.last = nn.Linear(WIDTH, 3)
+
+    def train(self, mode: bool = True) -> PartlyFrozen:
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.tanh(self.norm(self.first(x))))
+
+
+class Counting(nn.Module):
+    """Counts its forward passes in buffers, in evaluation mode too; one is changed in place and one replaced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("passes", torch.zeros(()))
+        self.register_buffer("mean", torch.zeros(WIDTH))
+        self.first = nn.Linear(WIDTH, WIDTH)
+        self.last = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.passes += 1
+        self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+        return self.last(torch.tanh(self.first(x)))
+
+
+class Mixer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.across = nn.Linear(LENGTH, LENGTH)
+        self.within = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH), nn.GELU())
+        self.last = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.across(x.transpose(1, 2)).transpose(1, 2)
+        return self.last((x + self.within(x)).mean(1))
+
+
+def _mlp() -> nn.Module:
+    return nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 5), nn.GELU(), nn.Linear(5, 3))
+
+
+def _overwriting() -> nn.Module:
+    relu = nn.ReLU(inplace=True)
+    return nn.Sequential(
+        nn.Linear(WIDTH, 12), relu, nn.Linear(12, 12), nn.LeakyReLU(0.1, inplace=True), nn.Linear(12, 3)
+    )
+
+
+def _residual() -> nn.Module:
+    blocks = [Residual(nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, WIDTH)) for _ in range(2)]
+    return nn.Sequential(*blocks, nn.Linear(WIDTH, 3))
+
+
+def _dropout() -> nn.Module:
+    part = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Dropout(0.3, inplace=True), nn.Tanh())
+    return nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Dropout(0.3), part, nn.Linear(WIDTH, 3))
+
+
+def _batch_norm() -> nn.Module:
+    return nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.BatchNorm1d(WIDTH), nn.ELU(inplace=True), nn.Linear(WIDTH, 3))
+
+
+def _nested() -> nn.Module:
+    inner = nn.Sequential(nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.LayerNorm(WIDTH)), nn.Sequential(nn.SiLU()))
+    return nn.Sequential(inner, nn.Sequential(nn.Linear(WIDTH, 3)))
+
+
+def _cnn() -> nn.Module:
+    block = Residual(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.LeakyReLU(0.1, inplace=True))
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    return nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.Tanh(), block, nn.AvgPool2d(2), head)
+
+
+def _transformer() -> nn.Module:
+    layer = nn.TransformerEncoderLayer(WIDTH, 2, 8, dropout=0.1, batch_first=True)
+    return nn.Sequential(nn.Linear(WIDTH, WIDTH), layer, nn.Linear(WIDTH, 3))
+
+
+HOSTS: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
+    "mlp": (VECTOR, _mlp),
+    "overwriting": (VECTOR, _overwriting),
+    "residual": (VECTOR, _residual),
+    "dropout": (VECTOR, _dropout),
+    "batch_norm": (VECTOR, _batch_norm),
+    "nested": (VECTOR, _nested),
+    "in_place": (VECTOR, InPlace),
+    "tied": (VECTOR, Tied),
+    "partly_frozen": (VECTOR, PartlyFrozen),
+    "counting": (VECTOR, Counting),
+    "mixer": (SEQUENCE, Mixer),
+    "transformer": (SEQUENCE, _transformer),
+    "cnn": (IMAGE, _cnn),
+}
