@@ -23,19 +23,24 @@ class Bottleneck:
     nothing and the gradient alone decides what it becomes. Parameters: (in + 1) * hidden + hidden * out.
     """
 
-    hidden: int = field(default=8, validator=validators.ge(1), metadata={"help": "units between the two maps"})
+    hidden: int | None = field(
+        default=None,
+        validator=validators.optional(validators.ge(1)),
+        metadata={"help": "units between the two maps; None: half of what the seed reads, 8 at least"},
+    )
     activation: Activation = field(default="relu", metadata={"help": "what stands between the two maps"})
 
     def build(self, site: Site) -> nn.Module:
         """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         from torch import nn
 
+        hidden = self.hidden or max(8, site.in_features // 2)
         act = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}[self.activation]()
         if site.kind == "image":
-            down: nn.Module = nn.Conv2d(site.in_features, self.hidden, 1)
-            up: nn.Module = nn.Conv2d(self.hidden, site.out_features, 1, bias=False)
+            down: nn.Module = nn.Conv2d(site.in_features, hidden, 1)
+            up: nn.Module = nn.Conv2d(hidden, site.out_features, 1, bias=False)
         else:
-            down = nn.Linear(site.in_features, self.hidden)
-            up = nn.Linear(self.hidden, site.out_features, bias=False)
+            down = nn.Linear(site.in_features, hidden)
+            up = nn.Linear(hidden, site.out_features, bias=False)
         nn.init.zeros_(up.get_parameter("weight"))
         return nn.Sequential(down, act, up)

@@ -65,8 +65,17 @@ class Heuristic:
         self._stalled = 0
 
     @hookimpl
+    def on_epoch_end(self, observation: Observation) -> None:
+        """Against the best so far and not the last epoch, so that noise neither hides a stall nor makes one."""
+        self._best = self._best.after(observation)
+        if observation.train_loss < self._best_training * (1 - self.improvement):
+            self._best_training = observation.train_loss
+            self._stalled = 0
+        elif all(seed.stage is Stage.ACTIVE for seed in observation.seeds):  # a seed on its way has its time
+            self._stalled += 1
+
+    @hookimpl
     def propose_germination(self, observation: Observation) -> Proposal | None:
-        self._follow(observation)
         free = [state for state in observation.sites if state.free]
         if self._stalled < self._wait or self._enough(observation) or not free:
             return None
@@ -82,26 +91,19 @@ class Heuristic:
 
     @hookimpl
     def judge_seed(self, seed: SeedState, observation: Observation) -> Verdict:
-        best = Best(observation.control_loss, observation.control_metric)
-        better = best.beats(self._best_before, self.improvement)
+        now = Best(observation.control_loss, observation.control_metric)
+        better = now.beats(self._best_before, self.improvement)
         if better and (seed.contribution or 0.0) > 0:
             return Verdict(keep=True, reason="control is better with it than ever before")
         self._wait *= 2
         return Verdict(keep=False, reason="control would be no worse without it" if better else "control is no better")
 
-    def _follow(self, observation: Observation) -> None:
-        """Against the best so far and not the last epoch, so that noise neither hides a stall nor makes one."""
-        self._best = Best(observation.control_loss, observation.control_metric)
-        if observation.train_loss < self._best_training * (1 - self.improvement):
-            self._best_training = observation.train_loss
-            self._stalled = 0
-        elif all(seed.stage is Stage.ACTIVE for seed in observation.seeds):
-            self._stalled += 1
-
     def _enough(self, observation: Observation) -> bool:
+        """Whether there is no want of another seed now."""
+        growing = any(seed.stage is not Stage.ACTIVE for seed in observation.seeds)
         solved = observation.target is not None and self._best.metric >= observation.target
         fits = observation.train_loss * self.gap < observation.control_loss
-        return solved or fits or len(observation.seeds) >= self.seeds
+        return growing or solved or fits or len(observation.seeds) >= self.seeds
 
     def _reason(self, observation: Observation, site: SiteState) -> str:
         loss, share = self._best_training, self.improvement

@@ -53,6 +53,11 @@ def on_step_end(step: int) -> None:
 
 
 @hookspec
+def on_epoch_end(observation: Observation) -> None:
+    """One pass over the training split is done, in any phase; decisions about growth come after it."""
+
+
+@hookspec
 def on_seed_change(event: Event) -> None:
     """A seed went from one stage to another; exactly one event for each change."""
 

@@ -69,6 +69,8 @@ class Manager:
         self.past: list[SeedState] = []
         """Seeds that were culled and are gone."""
         self.epoch = 0
+        self.version = 0
+        """Goes up whenever the host's forward or backward pass changes."""
         self._optimizer = optimizer
         self._durations = durations
         self._seed = seed
@@ -161,6 +163,7 @@ class Manager:
             raise IllegalTransition(f"seed {seed.id} cannot go from {before} to {stage}")
         seed.stage = stage
         seed.steps = 0
+        self.version += 1
         if stage is Stage.TRAINING:
             seed.attach()
             self._enrol(seed)
@@ -196,5 +199,6 @@ class Manager:
     def _release(self, seed: Seed) -> None:
         """The seed leaves the forward pass; its site is dormant again."""
         seed.detach()
+        self.version += 1
         del self.seeds[seed.id]
         self.past.append(seed.state)

@@ -78,7 +78,6 @@ def connect(
     settings = config.settings
 
     def announce(seed: Seed, before: Stage, reason: str) -> None:
-        training.flops.changed()
         hooks.on_seed_change(event=Event(training.epoch, training.step, training.phase, seed.state, before, reason))
 
     optimizer = torch.optim.AdamW(

@@ -16,9 +16,9 @@ from kasmina.records import Phase
 from kasmina.run.layers import CHOICES, Raw, layered
 
 PHASES: dict[str, Raw] = {
-    "warm-up": {"epochs": 20, "germinate": False},
-    "adaptation": {"epochs": 130},
-    "consolidation": {"epochs": 50, "germinate": False, "decay": "cosine"},
+    "warm-up": {"epochs": 30, "germinate": False},
+    "adaptation": {"epochs": 200},
+    "consolidation": {"epochs": 70, "germinate": False, "decay": "cosine"},
 }
 
 

@@ -9,10 +9,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import yaml
 from attrs import frozen
 
 from kasmina.errors import UsageError
+from kasmina.run import yaml
 
 
 @frozen
@@ -64,10 +64,10 @@ class Folder:
         Raises:
             UsageError: it cannot be made or written.
         """
-        plain = json.loads(json.dumps(config))  # YAML would write a tuple as a Python object
+        plain = json.loads(json.dumps(config, default=str))  # YAML knows no tuples and no paths
         try:
             self.path.mkdir(parents=True)
-            write(self.config, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).encode())
+            write(self.config, yaml.dump(plain))
         except OSError as error:
             raise UsageError(
                 f"{self.path} cannot be written: {error.strerror or error}; choose another --out"

@@ -5,25 +5,16 @@ Defaults, then the file of ``--config``, then the command line's own options, th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from yaml import YAMLError
 
 from kasmina.errors import UsageError, nearest
+from kasmina.run import yaml
 
 Raw = dict[str, Any]
-
-
-class _Yaml(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number, as in YAML 1.2 and in everybody's mind, though not in YAML 1.1."""
-
-
-_Yaml.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
 
 CHOICES = ("task", "host", "controller", "blueprint")
 
@@ -38,18 +29,18 @@ def layered(defaults: Raw, file: Path | None, options: Mapping[str, Any], sets: 
     for layer in [_read(file) if file else {}, dict(options)]:
         raw = _merged(raw, _normal(layer))
     for word in sets:
-        _set(raw, word)
+        raw = _merged(raw, _said(raw, word))
     return raw
 
 
 def _read(file: Path) -> Raw:
     try:
-        raw = yaml.load(file.read_text(encoding="utf-8"), _Yaml)
+        raw = yaml.load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"--config {file}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"--config {file}: is not text in UTF-8") from error
-    except yaml.YAMLError as error:
+    except YAMLError as error:
         raise UsageError(f"--config {file}: is not YAML: {' '.join(str(error).split())}") from error
     if raw is None:
         return {}
@@ -82,23 +73,27 @@ def _merged(below: Raw, above: Raw) -> Raw:
     return raw
 
 
-def _set(raw: Raw, word: str) -> None:
+def _said(raw: Raw, word: str) -> Raw:
+    """The layer that one ``--set KEY=VALUE`` is."""
     path, equals, text = word.partition("=")
-    keys = path.split(".")
-    if not equals or not all(keys) or len(keys) < 1:
+    *parents, last = path.split(".")
+    if not equals or not all([*parents, last]):
         raise UsageError(f"--set {word}: takes KEY=VALUE, such as host.hidden=8")
     try:
-        value = yaml.load(text, _Yaml)
-    except yaml.YAMLError as error:
+        layer = {last: yaml.load(text)}
+    except YAMLError as error:
         raise UsageError(f"--set {word}: {text!r} is not a YAML value") from error
-    *parents, last = keys
-    place = raw
+    for key in reversed(parents):
+        layer = {key: layer}
+    _check_path(raw, word, parents)
+    return _normal(layer)
+
+
+def _check_path(raw: Raw, word: str, parents: list[str]) -> None:
+    place: Any = raw
     for depth, key in enumerate(parents):
         if depth == 1 and parents[0] in ("phases", "loggers") and key not in place:
             raise UsageError(f"--set {word}: no {parents[0][:-1]} of this run is called {key!r}; {nearest(key, place)}")
-        place = place.setdefault(key, {})
+        place = place.get(key, {})
         if not isinstance(place, dict):
             raise UsageError(f"--set {word}: {'.'.join(parents[: depth + 1])} has no options of its own")
-    place[last] = value
-    if not parents:
-        raw.update(_normal({last: value}))

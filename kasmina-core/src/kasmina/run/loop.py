@@ -83,6 +83,7 @@ def train(run: Training) -> None:
             control_loss, control_metric = evaluate(run.host, run.objective, run.splits.control)
             result = Result(train_loss, control_loss, control_metric, phase.epochs - epoch - 1)
             log(run, result, rate)
+            run.hooks.on_epoch_end(observation=observe(run, result))
             for seed in run.manager.due():
                 judge(run, seed, result)
             if phase.germinate:
@@ -122,23 +123,14 @@ def train_epoch(run: Training) -> float:
 
 def step(run: Training, index: Tensor) -> Tensor:
     """One training step on the rows of `index`; its loss, still on the device."""
-    if run.flops.stale:
-        with run.flops.counting(len(index)):
-            loss = forward_and_backward(run, index)
-    else:
-        loss = forward_and_backward(run, index)
-    run.flops.add(len(index))
+    with run.flops.counting(len(index), run.manager.version):
+        run.optimizer.zero_grad()
+        loss = run.objective.loss(run.host(run.splits.train.x[index]), run.splits.train.y[index])
+        loss.backward()  # type: ignore[no-untyped-call]
     run.optimizer.step()
     run.step += 1
     run.manager.after_step()
     run.hooks.on_step_end(step=run.step)
-    return loss
-
-
-def forward_and_backward(run: Training, index: Tensor) -> Tensor:
-    run.optimizer.zero_grad()
-    loss = run.objective.loss(run.host(run.splits.train.x[index]), run.splits.train.y[index])
-    loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach()
 
 

@@ -1,0 +1,116 @@
+"""The bottleneck: its shapes, its size, and that it begins by changing nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from kasmina import Site
+from kasmina.errors import UsageError
+from kasmina.plugins.catalog import find
+from kasmina.plugins.drivers import make
+from kasmina_blueprints.bottleneck import Bottleneck
+
+WIDTHS = st.integers(1, 9)
+LENGTHS = st.integers(1, 6)
+
+
+@st.composite
+def sites(draw):
+    """A site of any kind; time steps and pixels stay, widths change."""
+    read, give = draw(WIDTHS), draw(WIDTHS)
+    kind = draw(st.sampled_from(["vector", "sequence", "image"]))
+    if kind == "vector":
+        return Site("m", kind, (read,), (give,))
+    if kind == "sequence":
+        length = draw(LENGTHS)
+        return Site("m", kind, (length, read), (length, give))
+    height, width = draw(LENGTHS), draw(LENGTHS)
+    return Site("m", kind, (read, height, width), (give, height, width))
+
+
+OPTIONS = st.fixed_dictionaries(
+    {"hidden": st.integers(1, 12), "activation": st.sampled_from(["relu", "gelu", "silu", "tanh"])}
+)
+
+
+def woken(module: nn.Module) -> nn.Module:
+    """The same module with weights that are all different, as they are after a while of training."""
+    for parameter in module.parameters():
+        nn.init.normal_(parameter)
+    return module
+
+
+@given(sites(), OPTIONS, st.integers(1, 5))
+@settings(deadline=None)
+def test_maps_the_shape_read_to_the_shape_added_to(site, options, batch):
+    given_shape = Bottleneck(**options).build(site)(torch.randn(batch, *site.in_shape)).shape
+    assert given_shape == (batch, *site.out_shape)
+
+
+@given(sites(), OPTIONS)
+@settings(deadline=None)
+def test_has_as_many_parameters_as_it_says(site, options):
+    module, hidden = Bottleneck(**options).build(site), options["hidden"]
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    assert parameters == (site.in_features + 1) * hidden + hidden * site.out_features
+
+
+@given(sites(), OPTIONS)
+@settings(deadline=None)
+def test_adds_nothing_at_birth(site, options):
+    assert not Bottleneck(**options).build(site)(torch.randn(3, *site.in_shape)).any()
+
+
+@given(sites(), OPTIONS, st.integers(0, 2**31))
+@settings(deadline=None)
+def test_learns_at_once(site, options, seed):
+    """The way back has a gradient in the first step, and the way there as soon as it has moved."""
+    torch.manual_seed(seed)
+    module = Bottleneck(**options | {"activation": "gelu"}).build(site)
+    x = torch.randn(8, *site.in_shape)
+    with torch.no_grad():
+        wished = torch.randn(8, *site.out_shape)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        (module(x) - wished).square().mean().backward()
+        optimizer.step()
+    assert all(parameter.grad.any() for parameter in module.parameters())
+
+
+@given(sites(), OPTIONS)
+@settings(deadline=None)
+def test_treats_every_time_step_and_pixel_alike(site, options):
+    """What it gives at one position depends on that position alone, and not on where it is."""
+    module = woken(Bottleneck(**options).build(site)).double()
+    x = torch.randn(2, *site.in_shape, dtype=torch.double)
+    positions = {"vector": [], "sequence": [1], "image": [2, 3]}[site.kind]
+    assert torch.allclose(module(x).flip(positions), module(x.flip(positions)))
+
+
+@given(sites(), st.integers(1, 12))
+@settings(deadline=None)
+def test_the_activation_chosen_stands_between_the_maps(site, hidden):
+    x = torch.randn(4, *site.in_shape, dtype=torch.double)
+    functions = {"relu": torch.relu, "gelu": nn.functional.gelu, "silu": nn.functional.silu, "tanh": torch.tanh}
+    for word, function in functions.items():
+        module = woken(Bottleneck(hidden=hidden, activation=word).build(site)).double()
+        first, *_, last = module
+        assert torch.allclose(module(x), last(function(first(x))))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"hidden": 0}, {"hidden": -3}, {"hidden": 2.5}, {"hidden": True}, {"activation": "sine"}, {"units": 3}],
+    ids=str,
+)
+def test_options_are_validated_in_one_sentence_that_names_the_place(options):
+    entry = find("blueprint", "bottleneck")
+    with pytest.raises(UsageError) as caught:
+        make(entry, options)
+    (word,) = options
+    assert "blueprint" in str(caught.value) and word in str(caught.value) and "\n" not in str(caught.value)

@@ -1,0 +1,193 @@
+"""The heuristic: it germinates when training stalls for want of capacity, and at no other time."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kasmina import Phase, Stage
+from kasmina.plugins.catalog import find
+from kasmina.plugins.hooks import Hooks
+from kasmina_controllers.heuristic import Heuristic
+
+LOSSES = st.lists(st.floats(0.01, 10), min_size=1, max_size=60)
+PATIENCE = st.integers(1, 6)
+SHARES = st.floats(0, 0.5)
+SITES = ("a", "b", "c")
+ENTRY = find("controller", "heuristic")
+
+
+@st.composite
+def courses(draw):
+    """Options, and a course that stalls often: the loss moves little, so that the rule is at work in most examples."""
+    options = {"patience": draw(PATIENCE), "improvement": draw(SHARES), "seeds": draw(st.integers(0, 4))}
+    moves = st.sampled_from([0.5, 0.9, 0.99, 1.0, 1.0, 1.01, 1.1])
+    losses, loss = [], 1.0
+    for move in draw(st.lists(moves, min_size=1, max_size=60)):
+        loss *= move
+        losses.append(loss)
+    metrics = draw(st.lists(st.floats(0, 1), min_size=len(losses), max_size=len(losses)))
+    return options, losses, metrics
+
+
+def improved(losses: list[float], share: float) -> list[bool]:
+    """Per epoch, whether the loss is below the best so far by the share; the best so far is the last that was."""
+    best, found = math.inf, []
+    for loss in losses:
+        found.append(loss < best * (1 - share))
+        best = loss if found[-1] else best
+    return found
+
+
+def under_way(record) -> bool:
+    return any(seed.stage is not Stage.ACTIVE for seed in record.observation.seeds)
+
+
+def proposals(asked) -> list[int]:
+    return [index for index, record in enumerate(asked) if record.proposal]
+
+
+@given(courses(), st.floats(0, 1))
+@settings(deadline=None)
+def test_never_once_the_best_control_metric_has_reached_the_target(play, course, target):
+    options, losses, metrics = course
+    for index in proposals(play(Heuristic(**options), losses, metrics, target=target)):
+        assert max(metrics[: index + 1]) < target
+
+
+@given(courses())
+@settings(deadline=None)
+def test_never_before_patience_epochs_without_improvement_against_the_best(play, course):
+    options, losses, metrics = course
+    better = improved(losses, options["improvement"])
+    asked = play(Heuristic(**options), losses, metrics, SITES)
+    last = -1
+    for index in proposals(asked):
+        waited = range(index - options["patience"] + 1, index + 1)
+        assert waited[0] > last
+        assert not any(better[epoch] or under_way(asked[epoch]) for epoch in waited)
+        last = index
+
+
+@given(st.data(), PATIENCE, st.floats(0, 0.3))
+@settings(deadline=None)
+def test_noise_does_not_make_a_stall_where_the_best_keeps_improving(play, data, patience, share):
+    losses, best = [], 1.0
+    for _ in range(8):
+        best *= (1 - share) * data.draw(st.floats(0.5, 0.99))
+        losses.append(best)
+        losses += [best * noise for noise in data.draw(st.lists(st.floats(0.99, 5), max_size=patience - 1))]
+    assert not proposals(play(Heuristic(patience=patience, improvement=share), losses))
+
+
+@given(st.data(), PATIENCE, st.floats(0, 0.3), st.floats(0.1, 10))
+@settings(deadline=None)
+def test_noise_does_not_hide_a_stall_where_the_best_stays(play, data, patience, share, best):
+    """Up and down, and often better than the epoch before: a rule that compares with the last epoch would not stall."""
+    noise = st.floats(1 - share / 2, 3)
+    losses = [best, *(best * data.draw(noise) for _ in range(patience))]
+    assert proposals(play(Heuristic(patience=patience, improvement=share), losses)) == [patience]
+
+
+@given(PATIENCE)
+def test_an_alternating_curve_is_a_stall(play, patience):
+    losses = [1.0, *([2.0, 1.5] * patience)[:patience]]
+    assert proposals(play(Heuristic(patience=patience), losses)) == [patience]
+
+
+@given(courses(), st.integers(1, 4))
+@settings(deadline=None)
+def test_never_while_a_seed_is_on_its_way(play, course, ripens):
+    options, losses, metrics = course
+    asked = play(Heuristic(**options), losses, metrics, SITES, ripens)
+    assert not any(under_way(asked[index]) for index in proposals(asked))
+
+
+@given(courses(), st.sets(st.integers(1, 60)))
+@settings(deadline=None)
+def test_never_more_living_seeds_than_allowed(play, course, culled):
+    options, losses, metrics = course
+    asked = play(Heuristic(**options), losses, metrics, SITES, 1, lambda seed: seed.id not in culled)
+    for record in asked:
+        assert len(record.observation.seeds) <= options["seeds"]
+        assert not (record.proposal and len(record.observation.seeds) == options["seeds"])
+
+
+def test_a_culled_seed_makes_room_for_another(play):
+    asked = play(Heuristic(patience=2, seeds=1), [1.0] * 40, keeps=lambda seed: False)
+    assert len(proposals(asked)) > 2
+
+
+@given(courses(), st.integers(1, 4), st.floats(0, 1))
+@settings(deadline=None)
+def test_statistics_are_asked_for_exactly_in_the_epoch_before_it_may_propose(play, course, ripens, target):
+    options, losses, metrics = course
+    asked = play(Heuristic(**options), losses, metrics, SITES, ripens, target=target)
+    better = improved(losses, options["improvement"])
+    assert asked[0].proposal is None
+    for index in range(1, len(asked)):
+        solved = max(metrics[: index + 1]) >= target
+        stalls = not better[index] and not under_way(asked[index]) and not solved
+        assert bool(asked[index].proposal) == (asked[index - 1].wanted and stalls)
+
+
+@given(st.dictionaries(st.text(min_size=1), st.floats(0, 1e6), min_size=1, max_size=6), st.data())
+@settings(deadline=None)
+def test_picks_the_free_site_of_greatest_need_and_says_so(observe, ask, seed_state, needs, data):
+    # The first seed is on its way: its site is taken. A heuristic that has just been made has no seed of its own there.
+    taken = data.draw(st.sampled_from([None, *needs]))
+    controller = Heuristic(patience=1)
+    ask(controller, observe(list(needs)))
+    seeds = [seed_state(site=taken, stage=Stage.ACTIVE)] if taken else []
+    observation = observe(list(needs), seeds, needs)
+    sites = tuple(attrs.evolve(state, free=state.site.name != taken) for state in observation.sites)
+    proposal = ask(controller, attrs.evolve(observation, sites=sites)).proposal
+    free = {name: need for name, need in needs.items() if name != taken}
+    if not free:
+        assert proposal is None
+        return
+    assert free[proposal.site] == max(free.values())
+    if len(needs) > 1:
+        assert "greatest need" in proposal.reason and f"{free[proposal.site]:.2g}" in proposal.reason
+
+
+def test_the_reason_tells_the_best_loss_and_the_best_metric_against_the_target(play):
+    asked = play(Heuristic(patience=2), [0.25, 0.5, 0.75], [0.8, 0.7, 0.6], target=0.9)
+    reason = asked[2].proposal.reason
+    assert "0.25" in reason and "2 epochs" in reason and "accuracy 0.800 at best of 0.9" in reason
+
+
+@given(PATIENCE)
+def test_a_phase_counts_its_own_epochs_against_the_best_of_the_whole_run(play, patience):
+    controller = Heuristic(patience=patience)
+    play(controller, [1.0] * patience)
+    controller.on_phase_start(Phase(10))
+    assert proposals(play(controller, [1.0] * patience)) == [patience - 1]
+
+
+@given(st.floats(allow_nan=False))
+@settings(deadline=None)
+def test_keeps_what_contributes_and_nothing_else(observe, seed_state, contribution):
+    seed = seed_state(stage=Stage.PROBATION, contribution=contribution)
+    hooks = Hooks([(ENTRY, Heuristic())], pytest.fail)
+    verdict = hooks.judge_seed(seed=seed, observation=observe(seeds=[seed]))
+    assert verdict.keep == (contribution > 0) and verdict.reason
+
+
+@given(courses())
+@settings(deadline=None)
+def test_same_observations_same_answers(play, course):
+    options, losses, metrics = course
+    assert play(Heuristic(**options), losses, metrics, SITES) == play(Heuristic(**options), losses, metrics, SITES)
+
+
+@pytest.mark.parametrize(
+    "options", [{"patience": 0}, {"improvement": -0.1}, {"improvement": 1.0}, {"improvement": math.nan}, {"seeds": -1}]
+)
+def test_options_are_validated(options):
+    with pytest.raises(ValueError):
+        Heuristic(**options)

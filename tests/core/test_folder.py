@@ -1,0 +1,110 @@
+"""A run's folder: a new one is never an old one, and a file in it is whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kasmina.errors import UsageError
+from kasmina.run.folder import Folder, write
+
+
+@given(st.binary(), st.binary())
+def test_write_replaces_the_whole_content_and_leaves_nothing_else(tmp_path_factory, first, second):
+    path = tmp_path_factory.mktemp("write") / "deep" / "file.bin"
+    for content in (first, second):
+        write(path, content)
+        assert path.read_bytes() == content
+    assert os.listdir(path.parent) == ["file.bin"]
+
+
+@pytest.mark.parametrize("breaks", ["fsync", "replace"])
+def test_a_write_that_breaks_leaves_the_file_as_it_was(tmp_path, monkeypatch, breaks):
+    path = tmp_path / "summary.json"
+    write(path, b"old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(*{"fsync": (os, "fsync", full), "replace": (Path, "replace", full)}[breaks])
+    with pytest.raises(OSError, match="No space"):
+        write(path, b"new and longer")
+    assert path.read_bytes() == b"old"
+
+
+def test_the_content_is_on_the_disk_before_the_name_is_taken(tmp_path, monkeypatch):
+    order = []
+    monkeypatch.setattr(os, "fsync", lambda file: order.append("fsync"))
+    replace = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda self, to: (order.append("replace"), replace(self, to))[1])
+    write(tmp_path / "file", b"content")
+    assert order == ["fsync", "replace"]
+
+
+@given(st.sets(st.integers(1, 12)))
+def test_a_run_without_a_name_takes_the_first_number_that_is_free(tmp_path_factory, taken):
+    here = tmp_path_factory.mktemp("numbers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        for number in taken:
+            Folder.new(Path(f"runs/moons-{number}"), "moons").make({})
+        free = min(set(range(1, 14)) - taken)
+        assert Folder.new(None, "moons").path == Path(f"runs/moons-{free}")
+        assert Folder.new(None, "spirals").path == Path("runs/spirals-1")
+
+
+def test_a_new_folder_is_not_made_before_it_is_due(tmp_path):
+    Folder.new(tmp_path / "run", "moons")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_exists_is_no_new_folder(tmp_path, kind):
+    path = tmp_path / "run"
+    path.mkdir() if kind == "folder" else path.touch()
+    with pytest.raises(UsageError, match="exists already.*--out"):
+        Folder.new(path, "moons")
+
+
+def test_a_folder_that_somebody_else_made_in_between_is_not_written_into(tmp_path):
+    folders = [Folder.new(tmp_path / "run", "moons") for _ in range(2)]
+    folders[0].make({"seed": 1})
+    with pytest.raises(UsageError, match="run cannot be written"):
+        folders[1].make({"seed": 2})
+    assert "1" in folders[0].config.read_text()
+
+
+def test_a_dangling_link_is_no_place_for_a_run(tmp_path):
+    (tmp_path / "run").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="--out"):
+        Folder.new(tmp_path / "run", "moons").make({})
+
+
+@pytest.mark.parametrize("place", ["file/run", "long"])
+def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path, place):
+    (tmp_path / "file").touch()
+    path = tmp_path / (place if place != "long" else "x" * 300)
+    with pytest.raises(UsageError) as caught:
+        Folder.new(path, "moons").make({})
+    assert "cannot be written" in str(caught.value) and "\n" not in str(caught.value)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_old_folder_has_a_config(tmp_path):
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(UsageError, match="not the folder of a run"):
+            Folder.old(path)
+    Folder.new(tmp_path / "run", "moons").make({})
+    assert Folder.old(tmp_path / "run").config.is_file()
+
+
+@given(st.dictionaries(st.text(), st.floats(allow_nan=False) | st.text() | st.none() | st.integers()))
+def test_the_summary_is_read_back_as_it_was(tmp_path_factory, summary):
+    folder = Folder(tmp_path_factory.mktemp("summary"))
+    folder.write_summary(summary)
+    assert json.loads(folder.summary.read_text()) == summary
