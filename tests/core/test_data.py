@@ -45,8 +45,7 @@ def same(first: Scaler, second: Scaler) -> bool:
 def test_the_splits_partition_the_rows(data, seed):
     train, control, test = split_rows(data, seed)
     assert sorted([*train, *control, *test]) == list(range(len(data.x)))
-    assert len(test) == np.ceil(0.2 * len(data.x))
-    assert len(control) == np.ceil(0.2 * (len(train) + len(control)))
+    assert len(test) == len(control) == round(0.15 * len(data.x))
 
 
 @settings(max_examples=30, deadline=None)
@@ -134,7 +133,7 @@ def test_a_deviation_too_small_for_float32_does_not_divide_by_zero():
 
 def test_classes_have_alike_shares_in_all_splits():
     data = Data(np.zeros((500, 1), np.float32), np.repeat([0, 1], [450, 50]), "classification", ("a", "b"))
-    assert [int(data.y[rows].sum()) for rows in split_rows(data, 4)] == [32, 8, 10]
+    assert [int(data.y[rows].sum()) for rows in split_rows(data, 4)] == [35, 8, 7]
 
 
 def test_tensors_are_of_the_kinds_that_training_takes():

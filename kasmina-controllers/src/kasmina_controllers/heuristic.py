@@ -32,8 +32,9 @@ class Heuristic:
 
     Training stalls when its loss has not come below the best so far by a share of `improvement` for `patience` epochs.
     While a seed is on its way nothing else germinates, and nothing any more once the control metric has reached the
-    target. A seed stays if the control split was better with it than ever before, and would be worse without it; if it
-    does not, capacity was not what was missing, and the next one must wait twice as long.
+    target, or while the training split is fitted far better than the control split. A seed stays if the control split
+    was better with it than ever before, and would be worse without it; if it does not, capacity was not what was
+    missing, and the next one must wait twice as long.
     """
 
     patience: int = field(default=5, validator=validators.ge(1), metadata={"help": "epochs without improvement"})

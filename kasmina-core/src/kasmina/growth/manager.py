@@ -97,7 +97,11 @@ class Manager:
         # Spread by a large odd number, so that neighbouring runs do not share the streams of neighbouring seeds.
         stream = Stream(place.device, (self._seed * 1_000_003 + id) % 2**63)
         with stream.own():
-            body = build(place.site)
+            try:
+                body = build(place.site)
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                raise PluginError(f"blueprint {blueprint!r} cannot build for site {site!r}: {reason}") from error
         if not isinstance(body, nn.Module):
             raise PluginError(f"blueprint {blueprint!r}: build gave {type(body).__name__}, due is a torch.nn.Module")
         seed = Seed(id, place, body, blueprint, self.epoch, stream)

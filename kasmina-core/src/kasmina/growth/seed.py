@@ -174,20 +174,24 @@ class Seed(nn.Module):
             x = torch.zeros(shape, device=self.place.device, dtype=self.place.dtype)
             version = x._version
             with torch.no_grad(), self._stream.own(keep=False):
-                self._check(copy.deepcopy(self.body).train(training)(x))
+                self._check(self._answer(x, training))
                 if self._stream.drawn():
                     self._draws.add(training)
             self._overwrites |= x._version != version
 
+    def _answer(self, x: Tensor, training: bool) -> Any:
+        try:
+            return copy.deepcopy(self.body).train(training)(x)
+        except Exception as error:
+            raise self._unfit(f"fails on {tuple(x.shape)} with {type(error).__name__}: {error}") from error
+
     def _check(self, output: Any) -> None:
-        site, dtype = self.place.site, self.place.dtype
-        due = (2, *site.out_shape)
+        due, dtype = (2, *self.place.site.out_shape), self.place.dtype
         came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         if came != due:
-            raise PluginError(
-                f"blueprint {self.blueprint!r} at site {site.name!r}: its module gives {came}, due is {due}"
-            )
+            raise self._unfit(f"gives {came}, due is {due}")
         if output.dtype != dtype:
-            raise PluginError(
-                f"blueprint {self.blueprint!r} at site {site.name!r}: its module gives {output.dtype}, due is {dtype}"
-            )
+            raise self._unfit(f"gives {output.dtype}, due is {dtype}")
+
+    def _unfit(self, what: str) -> PluginError:
+        return PluginError(f"blueprint {self.blueprint!r} at site {self.place.site.name!r}: its module {what}")
