@@ -12,12 +12,12 @@ from attrs import validators
 
 from kasmina.errors import UsageError, nearest
 from kasmina.records import Data
-from kasmina.tasks.arrays import read_npz
+from kasmina.tasks.reading.arrays import read_npz
 from kasmina.tasks.checks import TARGET
-from kasmina.tasks.features import check_features
-from kasmina.tasks.labels import targets
-from kasmina.tasks.samples import Samples
-from kasmina.tasks.table import read_csv, read_parquet
+from kasmina.tasks.reading.features import check_features
+from kasmina.tasks.reading.labels import targets
+from kasmina.tasks.reading.samples import Samples
+from kasmina.tasks.reading.table import read_csv, read_parquet
 
 
 @attrs.define(eq=False)

@@ -8,9 +8,9 @@ import numpy as np
 
 from kasmina.errors import UsageError
 from kasmina.records import Goal
-from kasmina.tasks.columns import first_text, to_float
-from kasmina.tasks.features import LARGEST, loses_digits
-from kasmina.tasks.samples import Array, Samples, clip, rows, some
+from kasmina.tasks.reading.columns import first_text, to_float
+from kasmina.tasks.reading.features import LARGEST, loses_digits
+from kasmina.tasks.reading.samples import Array, Samples, clip, rows, some
 
 MOST_CLASSES = 20
 """Whole numbers with more distinct values than this are taken for measurements."""

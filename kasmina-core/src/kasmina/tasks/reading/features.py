@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kasmina.errors import UsageError
-from kasmina.tasks.samples import Array, Samples, rows, some
+from kasmina.tasks.reading.samples import Array, Samples, rows, some
 
 LARGEST = 1e37
 """Differences of two such numbers are still finite in float32."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kasmina.tasks.samples import Array
+from kasmina.tasks.reading.samples import Array
 
 NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[iI][nN][fF]([iI][nN][iI][tT][yY])?)$"
 INTEGER = r"^[+-]?\d+$"

@@ -12,8 +12,8 @@ import numpy as np
 from attrs import frozen
 
 from kasmina.errors import UsageError, nearest
-from kasmina.tasks.columns import first_text, from_arrow, from_text, is_number, to_float
-from kasmina.tasks.samples import Array, Samples, clip, some
+from kasmina.tasks.reading.columns import first_text, from_arrow, from_text, is_number, to_float
+from kasmina.tasks.reading.samples import Array, Samples, clip, some
 
 LARGEST_BLOCK = 1 << 30
 

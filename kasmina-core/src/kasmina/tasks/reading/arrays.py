@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kasmina.errors import UsageError
-from kasmina.tasks.samples import Array, Samples, some
+from kasmina.tasks.reading.samples import Array, Samples, some
 
 SHAPES = "(N, F), (N, T, F) or (N, C, H, W)"
 

@@ -1,0 +1,1 @@
+"""How a file of the user's own becomes samples and targets."""
