@@ -1,0 +1,41 @@
+"""The plateau rule is not fooled by noise: what is large enough never grows, what is too small always does."""
+
+import pytest
+
+from kasmina.run.assembly import assemble
+from kasmina.run.config import configure
+from kasmina.run.folder import Folder
+from kasmina.run.loop import train
+from kasmina.run.plugins import Plugins
+
+SEEDS = 20
+WARM_UP, ADAPTATION = 30, 40
+SILENT = {"rich": False, "jsonl": False}
+
+
+def germinations(folder, task, hidden, depth, seed):
+    """The epochs of all germinations in one run of warm-up and a part of adaptation."""
+    phases = [
+        f"phases.warm-up.epochs={WARM_UP}",
+        f"phases.adaptation.epochs={ADAPTATION}",
+        "phases.consolidation.epochs=0",
+    ]
+    config = configure(
+        options={"task": task, "seed": seed, "loggers": SILENT},
+        sets=[f"host.hidden={hidden}", f"host.depth={depth}", *phases],
+    )
+    plugins = Plugins.of(config)
+    run = assemble(config, plugins, plugins.hooks(print), Folder.new(folder / str(seed), task))
+    train(run)
+    return [seed.germinated_at for seed in [*run.manager.past, *(seed.state for seed in run.manager.seeds.values())]]
+
+
+@pytest.mark.parametrize(("task", "hidden", "depth"), [("spirals", 64, 2), ("moons", 16, 1)])
+def test_a_host_that_is_large_enough_never_grows(tmp_path, task, hidden, depth):
+    assert [germinations(tmp_path, task, hidden, depth, seed) for seed in range(SEEDS)] == [[]] * SEEDS
+
+
+@pytest.mark.parametrize(("task", "hidden", "depth"), [("spirals", 3, 1)])
+def test_a_host_that_is_too_small_always_grows_and_never_in_warm_up(tmp_path, task, hidden, depth):
+    first = [min(germinations(tmp_path, task, hidden, depth, seed), default=0) for seed in range(SEEDS)]
+    assert all(epoch > WARM_UP for epoch in first), first
