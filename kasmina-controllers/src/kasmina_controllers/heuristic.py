@@ -95,9 +95,12 @@ class Heuristic:
         now = Best(observation.control_loss, observation.control_metric)
         better = now.beats(self._best_before, self.improvement)
         if better and (seed.contribution or 0.0) > 0:
-            return Verdict(keep=True, reason="control is better with it than ever before")
+            return Verdict(keep=True, reason="control is better than ever before it came")
         self._wait *= 2
-        return Verdict(keep=False, reason="control would be no worse without it" if better else "control is no better")
+        return Verdict(
+            keep=False,
+            reason="control would be no worse without it" if better else "control is no better than before it came",
+        )
 
     def _enough(self, observation: Observation) -> bool:
         """Whether there is no want of another seed now."""

@@ -24,8 +24,9 @@ class PluginError(KasminaError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A clause that names the nearest known words, or all of them if there are few and none is near."""
-    known = sorted(set(known))
+    known = sorted({str(other) for other in known})  # YAML has keys that are no text
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return f"known: {', '.join(known[:12])}" if known else "there are none"
+    more = f" and {len(known) - 12} more" if len(known) > 12 else ""
+    return f"known: {', '.join(known[:12])}{more}" if known else "there are none"

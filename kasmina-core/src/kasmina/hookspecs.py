@@ -92,7 +92,7 @@ def blend_step(seed: SeedState, step: int) -> float | None:
     """The next alpha of a seed that is blending, from `seed.alpha` to 1; `step` counts from 1 within the blending.
 
     Called after every training step. If nobody answers, alpha rises by the same amount at each step, over
-    ``growth.blend`` epochs. When alpha reaches 1 the seed is on probation.
+    ``growth.blending`` epochs. When alpha reaches 1 the seed is on probation.
     """
 
 

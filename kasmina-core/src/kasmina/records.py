@@ -109,7 +109,8 @@ class Observation:
 class Proposal:
     """A controller's wish: a seed at this site, of this blueprint (the run's own if None), for this reason."""
 
-    site: str
+    site: str = attrs.field(validator=validators.instance_of(str))
+    """The site's name, such as ``observation.sites[0].site.name``."""
     reason: str = ""
     blueprint: str | None = None
 

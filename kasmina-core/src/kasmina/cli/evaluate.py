@@ -14,7 +14,10 @@ import click
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="[default: as the run]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def evaluate(run: Path, split: str, device: str | None, as_json: bool) -> None:
-    """Measure the network of RUN, the folder of a run, on one split of its task's data."""
+    """Measure a trained network on one split.
+
+    RUN is the folder of a run; the data is that of its task.
+    """
     from kasmina.run.objective import evaluate as measure
     from kasmina.run.restore import restore
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -111,4 +112,5 @@ def _default(option: Option) -> str:
 
 def _example(entry: Entry, option: Option) -> str:
     place = f"loggers.{entry.name}" if entry.kind == "logger" else entry.kind
-    return f"kasmina run --{entry.kind} {entry.name} --set {place}.{option.name}={option.default or 'VALUE'}"
+    value = "VALUE" if option.default in (None, "null", '""') else shlex.quote(str(option.default))
+    return f"kasmina run --{entry.kind} {entry.name} --set {place}.{option.name}={value}"

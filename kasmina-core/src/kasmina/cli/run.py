@@ -28,7 +28,7 @@ def usual(kind: str) -> str:
 )
 @click.option("--no-logger", "silenced", metavar="NAME", multiple=True, help="A logger to leave out; repeatable.")
 @click.option("--site", "sites", metavar="PATTERN", multiple=True, help="Where seeds may grow: M, or A:B; repeatable.")
-@click.option("--epochs", type=click.IntRange(min=1), help="In all; the phases keep their proportions. [default: 200]")
+@click.option("--epochs", type=click.IntRange(min=1), help="In all; the phases keep their proportions.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of weights, order and seeds. [default: 0]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="[default: auto]")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder, a new one. [default: runs/TASK-N]")
@@ -36,7 +36,9 @@ def usual(kind: str) -> str:
 @click.option(
     "--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any option, such as host.hidden=8; repeatable."
 )
-@click.option("--json", "as_json", is_flag=True, help="The summary as one JSON document, and nothing else.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="The summary on stdout, as one JSON document; all else goes to stderr."
+)
 def run(
     out: Path | None,
     config: Path | None,

@@ -162,10 +162,13 @@ class Seed(nn.Module):
             x = x.detach()
         if self.place.copies or self._overwrites:
             x = x.clone()
-        if training in self._draws:
-            with self._stream.own():
-                return self.body(x)  # type: ignore[no-any-return]
-        return self.body(x)  # type: ignore[no-any-return]
+        try:
+            if training in self._draws:
+                with self._stream.own():
+                    return self.body(x)  # type: ignore[no-any-return]
+            return self.body(x)  # type: ignore[no-any-return]
+        except Exception as error:
+            raise self._unfit(f"fails with {type(error).__name__}: {error}") from error
 
     def _try_out(self) -> None:
         """Runs a copy of the body in each mode: does its output fit, does it draw random numbers, does it overwrite?"""

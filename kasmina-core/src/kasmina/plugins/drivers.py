@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import Enum
@@ -13,7 +14,7 @@ import attrs
 from attrs import frozen
 from stevedore.driver import DriverManager
 
-from kasmina.errors import KasminaError, PluginError
+from kasmina.errors import KasminaError, PluginError, UsageError
 from kasmina.plugins.catalog import KINDS, Entry
 from kasmina.plugins.phrases import described, one_line
 from kasmina.plugins.strict import structure
@@ -57,6 +58,8 @@ def make(entry: Entry, options: Mapping[str, Any]) -> Any:
     cls = _class(entry)
     try:
         return structure(options, cls, entry.kind)
+    except UsageError as error:
+        raise UsageError(f"{error} (the {entry.kind} is {entry.name!r})") from error
     except KasminaError:
         raise
     except (Exception, SystemExit) as error:
@@ -114,4 +117,6 @@ def _default(default: Any) -> str | None:
         default = default.factory()
     if isinstance(default, Enum):
         default = default.value
-    return str(default) if isinstance(default, PurePath) or default and isinstance(default, str) else repr(default)
+    if isinstance(default, PurePath) or default and isinstance(default, str):
+        return str(default)
+    return json.dumps(default, default=repr)

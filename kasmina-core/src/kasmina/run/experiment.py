@@ -52,11 +52,11 @@ def conduct(run: Training) -> dict[str, Any]:
             status = "stopped"
         except Exception as error:
             status, failure = "failed", error
-    summary = summarise(run, status, time.perf_counter() - began, None if failure is None else str(failure))
-    save(run, summary)
-    # A plugin that has just broken the run may break its end as well, which would hide the first reason.
-    with suppress(*([KasminaError] if failure else [])):
-        run.hooks.on_run_end(run=run.info, summary=summary)
+        summary = summarise(run, status, time.perf_counter() - began, None if failure is None else str(failure))
+        save(run, summary)
+        # A plugin that has just broken the run may break its end as well, which would hide the first reason.
+        with suppress(*([KasminaError] if failure else [])):
+            run.hooks.on_run_end(run=run.info, summary=summary)
     if failure:
         raise failure
     return summary
@@ -74,14 +74,12 @@ def save(run: Training, summary: dict[str, Any]) -> None:
 
 @contextmanager
 def stopping(run: Training) -> Iterator[None]:
-    """Within it, SIGINT and SIGTERM ask the loop to stop; a second one stops at once."""
+    """Within it, SIGINT and SIGTERM ask the loop to stop, however often they come: what is saved is saved whole."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if run.stop:
-            raise KeyboardInterrupt
         run.stop = True
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

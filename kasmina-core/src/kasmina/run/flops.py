@@ -15,17 +15,25 @@ class FlopMeter:
     """
 
     def __init__(self) -> None:
-        self.total = 0
+        self.rows = 0
+        """Samples that were trained on since the network last changed."""
         self._version: int | None = None
         self._per_row = 0.0
+        self._before = 0
+
+    @property
+    def total(self) -> int:
+        """Of all training so far."""
+        return self._before + round(self._per_row * self.rows)
+
+    def knows(self, version: int) -> bool:
+        """Whether a step of this version of the network was counted last."""
+        return version == self._version
 
     @contextmanager
     def counting(self, rows: int, version: int) -> Iterator[None]:
-        """Around the forward and backward pass of one training step on `rows` samples."""
-        if version == self._version:
+        """Around the forward and backward pass of `rows` samples, the first of a version."""
+        with FlopCounterMode(display=False) as counter:
             yield
-        else:
-            with FlopCounterMode(display=False) as counter:
-                yield
-            self._version, self._per_row = version, counter.get_total_flops() / rows
-        self.total += round(self._per_row * rows)
+        self._before, self.rows = self.total, 0
+        self._version, self._per_row = version, counter.get_total_flops() / rows

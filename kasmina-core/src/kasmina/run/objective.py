@@ -45,7 +45,8 @@ def evaluate(host: nn.Module, objective: Objective, split: Split) -> tuple[float
     """Loss and metric of the host on a whole split, in evaluation mode; the host's mode is left as it was."""
     training = host.training
     host.eval()
-    outputs = torch.cat([host(part) for part in torch.split(split.x, CHUNK)])
+    parts = [host(part) for part in torch.split(split.x, CHUNK)]
+    outputs = torch.cat(parts) if len(parts) > 1 else parts[0]
     host.train(training)
     loss, metric = torch.stack([objective.loss(outputs, split.y), objective.metric(outputs, split.y)]).tolist()
     return loss, metric

@@ -47,6 +47,10 @@ class File:
         metadata={"help": "what stands between the columns of a CSV"},
     )
 
+    def __attrs_post_init__(self) -> None:
+        if self.path:  # a run's config.yaml must mean the same file wherever it is read
+            self.path = str(Path(self.path).absolute())
+
     def load(self) -> Data:
         """Return x (N, F), or as it lies in an NPZ, and y as :class:`kasmina.Data` has it.
 
