@@ -236,6 +236,24 @@ def test_from_eight_units_on_all_are_drawn_at_random():
     assert not torch.equal(weight[1], -weight[0])
 
 
+@NAMES
+@pytest.mark.parametrize("kind", ALL)
+def test_many_run_side_by_side_as_one(name, kind):
+    """Stacked and mapped over, as where many members train in lock-step."""
+    shape = {"vector": (4,), "sequence": (3, 4), "image": (4, 3, 5)}[kind]
+    site, blueprint = Site("a:b", kind, shape, shape), made(name)
+    if blueprint.fits(site) is not None:
+        pytest.skip("not a site for it")
+    modules = [woken(blueprint.build(site)) for _ in range(3)]
+    for number, module in enumerate(modules):
+        for parameter in module.parameters():
+            parameter.data *= 0.5 + number
+    stacked, _ = torch.func.stack_module_state(modules)
+    x = batch(site)
+    together = torch.func.vmap(lambda weights: torch.func.functional_call(modules[0], weights, (x,)))(stacked)
+    assert torch.allclose(together, torch.stack([module(x) for module in modules]))
+
+
 def test_neurons_are_a_wider_layer():
     """Across linear, activation, linear: the same as one layer with the weights of both, side by side."""
     host = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)).double()
@@ -297,7 +315,7 @@ def test_a_convolution_over_a_sequence_goes_along_time():
 
 
 def test_every_file_is_registered_under_its_name():
-    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "parts"}
+    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "parts", "modules"}
     points = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text())["project"]["entry-points"]
     named = points["kasmina.blueprints"]
     assert files == set(named) == set(CLAIMS)

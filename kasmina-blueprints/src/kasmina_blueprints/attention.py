@@ -39,21 +39,10 @@ class Attention:
 
     def build(self, site: Site) -> nn.Module:
         """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
-        from torch import Tensor, nn
+        from torch import nn
 
-        class SelfAttention(nn.Module):
-            """softmax(q k / sqrt(size)) v, in each head; then all heads to the output."""
+        from kasmina_blueprints.modules import SelfAttention
 
-            def __init__(self, heads: int, size: int) -> None:
-                super().__init__()
-                self.heads, self.size = heads, size
-                self.ask = nn.Linear(site.in_features, 3 * heads * size, bias=False)
-                self.out = parts.silent(nn.Linear(heads * size, site.out_features, bias=False))
-
-            def forward(self, x: Tensor) -> Tensor:
-                split = self.ask(x).unflatten(-1, (3, self.heads, self.size)).transpose(1, 3)
-                q, k, v = split.unbind(2)  # each (batch, heads, time, size)
-                seen = nn.functional.scaled_dot_product_attention(q, k, v)
-                return self.out(seen.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
-
-        return SelfAttention(self.heads, self.size or max(4, site.in_features // self.heads))
+        heads, size = self.heads, self.size or max(4, site.in_features // self.heads)
+        ask = nn.Linear(site.in_features, 3 * heads * size, bias=False)
+        return SelfAttention(heads, size, ask, parts.silent(nn.Linear(heads * size, site.out_features, bias=False)))

@@ -43,10 +43,12 @@ class Conv:
         """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         from torch import nn
 
+        from kasmina_blueprints.modules import OverTime
+
         hidden = self.hidden or max(8, site.in_features // 2)
         kind = nn.Conv2d if site.kind == "image" else nn.Conv1d
         look, map = kind(site.in_features, hidden, 3, padding=1), kind(hidden, site.out_features, 1, bias=False)
         if self.activation == "relu":
             parts.mirror(look)
         inner = nn.Sequential(look, parts.activation(self.activation), parts.silent(map))
-        return inner if site.kind == "image" else parts.over_time(inner)
+        return inner if site.kind == "image" else OverTime(inner)

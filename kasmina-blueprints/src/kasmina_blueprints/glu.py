@@ -40,18 +40,11 @@ class Glu:
 
     def build(self, site: Site) -> nn.Module:
         """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
-        from torch import Tensor, nn
+        from torch import nn
 
-        class Gated(nn.Module):
-            """gate(G x) * V x, then the way back."""
+        from kasmina_blueprints.modules import Gated
 
-            def __init__(self, hidden: int, gate: nn.Module) -> None:
-                super().__init__()
-                self.gate = nn.Sequential(parts.linear(site, site.in_features, hidden), gate)
-                self.value = parts.linear(site, site.in_features, hidden)
-                self.back = parts.silent(parts.linear(site, hidden, site.out_features, bias=False))
-
-            def forward(self, x: Tensor) -> Tensor:
-                return self.back(self.gate(x) * self.value(x))  # type: ignore[no-any-return]
-
-        return Gated(self.hidden or max(4, site.in_features // 3), parts.activation(self.gate))
+        hidden = self.hidden or max(4, site.in_features // 3)
+        gate = nn.Sequential(parts.linear(site, site.in_features, hidden), parts.activation(self.gate))
+        value = parts.linear(site, site.in_features, hidden)
+        return Gated(gate, value, parts.silent(parts.linear(site, hidden, site.out_features, bias=False)))

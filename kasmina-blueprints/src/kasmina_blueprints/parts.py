@@ -103,21 +103,6 @@ def mirror(module: nn.Module) -> nn.Module:
     return module
 
 
-def over_time(inner: nn.Module) -> nn.Module:
-    """`inner`, which works on (batch, width, time), for (batch, time, width)."""
-    from torch import Tensor, nn
-
-    class OverTime(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.inner = inner
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.inner(x.transpose(1, 2)).transpose(1, 2)  # type: ignore[no-any-return]
-
-    return OverTime()
-
-
 def _a(kind: str) -> str:
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 

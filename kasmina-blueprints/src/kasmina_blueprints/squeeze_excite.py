@@ -43,19 +43,9 @@ class SqueezeExcite:
 
     def build(self, site: Site) -> nn.Module:
         """A map from (batch, *site.in_shape) to (batch, *site.out_shape), which is the same."""
-        from torch import Tensor, nn
+        from torch import nn
 
-        class Scale(nn.Module):
-            """2 * sigmoid(z) - 1 of the channels' means, written as tanh(z / 2)."""
+        from kasmina_blueprints.modules import Scale
 
-            def __init__(self, channels: int, hidden: int) -> None:
-                super().__init__()
-                self.squeeze = nn.Linear(channels, hidden)
-                self.act = nn.SiLU()
-                self.excite = parts.silent(nn.Linear(hidden, channels, bias=False))
-
-            def forward(self, x: Tensor) -> Tensor:
-                z: Tensor = self.excite(self.act(self.squeeze(x.mean((2, 3)))))
-                return x * (z / 2).tanh()[:, :, None, None]
-
-        return Scale(site.in_features, self.hidden or max(4, site.in_features // 16))
+        channels, hidden = site.in_features, self.hidden or max(4, site.in_features // 16)
+        return Scale(nn.Linear(channels, hidden), parts.silent(nn.Linear(hidden, channels, bias=False)))
