@@ -34,7 +34,7 @@ def sites(draw):
 
 OPTIONS = st.fixed_dictionaries(
     {"hidden": st.integers(1, 12), "activation": st.sampled_from(["relu", "gelu", "silu", "tanh"])}
-)
+).filter(lambda options: options != {"hidden": 1, "activation": "relu"})
 
 
 def woken(module: nn.Module) -> nn.Module:
@@ -70,7 +70,7 @@ def test_adds_nothing_at_birth(site, options):
 def test_learns_at_once(site, options, seed):
     """The way back has a gradient in the first step, and the way there as soon as it has moved."""
     torch.manual_seed(seed)
-    module = Bottleneck(**options | {"activation": "gelu"}).build(site)
+    module = Bottleneck(**options).build(site)
     x = torch.randn(8, *site.in_shape)
     with torch.no_grad():
         wished = torch.randn(8, *site.out_shape)
@@ -92,7 +92,7 @@ def test_treats_every_time_step_and_pixel_alike(site, options):
     assert torch.allclose(module(x).flip(positions), module(x.flip(positions)))
 
 
-@given(sites(), st.integers(1, 12))
+@given(sites(), st.integers(2, 12))
 @settings(deadline=None)
 def test_the_activation_chosen_stands_between_the_maps(site, hidden):
     x = torch.randn(4, *site.in_shape, dtype=torch.double)
@@ -105,7 +105,15 @@ def test_the_activation_chosen_stands_between_the_maps(site, hidden):
 
 @pytest.mark.parametrize(
     "options",
-    [{"hidden": 0}, {"hidden": -3}, {"hidden": 2.5}, {"hidden": True}, {"activation": "sine"}, {"units": 3}],
+    [
+        {"hidden": 0},
+        {"hidden": 1},
+        {"hidden": -3},
+        {"hidden": 2.5},
+        {"hidden": True},
+        {"activation": "sine"},
+        {"units": 3},
+    ],
     ids=str,
 )
 def test_options_are_validated_in_one_sentence_that_names_the_place(options):

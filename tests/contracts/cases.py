@@ -9,7 +9,7 @@ import torch
 from attrs import frozen
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from zoo_bodies import BODIES, Build
+from zoo_bodies import BLUEPRINTS, BODIES, Build
 from zoo_hosts import BATCH, HOSTS
 
 from kasmina.growth.site import Place, find_places
@@ -64,6 +64,8 @@ def sites(host: str) -> dict[str, Site]:
 
 
 def fits(site: Site, body: str) -> bool:
+    if body in BLUEPRINTS:
+        return BLUEPRINTS[body].fits(site) is None
     positions = (slice(1, None)) if site.kind == "image" else slice(-1)
     return body == "fits_anything" or site.in_shape[positions] == site.out_shape[positions]
 
@@ -73,11 +75,22 @@ def form(name: str) -> str:
     return "after" if not colon else "around" if first == last else "span"
 
 
+@cache
+def places_for(body: str, kind: str = "") -> dict[str, dict[str, list[str]]]:
+    """By host and form: the sites that a blueprint fits, of one kind or of all."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for host in HOSTS:
+        for name, site in sites(host).items():
+            if kind in ("", site.kind) and fits(site, body):
+                found.setdefault(host, {}).setdefault(form(name), []).append(name)
+    return found
+
+
 @st.composite
 def cases(draw: st.DrawFn, bodies: Sequence[str], elders: bool = False) -> Case:
-    host, body = draw(st.sampled_from(list(HOSTS))), draw(st.sampled_from(bodies))
-    wanted = draw(st.sampled_from(["after", "around", "span"]))
-    names = [name for name, site in sites(host).items() if form(name) == wanted and fits(site, body)]
+    body = draw(st.sampled_from(bodies))
+    host = draw(st.sampled_from(list(places_for(body))))
+    names = draw(st.sampled_from(list(places_for(body)[host].values())))
     return Case(
         host=host,
         site=draw(st.sampled_from(names)),
@@ -87,3 +100,13 @@ def cases(draw: st.DrawFn, bodies: Sequence[str], elders: bool = False) -> Case:
         seed=draw(st.integers(0, 99)),
         elder=draw(st.sampled_from(["", *names])) if elders else "",
     )
+
+
+def each(bodies: Sequence[str]) -> list[Case]:
+    """Every blueprint at every kind of site that it claims, at a site of whatever form."""
+    chosen = []
+    for body in bodies:
+        for kind in ("vector", "sequence", "image"):
+            found = [(host, name) for host, forms in places_for(body, kind).items() for name in sum(forms.values(), [])]
+            chosen += [Case(*found[len(chosen) * 7 % len(found)], body)] if found else []
+    return chosen

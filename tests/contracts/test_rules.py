@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import life
+import pytest
 import rules
-from cases import Case, cases
-from hypothesis import given
+from cases import Case, cases, each
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from zoo_bodies import BODIES, BUILT_IN, POISON, SOUND, STEADY
 
@@ -25,6 +28,7 @@ def test_2_isolation_holds(case: Case) -> None:
 
 
 @given(cases(BUILT_IN, elders=True))
+@settings(max_examples=4 * settings().max_examples)
 def test_3_seeds_learn(case: Case) -> None:
     rules.seeds_learn(case)
 
@@ -92,3 +96,23 @@ def test_9_the_probe_touches_nothing(case: Case) -> None:
 @given(cases(SOUND))
 def test_every_host_trains_in_every_stage(case: Case) -> None:
     rules.every_stage_trains(case)
+
+
+@pytest.mark.parametrize("case", each(BUILT_IN), ids=lambda case: f"{case.body}-{case.host}-{case.site}")
+@pytest.mark.parametrize(
+    "rule",
+    [
+        rules.birth_changes_nothing,
+        rules.isolation_holds,
+        rules.seeds_learn,
+        rules.nothing_jumps,
+        rules.nothing_freezes,
+        rules.early_cull_leaves_no_trace,
+        rules.random_numbers_are_apart,
+        rules.optimizer_survives,
+        rules.every_stage_trains,
+    ],
+    ids=lambda rule: rule.__name__,
+)
+def test_each_built_in_at_each_kind_of_site(rule: Callable[[Case], None], case: Case) -> None:
+    rule(case)

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
+from kasmina_blueprints.attention import Attention
 from kasmina_blueprints.bottleneck import Bottleneck
+from kasmina_blueprints.conv import Conv
+from kasmina_blueprints.depthwise import Depthwise
+from kasmina_blueprints.glu import Glu
+from kasmina_blueprints.lora import Lora
+from kasmina_blueprints.neurons import Neurons
+from kasmina_blueprints.norm_mlp import NormMlp
+from kasmina_blueprints.squeeze_excite import SqueezeExcite
 from torch import Tensor, nn
 
 from kasmina import Site
@@ -82,9 +91,22 @@ class Remembers(nn.Module):
         return self.map(x) + 0.01 * torch.randn_like(self.map(x))
 
 
+BLUEPRINTS: dict[str, Any] = {
+    **{f"bottleneck_{act}": Bottleneck(hidden=8, activation=act) for act in ("relu", "gelu", "silu", "tanh")},
+    "bottleneck_1": Bottleneck(hidden=1, activation="gelu"),
+    "bottleneck_2": Bottleneck(hidden=2, activation="relu"),
+    "neurons": Neurons(hidden=2),
+    "lora": Lora(rank=1),
+    "glu": Glu(hidden=1),
+    "norm_mlp": NormMlp(hidden=3),
+    "conv": Conv(hidden=2),
+    "depthwise": Depthwise(),
+    "squeeze_excite": SqueezeExcite(hidden=1),
+    "attention": Attention(heads=2, size=2),
+}
+"""The built-in ones, with few units, where a seed that is dead at birth would show."""
 BODIES: dict[str, Build] = {
-    **{f"bottleneck_{act}": Bottleneck(hidden=8, activation=act).build for act in ("relu", "gelu", "silu", "tanh")},
-    "bottleneck_1": Bottleneck(hidden=1, activation="gelu").build,
+    **{name: blueprint.build for name, blueprint in BLUEPRINTS.items()},
     "dropout": around(nn.Dropout(0.4), nn.Tanh()),
     "norm": norm,
     "overwrites_input": around(nn.Tanh(), before=(nn.LeakyReLU(0.2, inplace=True),)),
@@ -97,7 +119,7 @@ BODIES: dict[str, Build] = {
 }
 POISON = frozenset({"inf", "nan"})
 DRAWS = frozenset({"dropout", "remembers"})
-BUILT_IN = tuple(name for name in BODIES if name.startswith("bottleneck"))
+BUILT_IN = tuple(BLUEPRINTS)
 SOUND = tuple(name for name in BODIES if name not in POISON)
 STEADY = tuple(name for name in SOUND if name != "remembers")
 """Yield the same for the same input, in evaluation mode."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import attrs
 from attrs import field, validators
 
 from kasmina import Site
+from kasmina_blueprints import parts
+from kasmina_blueprints.parts import Activation
 
 if TYPE_CHECKING:
     from torch import nn
-
-Activation = Literal["relu", "gelu", "silu", "tanh"]
 
 
 @attrs.define(eq=False)
@@ -21,26 +21,28 @@ class Bottleneck:
 
     Over an image it is a pair of 1 x 1 convolutions. The way back starts at zero, so that the seed begins by changing
     nothing and the gradient alone decides what it becomes. Parameters: (in + 1) * hidden + hidden * out.
+
+    Houlsby et al., "Parameter-efficient transfer learning for NLP", ICML 2019.
     """
 
     hidden: int | None = field(
         default=None,
-        validator=validators.optional(validators.ge(1)),
+        validator=[validators.optional(validators.ge(1)), parts.enough_units],
         metadata={"help": "units between the two maps; None: half of what the seed reads, 8 at least"},
     )
     activation: Activation = field(default="relu", metadata={"help": "what stands between the two maps"})
+
+    def fits(self, site: Site) -> str | None:
+        """Every kind of site whose time steps or pixels stay as they are."""
+        return parts.moves("bottleneck", site)
 
     def build(self, site: Site) -> nn.Module:
         """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         from torch import nn
 
         hidden = self.hidden or max(8, site.in_features // 2)
-        act = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}[self.activation]()
-        if site.kind == "image":
-            down: nn.Module = nn.Conv2d(site.in_features, hidden, 1)
-            up: nn.Module = nn.Conv2d(hidden, site.out_features, 1, bias=False)
-        else:
-            down = nn.Linear(site.in_features, hidden)
-            up = nn.Linear(hidden, site.out_features, bias=False)
-        nn.init.zeros_(up.get_parameter("weight"))
-        return nn.Sequential(down, act, up)
+        down = parts.linear(site, site.in_features, hidden)
+        up = parts.linear(site, hidden, site.out_features, bias=False)
+        if self.activation == "relu":
+            parts.mirror(down)
+        return nn.Sequential(down, parts.activation(self.activation), parts.silent(up))

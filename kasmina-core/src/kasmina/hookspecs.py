@@ -13,7 +13,10 @@ with everything saved.
 
 Blueprints, hosts and tasks are called directly and not by hooks. They owe one method each:
 
-- a blueprint: ``build(site: Site) -> torch.nn.Module``, a map from (batch, *site.in_shape) to (batch, *site.out_shape);
+- a blueprint: ``build(site: Site) -> torch.nn.Module``, a map from (batch, *site.in_shape) to (batch, *site.out_shape).
+  It may also have ``fits(site: Site) -> str | None``: None where it can build, otherwise the reason in a clause, such
+  as "attention needs a sequence, and the site is a vector". A run considers only the sites that its blueprint fits; a
+  blueprint without `fits` fits all of them;
 - a host: ``build(in_shape: tuple[int, ...], outputs: int) -> torch.nn.Module``;
 - a task: ``load() -> Data``.
 """

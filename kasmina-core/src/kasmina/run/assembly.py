@@ -14,6 +14,7 @@ from kasmina.growth.manager import Durations, Manager
 from kasmina.growth.seed import Seed
 from kasmina.growth.site import Place, find_places
 from kasmina.plugins.hooks import Hooks
+from kasmina.plugins.phrases import one_line
 from kasmina.records import Data, Event, RunInfo, Stage
 from kasmina.run.config import Config, Growth
 from kasmina.run.data import Splits, prepare
@@ -29,7 +30,7 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
 
     Raises:
         UsageError: options or data do not fit; nothing was left behind.
-        PluginError: a task or host gave something other than is due.
+        PluginError: a task, host or blueprint gave something other than is due.
     """
     settings = config.settings
     device = resolve(settings.device)
@@ -38,7 +39,7 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
     size = sum(parameter.numel() for parameter in host.parameters())
     settle_threads(size)
     patterns = site_patterns(config, plugins)
-    places = find_places(host, patterns, splits.train.x[:2])
+    places = fitted(find_places(host, patterns, splits.train.x[:2]), plugins)
     raw = written(config, plugins, patterns)
     steps = math.ceil(len(splits.train) / settings.batch)
     info = RunInfo(
@@ -142,6 +143,40 @@ def site_patterns(config: Config, plugins: Plugins) -> Sequence[str]:
     if not patterns:
         raise UsageError(f"the host {config.host.name!r} suggests no sites; name some, such as --site 'layers.*'")
     return patterns
+
+
+def fitted(places: dict[str, Place], plugins: Plugins) -> dict[str, Place]:
+    """Those places that the blueprint fits; all of them if it does not say.
+
+    Raises:
+        UsageError: it fits none.
+        PluginError: its `fits` broke, or gave something other than a reason or None.
+    """
+    entry = plugins.entries["blueprint"]
+    fits = getattr(plugins.blueprint, "fits", lambda site: None)
+    refused: dict[str, list[str]] = {}
+    found = {}
+    for name, place in places.items():
+        try:
+            reason = fits(place.site)
+        except Exception as error:
+            raise PluginError(f"the {entry}: fits fails on site {name!r} with {one_line(error)}") from error
+        if reason is None:
+            found[name] = place
+        elif isinstance(reason, str):
+            refused.setdefault(reason, []).append(name)
+        else:
+            came = type(reason).__name__
+            raise PluginError(f"the {entry}: fits gave {came}, due is None or the reason why it does not fit")
+    if not found:
+        reasons = "; ".join(f"{_some(names)}: {reason}" for reason, names in refused.items())
+        raise UsageError(f"blueprint {entry.name!r} fits none of the sites ({reasons}); name others with --site")
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def durations(growth: Growth, steps_per_epoch: int) -> Durations:

@@ -1,0 +1,50 @@
+"""A gated linear unit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+from attrs import field, validators
+
+from kasmina import Site
+from kasmina_blueprints import parts
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Gate = Literal["sigmoid", "gelu", "silu"]
+
+
+@attrs.define(eq=False)
+class Glu:
+    """A linear map times a gate that is computed beside it, then a linear map back: GLU, GEGLU or SwiGLU.
+
+    Over an image the maps are 1 x 1 convolutions. The way back starts at zero.
+    Parameters: 2 * (in + 1) * hidden + hidden * out.
+
+    Dauphin et al., "Language modeling with gated convolutional networks", ICML 2017 (the unit, with biases);
+    Shazeer, "GLU variants improve transformer", 2020 (arXiv 2002.05202; the gates, and the map behind).
+    """
+
+    hidden: int | None = field(
+        default=None,
+        validator=validators.optional(validators.ge(1)),
+        metadata={"help": "gated units; None: a third of what the seed reads, 4 at least"},
+    )
+    gate: Gate = field(default="silu", metadata={"help": "what the gate passes through; silu: SwiGLU"})
+
+    def fits(self, site: Site) -> str | None:
+        """Every kind of site whose time steps or pixels stay as they are."""
+        return parts.moves("glu", site)
+
+    def build(self, site: Site) -> nn.Module:
+        """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
+        from torch import nn
+
+        from kasmina_blueprints.modules import Gated
+
+        hidden = self.hidden or max(4, site.in_features // 3)
+        gate = nn.Sequential(parts.linear(site, site.in_features, hidden), parts.activation(self.gate))
+        value = parts.linear(site, site.in_features, hidden)
+        return Gated(gate, value, parts.silent(parts.linear(site, hidden, site.out_features, bias=False)))

@@ -1,0 +1,58 @@
+"""The seeds' modules that are more than a row of torch's own; imported only where one is built, for this needs torch.
+
+They stand here and not within `build`, so that all seeds of a blueprint are of one class and can be stacked
+(`torch.func.stack_module_state`).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Gated(nn.Module):
+    """The way back of value(x) * gate(x)."""
+
+    def __init__(self, gate: nn.Module, value: nn.Module, back: nn.Module) -> None:
+        super().__init__()
+        self.gate, self.value, self.back = gate, value, back
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.back(self.gate(x) * self.value(x))  # type: ignore[no-any-return]
+
+
+class OverTime(nn.Module):
+    """A module for (batch, width, time) that reads and gives (batch, time, width)."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x.transpose(1, 2)).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+class Scale(nn.Module):
+    """x * (2 * sigmoid(z) - 1), with z of the channels' means; written as tanh(z / 2)."""
+
+    def __init__(self, squeeze: nn.Module, excite: nn.Module) -> None:
+        super().__init__()
+        self.squeeze, self.act, self.excite = squeeze, nn.SiLU(), excite
+
+    def forward(self, x: Tensor) -> Tensor:
+        z: Tensor = self.excite(self.act(self.squeeze(x.mean((2, 3)))))
+        return x * (z / 2).tanh()[:, :, None, None]
+
+
+class SelfAttention(nn.Module):
+    """softmax(q k / sqrt(size)) v in each head; then all heads to the output. `ask` gives q, k and v, in that order."""
+
+    def __init__(self, heads: int, size: int, ask: nn.Module, out: nn.Module) -> None:
+        super().__init__()
+        self.heads, self.size, self.ask, self.out = heads, size, ask, out
+
+    def forward(self, x: Tensor) -> Tensor:
+        split = self.ask(x).unflatten(-1, (3, self.heads, self.size)).transpose(1, 3)
+        q, k, v = split.unbind(2)  # each (batch, heads, time, size)
+        # Not torch's fused function, which has no rule for vmap: many seeds side by side would run one after the other.
+        weights = (q @ k.transpose(-1, -2) / self.size**0.5).softmax(-1)
+        return self.out((weights @ v).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]

@@ -1,0 +1,328 @@
+"""All built-in blueprints: sizes, shapes, that they begin by changing nothing, and that `fits` tells the truth."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from attrs import frozen
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import kasmina_blueprints
+from kasmina import Site
+from kasmina_blueprints import parts
+
+FOLDER = Path(kasmina_blueprints.__file__).parent
+SMOOTH = ["gelu", "silu", "tanh"]
+HIDDEN = st.integers(2, 9)
+
+
+@frozen
+class Claim:
+    """What a blueprint's documentation says of it, told a second time."""
+
+    options: dict[str, st.SearchStrategy[Any]]
+    size: Callable[..., int]
+    """Parameters, of widths in and out, dimensions of space or time, and options."""
+    kinds: tuple[str, ...]
+    fits: Callable[[Site], bool] = lambda site: True
+    """Beyond the kind, and that time steps and pixels stay."""
+
+
+def wide(site: Site) -> bool:
+    return site.in_features > 1
+
+
+def neighbours(site: Site) -> bool:
+    return max(parts.positions(site, site.in_shape)) > 1
+
+
+def two_layers(i: int, o: int, hidden: int, **_: Any) -> int:
+    return (i + 1) * hidden + hidden * o
+
+
+ACTIVATIONS = st.sampled_from(["relu", *SMOOTH])
+ALL, PLAIN = ("vector", "sequence", "image"), ("vector", "sequence")
+CLAIMS = {
+    "bottleneck": Claim({"hidden": HIDDEN, "activation": ACTIVATIONS}, two_layers, ALL),
+    "neurons": Claim(
+        {"hidden": HIDDEN, "activation": st.sampled_from(["relu", "leaky_relu", "elu", "sigmoid", *SMOOTH])},
+        two_layers,
+        PLAIN,
+        lambda site: ":" in site.name and len(set(site.name.split(":"))) == 2,
+    ),
+    "lora": Claim({"rank": st.integers(1, 9)}, lambda i, o, rank, **_: rank * (i + o), ALL),
+    "glu": Claim(
+        {"hidden": st.integers(1, 9), "gate": st.sampled_from(["sigmoid", "gelu", "silu"])},
+        lambda i, o, hidden, **_: 2 * (i + 1) * hidden + hidden * o,
+        ALL,
+    ),
+    "norm_mlp": Claim(
+        {"hidden": st.integers(1, 9)},
+        lambda i, o, hidden, **_: 2 * i + (i + 1) * hidden + hidden * o,
+        PLAIN,
+        wide,
+    ),
+    "conv": Claim(
+        {"hidden": HIDDEN, "activation": ACTIVATIONS},
+        lambda i, o, d, hidden, **_: (3**d * i + 1) * hidden + hidden * o,
+        ("sequence", "image"),
+        neighbours,
+    ),
+    "depthwise": Claim(
+        {"activation": st.sampled_from(SMOOTH)}, lambda i, o, **_: 10 * i + i * o, ("image",), neighbours
+    ),
+    "squeeze_excite": Claim(
+        {"hidden": st.integers(1, 9)},
+        two_layers,
+        ("image",),
+        lambda site: site.in_features == site.out_features,
+    ),
+    "attention": Claim(
+        {"heads": st.integers(1, 3), "size": st.integers(1, 4)},
+        lambda i, o, heads, size, **_: (3 * i + o) * heads * size,
+        ("sequence",),
+        neighbours,
+    ),
+}
+NAMES = pytest.mark.parametrize("name", list(CLAIMS))
+
+
+def made(name: str, **options: Any) -> Any:
+    cls = "".join(word.capitalize() for word in name.split("_"))
+    return getattr(import_module(f"kasmina_blueprints.{name}"), cls)(**options)
+
+
+@st.composite
+def sites(draw: st.DrawFn, kinds: tuple[str, ...] = ALL) -> Site:
+    """A site of any kind and form; widths, time steps and pixels may all change from its beginning to its end."""
+    kind = draw(st.sampled_from(kinds))
+    name = draw(st.sampled_from(["b", "a:b", "a:b", "b:b"]))
+    widths, sizes = st.integers(1, 6), st.integers(1, 4)
+    read = [draw(widths)]
+    give = draw(st.sampled_from([read, [draw(widths)]])) if name != "b" else read
+    there = [draw(sizes) for _ in range(ALL.index(kind))]
+    here = draw(st.sampled_from([there, there, [draw(sizes) for _ in there]])) if name != "b" else there
+    if kind == "image":
+        return Site(name, kind, (*read, *there), (*give, *here))
+    return Site(name, kind, (*there, *read), (*here, *give))
+
+
+@st.composite
+def blueprints(draw: st.DrawFn, name: str) -> tuple[Any, dict[str, Any]]:
+    options = draw(st.fixed_dictionaries(CLAIMS[name].options))
+    return made(name, **options), options
+
+
+def fitting(name: str) -> st.SearchStrategy[Site]:
+    return sites(CLAIMS[name].kinds).filter(lambda site: made(name).fits(site) is None)
+
+
+def batch(site: Site, size: int = 3) -> torch.Tensor:
+    return torch.randn(size, *site.in_shape, dtype=torch.double, generator=torch.Generator().manual_seed(size))
+
+
+def woken(module: nn.Module) -> nn.Module:
+    """The same module with weights that are all different, as they are after a while; biases above zero wake ReLUs."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, generator=generator)
+        if parameter.dim() == 1:
+            parameter.data.abs_()
+    return module.double()
+
+
+@NAMES
+@given(st.data())
+@settings(deadline=None, max_examples=50)
+def test_has_as_many_parameters_as_it_says(name, data):
+    site, (blueprint, options) = data.draw(fitting(name)), data.draw(blueprints(name))
+    d = ALL.index(site.kind)
+    due = CLAIMS[name].size(i=site.in_features, o=site.out_features, d=d, **options)
+    assert sum(parameter.numel() for parameter in blueprint.build(site).parameters()) == due
+
+
+@NAMES
+@given(st.data())
+@settings(deadline=None, max_examples=50)
+def test_adds_nothing_at_birth_and_something_later(name, data):
+    site, (blueprint, _) = data.draw(fitting(name)), data.draw(blueprints(name))
+    module = blueprint.build(site).double()
+    assert not module(batch(site)).any()
+    assert woken(module)(batch(site)).any()
+
+
+@NAMES
+@pytest.mark.parametrize("kind", ALL)
+@given(st.data())
+@settings(deadline=None, max_examples=40)
+def test_fits_what_it_says(name, kind, data):
+    """Told a second time: the kinds, time steps and pixels that stay, and what each needs beyond that."""
+    site, claim = data.draw(sites((kind,))), CLAIMS[name]
+    stay = parts.positions(site, site.in_shape) == parts.positions(site, site.out_shape)
+    assert (made(name).fits(site) is None) == (kind in claim.kinds and stay and claim.fits(site))
+
+
+@NAMES
+@given(st.data())
+@settings(deadline=None, max_examples=50)
+def test_where_it_fits_it_gives_what_is_due(name, data):
+    site, size = data.draw(fitting(name)), data.draw(st.integers(1, 4))
+    for blueprint in (data.draw(blueprints(name))[0], made(name)):
+        assert woken(blueprint.build(site))(batch(site, size)).shape == (size, *site.out_shape)
+
+
+@NAMES
+@given(st.data())
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
+def test_where_it_does_not_fit_it_would_go_wrong(name, data):
+    """It cannot be built, or fails, or gives another shape, or has weights that nothing ever reaches."""
+    site = data.draw(sites())
+    reason = made(name).fits(site)
+    # Where an image is as wide as it has channels, a map of its last axis would run, and mix pixels.
+    assume(reason is not None and (site.kind != "image" or site.in_shape[0] != site.in_shape[2]))
+    assert reason.startswith(f"{name} ") and "\n" not in reason and reason[-1] not in ".;"
+    assume(name != "neurons" or site.kind == "image" or ":" in site.name and site.name != "b:b")
+    assert goes_wrong(made(name), site), reason
+
+
+def goes_wrong(blueprint: Any, site: Site) -> bool:
+    try:
+        module = woken(blueprint.build(site))
+        given = module(batch(site, 7))
+    except (RuntimeError, IndexError, ValueError):
+        return True
+    if given.shape != (7, *site.out_shape):
+        return True
+    given.square().sum().backward()
+    return any(bool((parameter.grad.abs() < 1e-10).any()) for parameter in module.parameters())
+
+
+@given(st.sampled_from(["bottleneck", "neurons", "conv"]), st.data(), st.integers(2, 7), st.integers(0, 2**31))
+@settings(deadline=None)
+def test_few_relus_are_never_all_silent(name, data, hidden, seed):
+    """Whatever they read: all above zero, all below, or one sample alone."""
+    torch.manual_seed(seed)
+    site = data.draw(fitting(name))
+    module = made(name, hidden=hidden, activation="relu").build(site).double()
+    x = data.draw(st.sampled_from([batch(site, 1), batch(site, 1).abs(), -batch(site, 1).abs() - 3]))
+    spoken = []
+    relu = next(part for part in module.modules() if isinstance(part, nn.ReLU))
+    relu.register_forward_hook(lambda module, args, output: spoken.append(output))
+    module(x)
+    axis = -1 if isinstance(module, nn.Sequential) and site.kind != "image" else 1
+    assert (spoken[0] > 0).any(axis).all()
+
+
+@pytest.mark.parametrize("name", ["bottleneck", "neurons", "conv"])
+def test_a_single_relu_is_refused(name):
+    with pytest.raises(ValueError, match="'hidden' must be >= 2 with 'relu'"):
+        made(name, hidden=1, activation="relu")
+    assert made(name, hidden=1, activation="gelu").hidden == 1
+
+
+def test_from_eight_units_on_all_are_drawn_at_random():
+    site = Site("b", "vector", (4,), (4,))
+    weight = made("bottleneck", hidden=parts.MIRRORED_BELOW).build(site)[0].weight
+    assert not torch.equal(weight[1], -weight[0])
+
+
+@NAMES
+@pytest.mark.parametrize("kind", ALL)
+def test_many_run_side_by_side_as_one(name, kind):
+    """Stacked and mapped over, as where many members train in lock-step."""
+    shape = {"vector": (4,), "sequence": (3, 4), "image": (4, 3, 5)}[kind]
+    site, blueprint = Site("a:b", kind, shape, shape), made(name)
+    if blueprint.fits(site) is not None:
+        pytest.skip("not a site for it")
+    modules = [woken(blueprint.build(site)) for _ in range(3)]
+    for number, module in enumerate(modules):
+        for parameter in module.parameters():
+            parameter.data *= 0.5 + number
+    stacked, _ = torch.func.stack_module_state(modules)
+    x = batch(site)
+    together = torch.func.vmap(lambda weights: torch.func.functional_call(modules[0], weights, (x,)))(stacked)
+    assert torch.allclose(together, torch.stack([module(x) for module in modules]))
+
+
+def test_neurons_are_a_wider_layer():
+    """Across linear, activation, linear: the same as one layer with the weights of both, side by side."""
+    host = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)).double()
+    seed = woken(made("neurons", hidden=4, activation="tanh").build(Site("0:2", "vector", (3,), (2,))))
+    wide = nn.Sequential(nn.Linear(3, 9), nn.Tanh(), nn.Linear(9, 2)).double()
+    with torch.no_grad():
+        wide[0].weight.copy_(torch.cat([host[0].weight, seed[0].weight]))
+        wide[0].bias.copy_(torch.cat([host[0].bias, seed[0].bias]))
+        wide[2].weight.copy_(torch.cat([host[2].weight, seed[2].weight], 1))
+        wide[2].bias.copy_(host[2].bias)
+    x = torch.randn(7, 3, dtype=torch.double)
+    assert torch.allclose(host(x) + seed(x), wide(x))
+
+
+def test_lora_is_a_changed_weight():
+    seed = woken(made("lora", rank=2).build(Site("b:b", "vector", (3,), (4,))))
+    x = torch.randn(7, 3, dtype=torch.double)
+    assert torch.allclose(seed(x), x @ (seed[1].weight @ seed[0].weight).T)
+
+
+def test_squeeze_excite_scales_each_channel_between_nothing_and_twice():
+    site = Site("b", "image", (3, 4, 5), (3, 4, 5))
+    x = batch(site)
+    factor = (x + woken(made("squeeze_excite").build(site))(x)) / x
+    assert torch.allclose(factor, factor[:, :, :1, :1].expand_as(factor))
+    assert (0 <= factor).all() and (factor <= 2).all()
+
+
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(2, 5))
+@settings(deadline=None, max_examples=30)
+def test_attention_is_what_torch_calls_multi_head_attention(heads, size, length):
+    width = heads * size
+    seed = woken(
+        made("attention", heads=heads, size=size).build(Site("b", "sequence", (length, width), (length, width)))
+    )
+    theirs = nn.MultiheadAttention(width, heads, bias=False, batch_first=True).double()
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(seed.ask.weight)
+        theirs.out_proj.weight.copy_(seed.out.weight)
+    x = torch.randn(3, length, width, dtype=torch.double)
+    assert torch.allclose(seed(x), theirs(x, x, x)[0])
+
+
+@pytest.mark.parametrize("name", ["conv", "depthwise"])
+def test_a_convolution_sees_its_neighbours_and_no_further(name):
+    site = Site("b", "image", (2, 5, 5), (2, 5, 5))
+    module = woken(made(name).build(site))
+    x = batch(site, 1).requires_grad_()
+    module(x)[0, :, 2, 2].sum().backward()
+    seen = x.grad[0].abs().sum(0) > 0
+    assert seen[1:4, 1:4].all() and int(seen.sum()) == 9
+
+
+def test_a_convolution_over_a_sequence_goes_along_time():
+    site = Site("b", "sequence", (6, 3), (6, 3))
+    x = batch(site, 1).requires_grad_()
+    woken(made("conv", activation="tanh").build(site))(x)[0, 2].sum().backward()
+    assert (x.grad[0].abs().sum(1) > 0).tolist() == [False, True, True, True, False, False]
+
+
+def test_every_file_is_registered_under_its_name():
+    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "parts", "modules"}
+    points = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text())["project"]["entry-points"]
+    named = points["kasmina.blueprints"]
+    assert files == set(named) == set(CLAIMS)
+    for name, point in named.items():
+        assert point == f"kasmina_blueprints.{name}:{type(made(name)).__name__}"
+
+
+def test_importing_all_of_them_imports_no_torch():
+    names = ", ".join(f"kasmina_blueprints.{name}" for name in CLAIMS)
+    subprocess.run([sys.executable, "-c", f"import sys, {names}; assert 'torch' not in sys.modules"], check=True)
