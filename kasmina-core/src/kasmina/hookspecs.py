@@ -16,6 +16,9 @@ Blueprints, hosts and tasks are called directly and not by hooks. They owe one m
 - a blueprint: ``build(site: Site) -> torch.nn.Module``, a map from (batch, *site.in_shape) to (batch, *site.out_shape);
 - a host: ``build(in_shape: tuple[int, ...], outputs: int) -> torch.nn.Module``;
 - a task: ``load() -> Data``.
+
+A host or a task that is not installed is named ``package.module:callable`` and may be a plain callable: a host's is
+called with `in_shape`, `outputs` and its options as keywords, a task's with its options.
 """
 
 from __future__ import annotations
