@@ -249,15 +249,18 @@ def _glimpse(world: World, seed: Seed) -> _Glimpse:
 
 
 def _at_site(world: World, seed: Seed) -> tuple[Tensor, Tensor]:
-    """What leaves the site in evaluation mode, and what the body makes there of what it reads."""
+    """What leaves the site in evaluation mode, and what the body makes there of what it reads.
+
+    Of several calls the first, because what later ones read depends on what the first one gave.
+    """
     caught: dict[str, Tensor] = {}
     place = seed.place
 
     def read(module: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
-        caught["read"] = args[0].clone()
+        caught.setdefault("read", args[0].clone())
 
-    def gave(module: torch.nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-        caught["gave"] = output.clone()
+    def gave(module: torch.nn.Module, args: tuple[Tensor, ...], output: object) -> None:
+        caught.setdefault("gave", place.given(output).clone())
 
     handles = [place.target.register_forward_hook(gave)]
     if place.source is not None:
@@ -265,6 +268,7 @@ def _at_site(world: World, seed: Seed) -> tuple[Tensor, Tensor]:
     with undisturbed(world.host, world.manager.seeds.values()):
         world.host.eval()(world.case.batch(0))
         left = caught["gave"]
+        caught.clear()
         with seed.muted():
             world.host(world.case.batch(0))
         with torch.random.fork_rng():

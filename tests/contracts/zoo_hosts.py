@@ -95,6 +95,68 @@ class Mixer(nn.Module):
         return self.last((x + self.within(x)).mean(1))
 
 
+class Recurrent(nn.Module):
+    """An LSTM classifier: the module that does the work gives a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Linear(WIDTH, WIDTH)
+        self.lstm = nn.LSTM(WIDTH, WIDTH, batch_first=True)
+        self.last = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, (state, cell) = self.lstm(self.embed(x))
+        return self.last(h[:, -1] + state[-1] * cell[-1].tanh())
+
+
+class Cell(nn.Module):
+    """Steps a cell by hand: one module is called once a token, and gives (state, cell) each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(WIDTH, WIDTH)
+        self.norm = nn.LayerNorm(WIDTH)
+        self.last = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state, cell = x.new_zeros(len(x), WIDTH), x.new_zeros(len(x), WIDTH)
+        for token in x.unbind(1):
+            state, cell = self.cell(token, (state, cell))
+            state = self.norm(state)
+        return self.last(state)
+
+
+class Attending(nn.Module):
+    """Gives a tuple of (attended, weights); the weights are used too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attend = nn.MultiheadAttention(WIDTH, 2, dropout=0.1, batch_first=True)
+        self.quick = nn.MultiheadAttention(WIDTH, 3, batch_first=True)
+        self.last = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, weights = self.attend(x, x, x)
+        h = x + torch.bmm(weights, h)
+        return self.last((h + self.quick(h, h, h, need_weights=False)[0]).mean(1))
+
+
+class Shared(nn.Module):
+    """One block, called three times in one pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(WIDTH, WIDTH)
+        self.block = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh())
+        self.last = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for _ in range(3):
+            x = x + self.block(x)
+        return self.last(x)
+
+
 def _mlp() -> nn.Module:
     return nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 5), nn.GELU(), nn.Linear(5, 3))
 
@@ -150,4 +212,8 @@ HOSTS: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
     "mixer": (SEQUENCE, Mixer),
     "transformer": (SEQUENCE, _transformer),
     "cnn": (IMAGE, _cnn),
+    "recurrent": (SEQUENCE, Recurrent),
+    "cell": (SEQUENCE, Cell),
+    "attending": (SEQUENCE, Attending),
+    "shared": (VECTOR, Shared),
 }

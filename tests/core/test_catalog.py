@@ -114,7 +114,7 @@ def test_a_distribution_may_make_anothers_plugin_the_default(plant, monkeypatch)
 
 def test_no_default_says_what_there_is(plant, monkeypatch):
     plant("waves", {"kasmina.hosts": {"net": "a:B"}})
-    monkeypatch.setenv(DISABLE, "mlp")
+    monkeypatch.setenv(DISABLE, "mlp,cnn,transformer")
     with pytest.raises(UsageError, match="no host is the default: name one with --host, of net; .* kasmina-core:mlp"):
         default("host")
 

@@ -19,6 +19,9 @@ Blueprints, hosts and tasks are called directly and not by hooks. They owe one m
   blueprint without `fits` fits all of them;
 - a host: ``build(in_shape: tuple[int, ...], outputs: int) -> torch.nn.Module``;
 - a task: ``load() -> Data``.
+
+A host or a task that is not installed is named ``package.module:callable`` and may be a plain callable: a host's is
+called with `in_shape`, `outputs` and its options as keywords, a task's with its options.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ def usual(kind: str) -> str:
 
 
 @click.command()
-@click.option("--task", metavar="NAME", help=f"What is learned.{usual('task')}")
-@click.option("--host", metavar="NAME", help=f"The network that is grown.{usual('host')}")
+@click.option("--task", metavar="NAME", help=f"What is learned; MODULE:CALLABLE is your own.{usual('task')}")
+@click.option("--host", metavar="NAME", help=f"The network that is grown; MODULE:CALLABLE is your own.{usual('host')}")
 @click.option("--controller", metavar="NAME", help=f"Who decides where and when.{usual('controller')}")
 @click.option("--blueprint", metavar="NAME", help=f"What a seed is made of.{usual('blueprint')}")
 @click.option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -14,13 +14,20 @@ from torch import Tensor, nn
 
 @define
 class Passage:
-    """How one module was called in the probe: tensors as they passed, if they were single tensors."""
+    """How one module was called in the probe: tensors as they passed at its first call, if they were tensors."""
 
     order: int
     """Place of the module's first call among all calls."""
     calls: int = 0
     read: Tensor | None = None
     gave: Tensor | None = None
+    """The output, or the first tensor of an output that is a tuple."""
+    slot: int | None = None
+    """Where `gave` stands in a tuple; None if it is the whole output."""
+    odd: str = ""
+    """What the output was, if it was neither."""
+    shapes: set[tuple[object, ...]] = field(factory=set)
+    """What the calls gave: the slot, the shape of one sample, the dtype. More than one if the calls differ."""
     versions: list[tuple[Tensor, int]] = field(factory=list)
     """The tensors read and given, with their versions at the moment that they passed."""
 
@@ -28,6 +35,20 @@ class Passage:
     def overwritten(self) -> bool:
         """Whether the host overwrites what was read or given here, later in the same pass (``ReLU(inplace=True)``)."""
         return any(tensor._version != version for tensor, version in self.versions)
+
+
+def first_tensor(output: object) -> int | None:
+    """Where the first tensor of a tuple stands; None for anything else."""
+    if not isinstance(output, tuple):
+        return None
+    return next((slot for slot, part in enumerate(output) if isinstance(part, Tensor)), None)
+
+
+def described(output: object) -> str:
+    """What an output is that holds no tensor to add to."""
+    if isinstance(output, Mapping):
+        return f"a {type(output).__name__} with the keys {', '.join(map(repr, output))}"
+    return f"a {type(output).__name__}"
 
 
 @contextmanager
@@ -66,9 +87,15 @@ def probe(host: nn.Module, sample: Tensor) -> dict[str, Passage]:
 
     def leave(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         passage = passages[name]
-        if isinstance(output, Tensor):
-            passage.gave = output
-            passage.versions.append((output, output._version))
+        slot = first_tensor(output)
+        gave = output if slot is None else output[slot]
+        if not isinstance(gave, Tensor):
+            passage.odd = described(output)
+            return
+        passage.shapes.add((slot, gave.shape[1:], gave.dtype))
+        passage.versions.append((gave, gave._version))
+        if passage.gave is None:
+            passage.gave, passage.slot = gave, slot
 
     with untouched(host), ExitStack() as hooks:
         for name, module in host.named_modules():

@@ -140,16 +140,27 @@ class Seed(nn.Module):
         if not self._silent():
             self._added = self._run(x)
 
-    def _on_give(self, module: nn.Module, args: Any, h: Tensor) -> Tensor | None:
+    def _on_give(self, module: nn.Module, args: Any, output: Any) -> Any:
         if self._silent():
             return None
+        h = self.place.given(output)
         f, self._added = (self._run(h) if self._added is None else self._added), None
+        return self.place.replaced(output, self._joined(h, f))
+
+    def _joined(self, h: Tensor, f: Tensor) -> Tensor:
         if self.stage is Stage.TRAINING:
-            self._gave = f.detach()
+            self._note(f.detach())
             return Incubate.apply(h, f, self.place.copies)  # type: ignore[no-any-return, no-untyped-call]
         if self.stage in (Stage.PROBATION, Stage.ACTIVE):
             return h + f
         return h + self.alpha * f
+
+    def _note(self, f: Tensor) -> None:
+        """Keeps what `finite` will look at: the last output, or where there are many calls the largest number."""
+        if self.place.calls > 1:
+            f = f.abs().max()
+            f = f if self._gave is None else torch.maximum(f, self._gave)
+        self._gave = f
 
     def _silent(self) -> bool:
         return self._muted or (self.stage is Stage.TRAINING and not self.place.host.training)
@@ -162,6 +173,10 @@ class Seed(nn.Module):
             x = x.detach()
         if self.place.copies or self._overwrites:
             x = x.clone()
+        if self.place.site.kind == "sequence":
+            # Of a transposed sequence torch rounds a linear map by whether its weights require gradients, as those of a
+            # culled seed do no more: the output would jump.
+            x = x.contiguous()
         try:
             if training in self._draws:
                 with self._stream.own():

@@ -5,6 +5,9 @@ A pattern names modules as ``named_modules`` does, with ``*`` and ``?`` as wildc
 - ``"M"``: after M. A seed reads the output of M and adds to it.
 - ``"A:B"``: a span. A seed reads the input of A and adds to the output of B. ``"M:M"`` is around M; the span over
   linear, activation, linear is how a layer grows wider.
+
+Where a module gives a tuple, as ``nn.LSTM`` and ``nn.MultiheadAttention`` do, a seed adds to the first tensor in it.
+After a module that is called several times in one forward pass a seed runs at every call, with the same weights.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from attrs import frozen
@@ -43,6 +47,22 @@ class Place:
     dtype: torch.dtype
     copies: bool
     """The host overwrites a tensor of this site in place, so that a seed must work on copies."""
+    slot: int | None = None
+    """Where the tensor that a seed adds to stands in a tuple that `target` gives; None if it gives the tensor alone."""
+    calls: int = 1
+    """How often one forward pass calls `target`."""
+
+    def given(self, output: Any) -> Tensor:
+        """The tensor to add to, in what `target` gives."""
+        return output if self.slot is None else output[self.slot]  # type: ignore[no-any-return]
+
+    def replaced(self, output: Any, tensor: Tensor) -> Any:
+        """What `target` gives, with another tensor to go on with; the rest of a tuple is passed through."""
+        if self.slot is None:
+            return tensor
+        parts = [tensor if slot == self.slot else part for slot, part in enumerate(output)]
+        # A named tuple is made of arguments, and every other one of its parts.
+        return type(output)._make(parts) if hasattr(output, "_make") else type(output)(parts)
 
 
 def find_places(host: nn.Module, patterns: Sequence[str], sample: Tensor) -> dict[str, Place]:
@@ -93,10 +113,12 @@ def _matches(pattern: str, modules: Mapping[str, nn.Module], passages: Mapping[s
 def _place(name: str, modules: Mapping[str, nn.Module], passages: Mapping[str, Passage]) -> Place:
     source, colon, last = name.partition(":")
     last = last if colon else source
-    ends = [_called_once(end, passages) for end in (source, last)]
+    ends = [_called(end, passages, bool(colon)) for end in (source, last)]
     read, gave = (ends[0].read if colon else ends[0].gave), ends[1].gave
-    if read is None or gave is None:
-        raise Unfit("reads or gives something other than one tensor")
+    if ends[1].odd or gave is None:
+        raise Unfit(f"gives {ends[1].odd}, and a seed adds to a tensor, or to the first tensor of a tuple")
+    if read is None:
+        raise Unfit("does not read a tensor as its first argument")
     if not read.is_floating_point():
         raise Unfit(f"reads {read.dtype}, and a seed needs floating point")
     if read.dtype != gave.dtype:
@@ -113,12 +135,17 @@ def _place(name: str, modules: Mapping[str, nn.Module], passages: Mapping[str, P
         device=gave.device,
         dtype=gave.dtype,
         copies=any(end.overwritten for end in ends),
+        slot=ends[1].slot,
+        calls=ends[1].calls,
     )
 
 
-def _called_once(name: str, passages: Mapping[str, Passage]) -> Passage:
+def _called(name: str, passages: Mapping[str, Passage], span: bool) -> Passage:
     if name not in passages:
         raise Unfit("is never called by the host's forward")
-    if passages[name].calls != 1:
-        raise Unfit(f"is called {passages[name].calls} times in one forward")
-    return passages[name]
+    passage = passages[name]
+    if span and passage.calls != 1:
+        raise Unfit(f"is called {passage.calls} times in one forward: a seed may stand after it, and not span it")
+    if len(passage.shapes) > 1:
+        raise Unfit(f"is called {passage.calls} times in one forward and gives other shapes or types each time")
+    return passage

@@ -23,7 +23,14 @@ class _Sample:
 
     read: list[Tensor] = field(factory=list)
     has: list[Tensor] = field(factory=list)
-    slope: list[Tensor] = field(factory=list)
+    slope: dict[int, Tensor] = field(factory=dict)
+    """By the number of the passage: gradients come in the reverse order of calls, and not to every one."""
+
+    def rows(self) -> tuple[Tensor, Tensor, Tensor]:
+        passed = sorted(self.slope)
+        parts = [self.read[n] for n in passed], [self.has[n] for n in passed], [self.slope[n] for n in passed]
+        read, has, slope = map(torch.cat, parts)
+        return read, has, slope
 
 
 class Watch:
@@ -45,11 +52,7 @@ class Watch:
         """Takes the hooks off; the need of every site (`need`)."""
         while self._handles:
             self._handles.pop().remove()
-        return {
-            name: need(torch.cat(sample.read), torch.cat(sample.has), torch.cat(sample.slope))
-            for name, sample in self._samples.items()
-            if sample.slope
-        }
+        return {name: need(*sample.rows()) for name, sample in self._samples.items() if sample.slope}
 
     def _watch(self, sample: _Sample, place: Place) -> None:
         kind = place.site.kind
@@ -57,16 +60,17 @@ class Watch:
         def on_read(module: nn.Module, args: tuple[Tensor, ...]) -> None:
             sample.read.append(_rows(args[0], kind))
 
-        def on_give(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-            if not output.requires_grad:
-                return
+        def on_give(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            h = place.given(output)
+            number = len(sample.has)
             if place.source is None:
-                sample.read.append(_rows(output, kind))
-            first = args[0] if args and isinstance(args[0], Tensor) and args[0].dim() == output.dim() else output
+                sample.read.append(_rows(h, kind))
+            first = args[0] if args and isinstance(args[0], Tensor) and args[0].dim() == h.dim() else h
             sample.has.append(_rows(first, kind))
-            output.register_hook(  # type: ignore[no-untyped-call]
-                lambda slope: sample.slope.append(_rows(slope * len(slope), kind))
-            )
+            if h.requires_grad:
+                h.register_hook(  # type: ignore[no-untyped-call]
+                    lambda slope: sample.slope.__setitem__(number, _rows(slope * len(slope), kind))
+                )
 
         if place.source is not None:
             self._handles.append(place.source.register_forward_pre_hook(on_read))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from kasmina.errors import PluginError, UsageError
+from kasmina.errors import KasminaError, PluginError, UsageError
 from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.probe import untouched
 from kasmina.growth.seed import Seed
 from kasmina.growth.site import Place, find_places
 from kasmina.plugins.hooks import Hooks
+from kasmina.plugins.own import Own
 from kasmina.plugins.phrases import one_line
 from kasmina.records import Data, Event, RunInfo, Stage
 from kasmina.run.config import Config, Growth
@@ -35,11 +38,12 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
     settings = config.settings
     device = resolve(settings.device)
     data, splits = load(plugins.task, config, device)
-    host = build_host(plugins.host, data, settings.seed).to(device)
+    sample = splits.train.x[:2]
+    host = build_host(plugins.host, config, data, sample)
     size = sum(parameter.numel() for parameter in host.parameters())
     settle_threads(size)
-    patterns = site_patterns(config, plugins)
-    places = fitted(find_places(host, patterns, splits.train.x[:2]), plugins)
+    patterns = site_patterns(config, plugins, host, sample)
+    places = fitted(find_places(host, patterns, sample), plugins)
     raw = written(config, plugins, patterns)
     steps = math.ceil(len(splits.train) / settings.batch)
     info = RunInfo(
@@ -113,11 +117,11 @@ def load(task: Any, config: Config, device: torch.device) -> tuple[Data, Splits]
 
     Raises:
         UsageError: there is too little of it.
-        PluginError: the task gave something other than Data.
+        PluginError: the task gave something other than Data (a UsageError if it is the user's own).
     """
     data = task.load()
     if not isinstance(data, Data):
-        raise PluginError(f"task {config.task.name!r}: load gave {type(data).__name__}, due is kasmina.Data")
+        raise fault(task)(f"task {config.task.name!r} gave {type(data).__name__}, due is kasmina.Data")
     splits = prepare(data, config.settings.split_seed, device)
     rows, batch = len(splits.train), config.settings.batch
     if rows < batch:
@@ -128,20 +132,44 @@ def load(task: Any, config: Config, device: torch.device) -> tuple[Data, Splits]
     return data, splits
 
 
-def build_host(plugin: Any, data: Data, seed: int) -> nn.Module:
-    """The host, with initial weights that depend on `seed` alone."""
-    torch.manual_seed(seed)
+def build_host(plugin: Any, config: Config, data: Data, sample: Tensor) -> nn.Module:
+    """The host on the device of `sample` (2, *in_shape), with initial weights that depend on the run's seed alone.
+
+    Raises:
+        PluginError: it is no module, or does not map the sample to (2, outputs) (a UsageError if it is the user's own).
+    """
+    name = f"host {config.host.name!r}"
+    torch.manual_seed(config.settings.seed)
     host = plugin.build(in_shape=data.in_shape, outputs=data.outputs)
     if not isinstance(host, nn.Module):
-        raise PluginError(f"host {type(plugin).__name__!r}: build gave {type(host).__name__}, due is a torch.nn.Module")
+        raise fault(plugin)(f"{name} gave {type(host).__name__}, due is a torch.nn.Module")
+    host = host.to(sample.device)
+    try:
+        with untouched(host):
+            output = host(sample)
+    except Exception as error:
+        raise fault(plugin)(f"{name} fails on samples of shape {tuple(sample.shape)}: {one_line(error)}") from error
+    came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    if came != (len(sample), data.outputs):
+        raise fault(plugin)(f"{name} gives {came} for {len(sample)} samples, due is {(len(sample), data.outputs)}")
     return host
 
 
-def site_patterns(config: Config, plugins: Plugins) -> Sequence[str]:
-    """Those that were asked for, or else those that the host suggests."""
+def fault(plugin: Any) -> type[KasminaError]:
+    """What it is called if this plugin is wrong: code of the user's own is part of what was typed."""
+    return UsageError if isinstance(plugin, Own) else PluginError
+
+
+def site_patterns(config: Config, plugins: Plugins, host: nn.Module, sample: Tensor) -> Sequence[str]:
+    """Those that were asked for, or else those that the host suggests.
+
+    Raises:
+        UsageError: there are neither; the sentence names some to choose from.
+    """
     patterns = config.settings.sites or tuple(getattr(plugins.host, "default_sites", ()))
     if not patterns:
-        raise UsageError(f"the host {config.host.name!r} suggests no sites; name some, such as --site 'layers.*'")
+        hint = f"name some of its modules with --site, such as {', '.join(usable(host, sample)) or 'none: it has none'}"
+        raise UsageError(f"the host {config.host.name!r} suggests no sites; {hint}")
     return patterns
 
 
@@ -177,6 +205,13 @@ def fitted(places: dict[str, Place], plugins: Plugins) -> dict[str, Place]:
 def _some(names: Sequence[str]) -> str:
     """The first three names, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def usable(host: nn.Module, sample: Tensor) -> list[str]:
+    """Some names of modules after which a seed could grow, the outermost first."""
+    with suppress(UsageError):
+        return sorted(find_places(host, ["*"], sample), key=lambda name: name.count("."))[:8]
+    return []
 
 
 def durations(growth: Growth, steps_per_epoch: int) -> Durations:

@@ -188,7 +188,13 @@ def _refuse_rare(labels: Array, names: tuple[str, ...]) -> None:
 
 
 def _check(data: Data) -> None:
-    """What a task of a stranger's may get wrong about shapes."""
+    """What a task of a stranger's may get wrong about types and shapes."""
+    for name, values in {"x": data.x, "y": data.y}.items():
+        if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiub":
+            came = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else f"a {type(values).__name__}"
+            raise UsageError(f"the task's {name} is {came}: a numpy array of numbers is due")
+    if data.goal not in ("classification", "regression"):
+        raise UsageError(f"the task's goal is {data.goal!r}: classification or regression is due")
     if data.x.ndim not in REDUCED:
         raise UsageError(
             f"the task's samples x have shape {data.x.shape}: (N, F), (N, T, F) or (N, C, H, W) is due from its load()"
@@ -200,5 +206,7 @@ def _check(data: Data) -> None:
     if data.y.ndim != (1 if data.goal == "classification" else 2):
         due = "(N,) of class indices" if data.goal == "classification" else "(N, outputs)"
         raise UsageError(f"the task's labels y have shape {data.y.shape}: {due} is due from its load() for {data.goal}")
+    if data.goal == "classification" and data.y.dtype.kind == "f":
+        raise UsageError(f"the task's labels y are {data.y.dtype}: whole numbers, the indices of its classes, are due")
     if data.goal == "classification" and not ((data.y >= 0) & (data.y < len(data.classes))).all():
         raise UsageError(f"the task's labels y are not all within 0 … {len(data.classes) - 1}, its classes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
@@ -29,7 +30,8 @@ class Folder:
             UsageError: there is something at `path` already.
         """
         if path is None:
-            path = next(free for n in count(1) if not (free := Path("runs") / f"{task}-{n}").exists())
+            plain = re.sub(r"[^\w.-]", "-", task)  # a task of one's own is called package.module:callable
+            path = next(free for n in count(1) if not (free := Path("runs") / f"{plain}-{n}").exists())
         if os.path.lexists(path):
             raise UsageError(f"{path} exists already; choose another --out, or remove it")
         return cls(path)

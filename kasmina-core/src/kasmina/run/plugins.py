@@ -11,6 +11,7 @@ from attrs import asdict, fields, frozen
 from kasmina.plugins.catalog import Entry, defaults, find
 from kasmina.plugins.drivers import make
 from kasmina.plugins.hooks import Hooks
+from kasmina.plugins.own import Own, adopt, is_own
 from kasmina.run.config import Choice, Config
 from kasmina.run.layers import Raw
 
@@ -38,8 +39,8 @@ class Plugins:
         entries: dict[str, Entry] = {}
 
         def made(key: str, kind: str, choice: Choice) -> Any:
-            entries[key] = find(kind, choice.name)
-            return make(entries[key], choice.options)
+            entries[key], plugin = choose(kind, choice)
+            return plugin
 
         chosen = {kind: made(kind, kind, choice) for kind, choice in config.choices.items()}
         loggers = {choice.name: made(f"logger.{choice.name}", "logger", choice) for choice in config.loggers}
@@ -50,6 +51,19 @@ class Plugins:
         called = [("controller", self.controller), ("blueprint", self.blueprint)]
         called += [(f"logger.{name}", logger) for name, logger in self.loggers.items()]
         return Hooks([(self.entries[key], plugin) for key, plugin in called], warn)
+
+
+def choose(kind: str, choice: Choice) -> tuple[Entry, Any]:
+    """Where the plugin comes from, and the plugin; a host or a task may be code of the user's own.
+
+    Raises:
+        UsageError: a name or an option that does not exist, or a value that does not fit.
+        PluginError: one that cannot be loaded.
+    """
+    if is_own(kind, choice.name):
+        return adopt(kind, choice.name, choice.options)
+    entry = find(kind, choice.name)
+    return entry, make(entry, choice.options)
 
 
 def written(config: Config, plugins: Plugins, sites: Sequence[str]) -> Raw:
@@ -64,5 +78,7 @@ def written(config: Config, plugins: Plugins, sites: Sequence[str]) -> Raw:
 
 
 def _options(plugin: Any) -> Raw:
+    if isinstance(plugin, Own):
+        return dict(plugin.options)
     values = {field.alias: getattr(plugin, field.name) for field in fields(type(plugin)) if field.init}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}

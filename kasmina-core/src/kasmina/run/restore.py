@@ -12,8 +12,6 @@ from kasmina.errors import UsageError
 from kasmina.growth.seed import Seed
 from kasmina.growth.site import Place, find_places
 from kasmina.growth.stream import Stream
-from kasmina.plugins.catalog import find
-from kasmina.plugins.drivers import make
 from kasmina.plugins.strict import structure
 from kasmina.records import SeedState
 from kasmina.run.assembly import build_host, load
@@ -23,6 +21,7 @@ from kasmina.run.data import Splits
 from kasmina.run.device import resolve
 from kasmina.run.folder import Folder
 from kasmina.run.objective import OBJECTIVES, Objective
+from kasmina.run.plugins import choose
 
 
 @frozen(eq=False)
@@ -47,13 +46,11 @@ def restore(path: Path, device: str | None = None) -> Trained:
     checkpoint = read_checkpoint(folder.checkpoint)
     there = resolve(device or config.settings.device)
     task, host_plugin, blueprint = (
-        make(find(kind, choice.name), choice.options)
-        for kind, choice in config.choices.items()
-        if kind in ("task", "host", "blueprint")
+        choose(kind, choice)[1] for kind, choice in config.choices.items() if kind in ("task", "host", "blueprint")
     )
     data, splits = load(task, config, there)
     check_data(folder, checkpoint, splits)
-    host = build_host(host_plugin, data, config.settings.seed).to(there)
+    host = build_host(host_plugin, config, data, splits.train.x[:2])
     places = find_places(host, config.settings.sites, splits.train.x[:2])
     try:
         host.load_state_dict(checkpoint.part("host."))
