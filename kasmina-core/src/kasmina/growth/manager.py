@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from attrs import field, frozen, validators
 from torch import nn
 
 from kasmina.errors import PluginError
+from kasmina.growth.recipe import Durations
 from kasmina.growth.seed import LEGAL, Seed
 from kasmina.growth.site import Place
 from kasmina.growth.stream import Stream
@@ -29,16 +29,6 @@ GROWING = frozenset({Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.CULL
 
 class IllegalTransition(ValueError):
     """A seed was asked to go where its stage does not lead."""
-
-
-@frozen
-class Durations:
-    """How many training steps a seed spends in each stage that passes by itself."""
-
-    training: int = field(validator=validators.ge(1))
-    blending: int = field(validator=validators.ge(1))
-    """Also of the fall of alpha after a cull."""
-    probation: int = field(validator=validators.ge(1))
 
 
 class Manager:
@@ -71,8 +61,9 @@ class Manager:
         self.epoch = 0
         self.version = 0
         """Goes up whenever the host's forward or backward pass changes."""
+        self.durations = durations
+        """Of the stages that seeds pass from now on."""
         self._optimizer = optimizer
-        self._durations = durations
         self._seed = seed
         self._ramp = ramp
         self._on_change = on_change
@@ -114,7 +105,7 @@ class Manager:
         """Leads every seed on by one training step."""
         for seed in list(self.seeds.values()):
             seed.steps += 1
-            if seed.stage is Stage.TRAINING and seed.steps >= self._durations.training:
+            if seed.stage is Stage.TRAINING and seed.steps >= self.durations.training:
                 self._blend_or_cull(seed)
             elif seed.stage is Stage.BLENDING:
                 self._raise_alpha(seed)
@@ -126,7 +117,7 @@ class Manager:
         return [
             seed
             for seed in self.seeds.values()
-            if seed.stage is Stage.PROBATION and seed.steps >= self._durations.probation
+            if seed.stage is Stage.PROBATION and seed.steps >= self.durations.probation
         ]
 
     def keep(self, seed: Seed, reason: str = "") -> None:
@@ -147,7 +138,7 @@ class Manager:
         alpha = self._ramp(seed.state, seed.steps)
         if alpha is None:
             # Never below what a ramp that answered earlier has reached.
-            alpha = max(seed.level, min(1.0, seed.steps / self._durations.blending))
+            alpha = max(seed.level, min(1.0, seed.steps / self.durations.blending))
         if not (math.isfinite(alpha) and seed.level <= alpha <= 1):
             raise PluginError(f"blend_step gave {alpha!r} for seed {seed.id}, due is a number from {seed.level!r} to 1")
         seed.level = float(alpha)
@@ -155,7 +146,7 @@ class Manager:
             self._move(seed, Stage.PROBATION, "blended in")
 
     def _lower_alpha(self, seed: Seed) -> None:
-        left = seed.level - 1 / self._durations.blending
+        left = seed.level - 1 / self.durations.blending
         # What rounding leaves of 1 - 1/3 - 1/3 - 1/3 must not cost one more step.
         seed.level = left if left > 1e-9 else 0.0
         if seed.level == 0:

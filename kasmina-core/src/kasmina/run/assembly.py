@@ -11,20 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.errors import KasminaError, PluginError, UsageError
-from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.growth import Aim, Growth, Measure
 from kasmina.growth.probe import untouched
-from kasmina.growth.seed import Seed
 from kasmina.growth.site import Place, find_places
 from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.own import Own
 from kasmina.plugins.phrases import one_line
-from kasmina.records import Data, Event, RunInfo, Stage
-from kasmina.run.config import Config, Growth
+from kasmina.records import Data, RunInfo
+from kasmina.run.config import Config
 from kasmina.run.data import Splits, prepare
 from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
 from kasmina.run.loop import Training
-from kasmina.run.objective import OBJECTIVES
+from kasmina.run.objective import OBJECTIVES, evaluate
 from kasmina.run.plugins import Plugins, written
 
 
@@ -79,37 +78,36 @@ def connect(
     places: dict[str, Place],
     splits: Splits,
 ) -> Training:
-    """The manager of the seeds, tied to the host's optimiser and to the run's hooks."""
+    """The host's growth, tied to its optimiser and to the run's hooks."""
     settings = config.settings
-
-    def announce(seed: Seed, before: Stage, reason: str) -> None:
-        hooks.on_seed_change(event=Event(training.epoch, training.step, training.phase, seed.state, before, reason))
-
+    objective = OBJECTIVES[info.goal]
     optimizer = torch.optim.AdamW(
         host.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    manager = Manager(
+    growth = Growth(
+        host,
         places,
         optimizer,
-        durations(settings.growth, info.steps_per_epoch),
+        plugins.blueprint.build,
+        info.blueprint,
+        hooks,
+        control=lambda: Measure(*evaluate(host, objective, splits.control)),
+        aim=Aim(info.metric, info.target),
+        recipe=settings.growth,
+        batch=settings.batch,
         seed=settings.seed,
-        ramp=lambda seed, step: hooks.blend_step(seed=seed, step=step),
-        on_change=announce,
     )
-    training = Training(
+    return Training(
         info=info,
         hooks=hooks,
         host=host,
-        manager=manager,
-        build=plugins.blueprint.build,
+        growth=growth,
         optimizer=optimizer,
-        objective=OBJECTIVES[info.goal],
+        objective=objective,
         splits=splits,
-        batch=settings.batch,
         learning_rate=settings.learning_rate,
         order=torch.Generator().manual_seed(settings.seed),
     )
-    return training
 
 
 def load(task: Any, config: Config, device: torch.device) -> tuple[Data, Splits]:
@@ -212,12 +210,3 @@ def usable(host: nn.Module, sample: Tensor) -> list[str]:
     with suppress(UsageError):
         return sorted(find_places(host, ["*"], sample), key=lambda name: name.count("."))[:8]
     return []
-
-
-def durations(growth: Growth, steps_per_epoch: int) -> Durations:
-    """Epochs to training steps."""
-
-    def steps(epochs: float) -> int:
-        return max(1, round(epochs * steps_per_epoch))
-
-    return Durations(steps(growth.training), steps(growth.blending), steps(growth.probation))

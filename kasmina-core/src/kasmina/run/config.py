@@ -10,6 +10,7 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen, validators
 
 from kasmina.errors import UsageError
+from kasmina.growth.recipe import Recipe
 from kasmina.plugins.catalog import default, defaults
 from kasmina.plugins.strict import structure
 from kasmina.records import Phase
@@ -30,15 +31,6 @@ class Choice:
     options: Mapping[str, Any]
 
 
-@frozen
-class Growth:
-    """How long a seed spends in the stages that pass by themselves, in epochs; at least one step each."""
-
-    training: float = field(default=0.5, validator=validators.ge(0))
-    blending: float = field(default=1.5, validator=validators.ge(0))
-    probation: float = field(default=5.0, validator=validators.ge(0))
-
-
 @frozen(kw_only=True)
 class Settings:
     """The options of a run that are plain values."""
@@ -53,7 +45,7 @@ class Settings:
     batch: int = field(default=64, validator=validators.ge(1))
     learning_rate: float = field(default=0.02, validator=validators.gt(0))
     weight_decay: float = field(default=0.02, validator=validators.ge(0))
-    growth: Growth = field(factory=Growth)
+    growth: Recipe = field(factory=Recipe)
 
 
 @frozen(kw_only=True)
