@@ -345,7 +345,7 @@ def test_a_proposal_for_a_site_that_is_taken_is_passed_over(build):
     ("proposal", "parts"),
     [
         (Proposal("layers.7"), ["'layers.7'", *SITES]),
-        (Proposal(SITES[0], blueprint="fourier"), ["'fourier'", "'test-blueprint'"]),
+        (Proposal(SITES[0], blueprint="fourier"), ["'fourier'", "test-blueprint"]),
     ],
 )
 def test_a_proposal_of_what_the_run_has_not_is_the_plugins_error(build, proposal, parts):

@@ -18,6 +18,8 @@ from kasmina.growth.site import Place
 from kasmina.growth.statistics import ROWS, Watch
 from kasmina.records import Event, Observation, Proposal, SiteState, Stage, Verdict
 
+Offer = Mapping[str, Build]
+
 
 @frozen
 class Measure:
@@ -42,8 +44,7 @@ class Growth:
         host: the network that is trained, from outside.
         places: where seeds can grow, by site name (`find_places`).
         optimizer: of the host; it gets the seeds' parameters too.
-        build: makes the module of a seed for a site.
-        blueprint: what that is called.
+        offers: at each of them, what makes a seed's module, by blueprint. If there are several, they compete.
         hooks: answers the deciding hooks of `kasmina.hookspecs`, and is told of seeds and epochs, by keyword.
         control: measures the host on the control split, in evaluation mode.
         aim: of the training.
@@ -57,8 +58,7 @@ class Growth:
         host: nn.Module,
         places: Mapping[str, Place],
         optimizer: torch.optim.Optimizer,
-        build: Build,
-        blueprint: str,
+        offers: Mapping[str, Offer],
         hooks: Any,
         control: Callable[[], Measure],
         aim: Aim,
@@ -78,10 +78,10 @@ class Growth:
             recipe.durations(1),
             seed=seed,
             ramp=lambda seed, step: hooks.blend_step(seed=seed, step=step),
+            control=lambda: control().loss,
             on_change=self._announce,
         )
-        self._build = build
-        self._blueprint = blueprint
+        self._offers = offers
         self._hooks = hooks
         self._control = control
         self._aim = aim
@@ -172,25 +172,31 @@ class Growth:
         """Asks whether a seed shall germinate, and whether statistics are needed for the next time."""
         proposal = self._hooks.propose_germination(observation=observation)
         if proposal is not None:
-            self._check(proposal)
+            offer = self._offered(proposal)
             if self.manager.free(proposal.site):
-                self.manager.germinate(proposal.site, self._build, self._blueprint, proposal.reason)
+                first, *rivals = [one for one in offer.items() for _ in range(self._recipe.candidates)]
+                self.manager.germinate(proposal.site, first[1], first[0], proposal.reason, rivals)
         if self._hooks.wants_statistics(observation=observation):
             self._watch_from = max(0, self._steps_per_epoch - self._watched_steps)
             if self._watch_from == 0:
                 self._start_watch()
 
-    def _check(self, proposal: Proposal) -> None:
-        """A proposal names a site and a blueprint that are there.
+    def _offered(self, proposal: Proposal) -> Offer:
+        """What may grow as it is proposed.
 
         Raises:
-            PluginError: it does not.
+            PluginError: the proposal names a site or a blueprint that is not there.
         """
-        places = self.manager.places
-        if proposal.site not in places:
-            raise PluginError(f"propose_germination names {proposal.site!r}; the sites are {', '.join(places)}")
-        if proposal.blueprint not in (None, self._blueprint):
-            raise PluginError(f"propose_germination names {proposal.blueprint!r}; this run has {self._blueprint!r}")
+        offer = self._offers.get(proposal.site)
+        if offer is None:
+            raise PluginError(f"propose_germination names {proposal.site!r}; the sites are {', '.join(self._offers)}")
+        if proposal.blueprint is None:
+            return offer
+        if proposal.blueprint not in offer:
+            raise PluginError(
+                f"propose_germination names {proposal.blueprint!r}; {proposal.site!r} has {', '.join(offer)}"
+            )
+        return {proposal.blueprint: offer[proposal.blueprint]}
 
     def _start_watch(self) -> None:
         self._watch = Watch(self.manager.places)

@@ -17,11 +17,13 @@ class Durations:
 
 @frozen
 class Recipe:
-    """How long a seed spends in the stages that pass by themselves, in epochs; at least one step each."""
+    """How long a seed spends in the stages that pass by themselves, in epochs, and how it is chosen."""
 
     training: float = field(default=0.5, validator=validators.ge(0))
     blending: float = field(default=1.5, validator=validators.ge(0))
     probation: float = field(default=5.0, validator=validators.ge(0))
+    candidates: int = field(default=1, validator=validators.ge(1))
+    """Seeds of each blueprint that train side by side at a germination; the best of all of them stays."""
 
     def durations(self, steps_per_epoch: int) -> Durations:
         """The same in training steps."""

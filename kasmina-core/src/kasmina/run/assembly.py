@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.errors import KasminaError, PluginError, UsageError
-from kasmina.growth.growth import Aim, Growth, Measure
+from kasmina.growth.growth import Aim, Growth, Measure, Offer
 from kasmina.growth.probe import untouched
 from kasmina.growth.site import Place, find_places
 from kasmina.plugins.hooks import Hooks
@@ -23,6 +23,7 @@ from kasmina.run.data import Splits, prepare
 from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
 from kasmina.run.loop import Training
+from kasmina.run.offers import offers
 from kasmina.run.objective import OBJECTIVES, evaluate
 from kasmina.run.plugins import Plugins, written
 
@@ -42,7 +43,9 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
     size = sum(parameter.numel() for parameter in host.parameters())
     settle_threads(size)
     patterns = site_patterns(config, plugins, host, sample)
-    places = fitted(find_places(host, patterns, sample), plugins)
+    places = find_places(host, patterns, sample)
+    offered = offers([place.site for place in places.values()], plugins.blueprints)
+    places = {name: places[name] for name in offered}
     raw = written(config, plugins, patterns)
     steps = math.ceil(len(splits.train) / settings.batch)
     info = RunInfo(
@@ -52,6 +55,7 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
         host=plugins.entries["host"].name,
         controller=plugins.entries["controller"].name,
         blueprint=plugins.entries["blueprint"].name,
+        rivals=tuple(entry.name for entry, _ in plugins.blueprints[1:]),
         seed=settings.seed,
         device=str(device),
         goal=data.goal,
@@ -66,16 +70,16 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
         config=raw,
     )
     folder.make(raw)
-    return connect(config, plugins, hooks, info, host, places, splits)
+    return connect(config, hooks, info, host, places, offered, splits)
 
 
 def connect(
     config: Config,
-    plugins: Plugins,
     hooks: Hooks,
     info: RunInfo,
     host: nn.Module,
     places: dict[str, Place],
+    offered: dict[str, Offer],
     splits: Splits,
 ) -> Training:
     """The host's growth, tied to its optimiser and to the run's hooks."""
@@ -88,8 +92,7 @@ def connect(
         host,
         places,
         optimizer,
-        plugins.blueprint.build,
-        info.blueprint,
+        offered,
         hooks,
         control=lambda: Measure(*evaluate(host, objective, splits.control)),
         aim=Aim(info.metric, info.target),
@@ -169,40 +172,6 @@ def site_patterns(config: Config, plugins: Plugins, host: nn.Module, sample: Ten
         hint = f"name some of its modules with --site, such as {', '.join(usable(host, sample)) or 'none: it has none'}"
         raise UsageError(f"the host {config.host.name!r} suggests no sites; {hint}")
     return patterns
-
-
-def fitted(places: dict[str, Place], plugins: Plugins) -> dict[str, Place]:
-    """Those places that the blueprint fits; all of them if it does not say.
-
-    Raises:
-        UsageError: it fits none.
-        PluginError: its `fits` broke, or gave something other than a reason or None.
-    """
-    entry = plugins.entries["blueprint"]
-    fits = getattr(plugins.blueprint, "fits", lambda site: None)
-    refused: dict[str, list[str]] = {}
-    found = {}
-    for name, place in places.items():
-        try:
-            reason = fits(place.site)
-        except Exception as error:
-            raise PluginError(f"the {entry}: fits fails on site {name!r} with {one_line(error)}") from error
-        if reason is None:
-            found[name] = place
-        elif isinstance(reason, str):
-            refused.setdefault(reason, []).append(name)
-        else:
-            came = type(reason).__name__
-            raise PluginError(f"the {entry}: fits gave {came}, due is None or the reason why it does not fit")
-    if not found:
-        reasons = "; ".join(f"{_some(names)}: {reason}" for reason, names in refused.items())
-        raise UsageError(f"blueprint {entry.name!r} fits none of the sites ({reasons}); name others with --site")
-    return found
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def usable(host: nn.Module, sample: Tensor) -> list[str]:

@@ -56,6 +56,8 @@ class Config:
     host: Choice
     controller: Choice
     blueprint: Choice
+    rivals: tuple[Choice, ...]
+    """Further blueprints, which compete with it at each germination."""
     loggers: tuple[Choice, ...]
     phases: tuple[Phase, ...]
     settings: Settings
@@ -84,19 +86,16 @@ def configure(
         UsageError: a word or a value that does not fit, with its place.
     """
     start: Raw = {
+        "rivals": {},
         "loggers": {name: {} for name in defaults("logger")},
         "phases": {name: dict(phase) for name, phase in PHASES.items()},
     }
     raw = layered(start, file, options or {}, sets)
     choices = {kind: _choice(kind, raw.pop(kind, {})) for kind in CHOICES}
-    loggers = tuple(
-        _choice("logger", options or {}, name)
-        for name, options in _mapping("loggers", raw.pop("loggers")).items()
-        if options is not False
-    )
+    rivals, loggers = _several("blueprint", "rivals", raw), _several("logger", "loggers", raw)
     phases = _phases(_mapping("phases", raw.pop("phases")))
     settings = structure(raw, Settings, "")
-    return Config(**choices, loggers=loggers, phases=_rescaled(phases, epochs), settings=settings)
+    return Config(**choices, rivals=rivals, loggers=loggers, phases=_rescaled(phases, epochs), settings=settings)
 
 
 def _mapping(where: str, value: object) -> Raw:
@@ -111,6 +110,11 @@ def _choice(kind: str, raw: object, name: str | None = None) -> Choice:
     if not isinstance(name, str):
         raise UsageError(f"{kind}: takes the name of a plugin, not {name!r}")
     return Choice(name, options)
+
+
+def _several(kind: str, key: str, raw: Raw) -> tuple[Choice, ...]:
+    chosen = _mapping(key, raw.pop(key))
+    return tuple(_choice(kind, options or {}, name) for name, options in chosen.items() if options is not False)
 
 
 def _phases(raw: Raw) -> tuple[Phase, ...]:
