@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from kasmina.errors import PluginError
 from kasmina.growth.candidates import Candidates
+from kasmina.growth.probe import untouched
 from kasmina.growth.site import Place
 from kasmina.growth.stream import Stream
 from kasmina.records import SeedState, Stage
@@ -233,19 +233,20 @@ class Seed(nn.Module):
         return torch.zeros((2, *self.place.site.in_shape), device=self.place.device, dtype=self.place.dtype)
 
     def _try_out(self, body: nn.Module) -> None:
-        """Runs a copy of the body in each mode: does its output fit, does it draw random numbers, does it overwrite?"""
-        for training in (True, False):
-            x = self._zeros()
-            version = x._version
-            with torch.no_grad(), self._stream.own(keep=False):
-                self._check(self._answer(body, x, training))
-                if self._stream.drawn():
-                    self._draws.add(training)
-            self._overwrites |= x._version != version
+        """Runs the body in each mode: does its output fit, does it draw random numbers, does it overwrite?"""
+        with untouched(body):
+            for training in (True, False):
+                x = self._zeros()
+                version = x._version
+                with self._stream.own(keep=False):
+                    self._check(self._answer(body.train(training), x))
+                    if self._stream.drawn():
+                        self._draws.add(training)
+                self._overwrites |= x._version != version
 
-    def _answer(self, body: nn.Module, x: Tensor, training: bool) -> Any:
+    def _answer(self, body: nn.Module, x: Tensor) -> Any:
         try:
-            return copy.deepcopy(body).train(training)(x)
+            return body(x)
         except Exception as error:
             raise self._unfit(f"fails on {tuple(x.shape)} with {type(error).__name__}: {error}") from error
 

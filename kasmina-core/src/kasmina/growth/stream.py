@@ -14,9 +14,9 @@ class Stream:
 
     def __init__(self, device: torch.device, seed: int) -> None:
         self._cuda = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices=self._cuda):
-            torch.manual_seed(seed)
-            self._states = self._current()
+        self._states = [
+            torch.Generator(each).manual_seed(seed).get_state() for each in (torch.device("cpu"), *self._cuda)
+        ]
 
     @contextmanager
     def own(self, keep: bool = True) -> Iterator[None]:

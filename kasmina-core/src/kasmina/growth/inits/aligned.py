@@ -53,7 +53,7 @@ def pick(neurons: Tensor, wish: Tensor, squares: Tensor, count: int) -> Tensor:
     free = torch.zeros_like(squares)
     chosen = []
     for _ in range(count):
-        score = cross.norm(dim=1) / (gram.diagonal().clamp_min(0).sqrt() + faint) + free
+        score = torch.linalg.vector_norm(cross, dim=1) / (gram.diagonal().clamp_min(0).sqrt() + faint) + free
         index = score.argmax(keepdim=True)
         chosen.append(index)
         free = free.index_fill(0, index, -torch.inf)

@@ -79,10 +79,16 @@ def ends(body: nn.Module) -> Ends | str:
     if len(parts) < 2 or not _alike(parts[0], parts[-1]):
         came = f"{type(body).__name__}({', '.join(names)})"
         return f"needs a Sequential of Linear, activation, Linear (or Conv2d at both ends); the seed's module is {came}"
-    found = Ends(parts[0], parts[-1], copy.deepcopy(nn.Sequential(*parts[1:-1])).double().eval())
+    found = Ends(parts[0], parts[-1], nn.Sequential(*map(_resting, parts[1:-1])))
     if not _elementwise(found):
         return f"needs nothing but activations between the two maps, and there is {', '.join(names[1:-1])}"
     return found
+
+
+def _resting(part: nn.Module) -> nn.Module:
+    """A copy in float64 and in evaluation mode; a shallow one, at a tenth of the cost, where it shares nothing."""
+    bare = not (part._parameters or part._buffers or part._modules)
+    return (copy.copy(part) if bare else copy.deepcopy(part)).double().eval()
 
 
 def _alike(first: nn.Module, last: nn.Module) -> bool:
