@@ -6,21 +6,22 @@ from collections import namedtuple
 from functools import cache
 
 import pytest
-import rules
 import torch
 from cases import Case, fits, sites
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from world import World, same
 from zoo_bodies import BODIES, POISON, SOUND, STEADY
 
 from kasmina.errors import UsageError
-from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.manager import Manager
+from kasmina.growth.recipe import Durations
 from kasmina.growth.probe import probe
 from kasmina.growth.site import find_places
 from kasmina.growth.statistics import Watch, need
 from kasmina.records import Stage
+from kasmina.testing import rules
+from kasmina.testing.world import World, same
 
 TUPLES = {"recurrent": "lstm", "cell": "cell", "attending": "attend"}
 OFTEN = {"cell": "norm", "shared": "block"}

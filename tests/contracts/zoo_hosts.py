@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
-BATCH, WIDTH, LENGTH, SIDE = 8, 6, 3, 4
-VECTOR, SEQUENCE, IMAGE = (WIDTH,), (LENGTH, WIDTH), (2, SIDE, SIDE)
-
-
-class Residual(nn.Module):
-    def __init__(self, *inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(*inner)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.inner(x)
+from kasmina.testing.cases import Host
+from kasmina.testing.hosts import CNN, MIXER, MLP, SEQUENCE, VECTOR, WIDTH, Residual
 
 
 class InPlace(nn.Module):
@@ -83,18 +72,6 @@ class Counting(nn.Module):
         return self.last(torch.tanh(self.first(x)))
 
 
-class Mixer(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.across = nn.Linear(LENGTH, LENGTH)
-        self.within = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH), nn.GELU())
-        self.last = nn.Linear(WIDTH, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.across(x.transpose(1, 2)).transpose(1, 2)
-        return self.last((x + self.within(x)).mean(1))
-
-
 class Recurrent(nn.Module):
     """An LSTM classifier: the module that does the work gives a tuple."""
 
@@ -157,10 +134,6 @@ class Shared(nn.Module):
         return self.last(x)
 
 
-def _mlp() -> nn.Module:
-    return nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 5), nn.GELU(), nn.Linear(5, 3))
-
-
 def _overwriting() -> nn.Module:
     relu = nn.ReLU(inplace=True)
     return nn.Sequential(
@@ -187,33 +160,30 @@ def _nested() -> nn.Module:
     return nn.Sequential(inner, nn.Sequential(nn.Linear(WIDTH, 3)))
 
 
-def _cnn() -> nn.Module:
-    block = Residual(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.LeakyReLU(0.1, inplace=True))
-    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
-    return nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.Tanh(), block, nn.AvgPool2d(2), head)
-
-
 def _transformer() -> nn.Module:
     layer = nn.TransformerEncoderLayer(WIDTH, 2, 8, dropout=0.1, batch_first=True)
     return nn.Sequential(nn.Linear(WIDTH, WIDTH), layer, nn.Linear(WIDTH, 3))
 
 
-HOSTS: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
-    "mlp": (VECTOR, _mlp),
-    "overwriting": (VECTOR, _overwriting),
-    "residual": (VECTOR, _residual),
-    "dropout": (VECTOR, _dropout),
-    "batch_norm": (VECTOR, _batch_norm),
-    "nested": (VECTOR, _nested),
-    "in_place": (VECTOR, InPlace),
-    "tied": (VECTOR, Tied),
-    "partly_frozen": (VECTOR, PartlyFrozen),
-    "counting": (VECTOR, Counting),
-    "mixer": (SEQUENCE, Mixer),
-    "transformer": (SEQUENCE, _transformer),
-    "cnn": (IMAGE, _cnn),
-    "recurrent": (SEQUENCE, Recurrent),
-    "cell": (SEQUENCE, Cell),
-    "attending": (SEQUENCE, Attending),
-    "shared": (VECTOR, Shared),
+HOSTS = {
+    host.name: host
+    for host in (
+        MLP,
+        Host("overwriting", VECTOR, _overwriting),
+        Host("residual", VECTOR, _residual),
+        Host("dropout", VECTOR, _dropout),
+        Host("batch_norm", VECTOR, _batch_norm),
+        Host("nested", VECTOR, _nested),
+        Host("in_place", VECTOR, InPlace),
+        Host("tied", VECTOR, Tied),
+        Host("partly_frozen", VECTOR, PartlyFrozen),
+        Host("counting", VECTOR, Counting),
+        MIXER,
+        Host("transformer", SEQUENCE, _transformer),
+        CNN,
+        Host("recurrent", SEQUENCE, Recurrent),
+        Host("cell", SEQUENCE, Cell),
+        Host("attending", SEQUENCE, Attending),
+        Host("shared", VECTOR, Shared),
+    )
 }

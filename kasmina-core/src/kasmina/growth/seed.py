@@ -122,8 +122,7 @@ class Seed(nn.Module):
     @property
     def finite(self) -> bool:
         """Whether the weights are finite, and what the seed gave last while it trained. Waits for the device."""
-        gave = [] if self._gave is None else [self._gave]
-        return all(bool(tensor.isfinite().all()) for tensor in [*self.parameters(), *gave])
+        return _finite(self) and (self._gave is None or bool(self._gave.isfinite().all()))
 
     def attach(self) -> None:
         """Puts the seed into the host's forward pass."""
@@ -147,11 +146,19 @@ class Seed(nn.Module):
             self._muted = False
 
     @property
+    def undecided(self) -> bool:
+        """Whether several candidates learn side by side, and one of them will be the seed."""
+        return isinstance(self.body, Candidates)
+
+    @property
     def candidates(self) -> list[tuple[str, nn.Module]]:
-        """Blueprints and modules of which one is still to be chosen; none if there is no choice."""
-        if not isinstance(self.body, Candidates):
-            return []
-        return list(zip(self.body.names, self.body.bodies(), strict=True))
+        """Blueprints and modules of those candidates of which all is finite, as `finite` has it."""
+        assert isinstance(self.body, Candidates)
+        members = zip(self.body.names, self.body.bodies(), strict=True)
+        gave = [True] * len(self.body.names)
+        if self._gave is not None:
+            gave = self._gave.flatten(1).isfinite().all(1).tolist()
+        return [(name, body) for (name, body), fine in zip(members, gave, strict=True) if fine and _finite(body)]
 
     @contextmanager
     def tried(self, body: nn.Module) -> Iterator[None]:
@@ -192,7 +199,7 @@ class Seed(nn.Module):
     def _note(self, f: Tensor) -> None:
         """Keeps what `finite` will look at: the last output, or where there are many calls the largest number."""
         if self.place.calls > 1:
-            f = f.abs().max()
+            f = f.abs().flatten(1).amax(1, keepdim=True) if self.undecided else f.abs().max()
             f = f if self._gave is None else torch.maximum(f, self._gave)
         self._gave = f
 
@@ -260,3 +267,7 @@ class Seed(nn.Module):
 
     def _unfit(self, what: str) -> PluginError:
         return PluginError(f"blueprint {self.blueprint!r} at site {self.place.site.name!r}: its module {what}")
+
+
+def _finite(module: nn.Module) -> bool:
+    return all(bool(parameter.isfinite().all()) for parameter in module.parameters())
