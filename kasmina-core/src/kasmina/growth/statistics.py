@@ -57,23 +57,22 @@ class Watch:
     def _watch(self, sample: _Sample, place: Place) -> None:
         kind = place.site.kind
 
-        def on_read(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            sample.read.append(_rows(args[0], kind))
+        def on_read(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            sample.read.append(_rows(place.read(args, kwargs), kind))
 
         def on_give(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             h = place.given(output)
             number = len(sample.has)
             if place.source is None:
                 sample.read.append(_rows(h, kind))
-            first = args[0] if args and isinstance(args[0], Tensor) and args[0].dim() == h.dim() else h
-            sample.has.append(_rows(first, kind))
+            sample.has.append(_has(place, args, h))
             if h.requires_grad:
                 h.register_hook(  # type: ignore[no-untyped-call]
                     lambda slope: sample.slope.__setitem__(number, _rows(slope * len(slope), kind))
                 )
 
         if place.source is not None:
-            self._handles.append(place.source.register_forward_pre_hook(on_read))
+            self._handles.append(place.source.register_forward_pre_hook(on_read, with_kwargs=True))
         self._handles.append(place.target.register_forward_hook(on_give))
 
 
@@ -99,6 +98,15 @@ def need(read: Tensor, has: Tensor, slope: Tensor) -> float:
     cross = neurons.T @ slope
     solved = torch.linalg.solve(gram + ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device), cross)
     return max(0.0, float((cross * solved).sum()) / n)
+
+
+def _has(place: Place, args: tuple[Any, ...], h: Tensor) -> Tensor:
+    """Rows of what `target` reads, beside those of `h` (batch first) that it gives; `h` itself if they do not match."""
+    given, kind = _rows(h, place.site.kind), place.site.kind
+    if not args or not isinstance(args[0], Tensor) or args[0].dim() != h.dim() or not args[0].is_floating_point():
+        return given
+    read = _rows(args[0].movedim(place.gives.batch, 0), kind)
+    return read if len(read) == len(given) else given
 
 
 def _rows(tensor: Tensor, kind: Kind) -> Tensor:
