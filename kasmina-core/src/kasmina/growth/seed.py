@@ -127,7 +127,7 @@ class Seed(nn.Module):
     def attach(self) -> None:
         """Puts the seed into the host's forward pass."""
         if self.place.source is not None:
-            self._handles.append(self.place.source.register_forward_pre_hook(self._on_read))
+            self._handles.append(self.place.source.register_forward_pre_hook(self._on_read, with_kwargs=True))
         self._handles.append(self.place.target.register_forward_hook(self._on_give))
 
     def detach(self) -> None:
@@ -175,11 +175,10 @@ class Seed(nn.Module):
         self.blueprint, self.body = blueprint, body.train(self.training)
         self._gave = None  # which was of all of them
 
-    def _on_read(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        x = args[0]
+    def _on_read(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         # The body runs now and not when its output is due: what it reads may be overwritten in between.
         if not self._silent():
-            self._added = self._run(x)
+            self._added = self._run(self.place.read(args, kwargs))
 
     def _on_give(self, module: nn.Module, args: Any, output: Any) -> Any:
         if self._silent():
@@ -224,6 +223,8 @@ class Seed(nn.Module):
                     return self.body(x)  # type: ignore[no-any-return]
             return self.body(x)  # type: ignore[no-any-return]
         except Exception as error:
+            if type(error).__module__ == "torch.utils.checkpoint":
+                raise  # the way in which it ends a recomputation that has come far enough
             raise self._unfit(f"fails with {type(error).__name__}: {error}") from error
 
     def _meet(self, rivals: Sequence[tuple[str, nn.Module]]) -> None:
