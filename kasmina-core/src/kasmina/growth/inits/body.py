@@ -10,6 +10,8 @@ from attrs import frozen
 from torch import Tensor, nn
 from torch.func import functional_call
 
+MAPS = (nn.Linear, nn.Conv2d)
+
 
 @frozen(eq=False)
 class Ends:
@@ -61,38 +63,42 @@ class Ends:
 
 
 def found(body: nn.Module) -> Ends:
-    """The ends of a body that is known to have them.
+    """The ends of a body that an init fits, which is not looked into again.
 
     Raises:
         ValueError: it has none.
     """
-    answer = ends(body)
-    if isinstance(answer, str):
-        raise ValueError(f"this init {answer}")
-    return answer
+    parts = _parts(body)
+    if isinstance(parts, str):
+        raise ValueError(f"this init {parts}")
+    return Ends(parts[0], parts[-1], nn.Sequential(*map(_still, parts[1:-1])))
 
 
 def ends(body: nn.Module) -> Ends | str:
-    """The ends of a body; if it has none, what an init needs, as the end of a sentence."""
+    """The ends of a body; if it has none that an init can work with, what is wrong, as the end of a sentence."""
+    parts = _parts(body)
+    if isinstance(parts, str):
+        return parts
+    if not _elementwise(found(body)):
+        between = ", ".join(type(part).__name__ for part in parts[1:-1])
+        return f"needs nothing but activations between the two maps, and there is {between}"
+    return found(body)
+
+
+def _parts(body: nn.Module) -> list[nn.Module] | str:
     parts = list(body) if isinstance(body, nn.Sequential) else []
-    names = [type(part).__name__ for part in parts]
-    if len(parts) < 2 or not _alike(parts[0], parts[-1]):
-        came = f"{type(body).__name__}({', '.join(names)})"
-        return f"needs a Sequential of Linear, activation, Linear (or Conv2d at both ends); the seed's module is {came}"
-    found = Ends(parts[0], parts[-1], nn.Sequential(*map(_resting, parts[1:-1])))
-    if not _elementwise(found):
-        return f"needs nothing but activations between the two maps, and there is {', '.join(names[1:-1])}"
-    return found
+    if len(parts) > 1 and any(isinstance(parts[0], kind) and isinstance(parts[-1], kind) for kind in MAPS):
+        return parts
+    came = f"{type(body).__name__}({', '.join(type(part).__name__ for part in parts)})"
+    return f"needs a Sequential of Linear, activation, Linear (or Conv2d at both ends); the seed's module is {came}"
 
 
-def _resting(part: nn.Module) -> nn.Module:
-    """A copy in float64 and in evaluation mode; a shallow one, at a tenth of the cost, where it shares nothing."""
-    bare = not (part._parameters or part._buffers or part._modules)
-    return (copy.copy(part) if bare else copy.deepcopy(part)).double().eval()
-
-
-def _alike(first: nn.Module, last: nn.Module) -> bool:
-    return any(isinstance(first, kind) and isinstance(last, kind) for kind in (nn.Linear, nn.Conv2d))
+def _still(part: nn.Module) -> nn.Module:
+    """A copy in evaluation mode and float64."""
+    deep = bool(part._parameters or part._buffers or part._modules)
+    # A deep copy of a bare ReLU would take longer than all else that an init does with it.
+    twin = copy.deepcopy(part) if deep else copy.copy(part)
+    return twin.double().eval()
 
 
 def _elementwise(found: Ends) -> bool:
