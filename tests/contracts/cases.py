@@ -10,7 +10,7 @@ from attrs import frozen
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from zoo_bodies import BLUEPRINTS, BODIES, Build
-from zoo_hosts import BATCH, HOSTS
+from zoo_hosts import BATCH, HOSTS, PARTS
 
 from kasmina.growth.site import Place, find_places
 from kasmina.records import Site
@@ -48,7 +48,7 @@ class Case:
         return torch.randn(BATCH, *HOSTS[self.host][0], generator=generator).to(DTYPES[self.dtype])
 
     def places(self, host: nn.Module) -> dict[str, Place]:
-        return find_places(host, ["*", "*:*"], self.batch(0)[:2])
+        return find_places(host, ["*", "*:*", *PARTS.get(self.host, ())], self.batch(0)[:2])
 
     def new_optimizer(self, host: nn.Module) -> torch.optim.Optimizer:
         parameters = host.named_parameters() if self.optimizer == "named" else host.parameters()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 BATCH, WIDTH, LENGTH, SIDE = 8, 6, 3, 4
 VECTOR, SEQUENCE, IMAGE = (WIDTH,), (LENGTH, WIDTH), (2, SIDE, SIDE)
@@ -157,6 +158,72 @@ class Shared(nn.Module):
         return self.last(x)
 
 
+class TimeFirst(nn.Module):
+    """Torch's own modules as they are by default, with time in the first dimension and the batch in the second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(WIDTH, 2, 8, dropout=0.1)
+        self.gru = nn.GRU(WIDTH, WIDTH)
+        self.last = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, state = self.gru(self.layer(x.transpose(0, 1)))
+        return self.last(h[-1] + state[-1])
+
+
+class Named(nn.Module):
+    """Is called by keyword, and gives a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, *, scale: float, hidden: Tensor) -> dict[str, object]:
+        h = self.map(hidden) * scale
+        return {"hidden": h, "gate": h.sigmoid(), "scale": scale}
+
+
+class ByName(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(WIDTH, WIDTH)
+        self.block = Named()
+        self.last = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.block(scale=0.5, hidden=self.first(x))
+        return self.last(out["hidden"] * out["gate"])
+
+
+class Mixed(nn.Module):
+    """A trunk in bfloat16, whatever the type of the rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.LayerNorm(WIDTH), nn.Tanh())
+        self.last = nn.Linear(WIDTH, 3)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Mixed:
+        super()._apply(fn, recurse)
+        self.trunk.to(torch.bfloat16)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.trunk(x.bfloat16()).to(x.dtype))
+
+
+class Recomputing(nn.Module):
+    """Keeps no activations: it runs once more in the backward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Dropout(0.1), nn.Tanh(), nn.Linear(WIDTH, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return checkpoint(self.body, x, use_reentrant=False)
+
+
 def _mlp() -> nn.Module:
     return nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 5), nn.GELU(), nn.Linear(5, 3))
 
@@ -216,4 +283,16 @@ HOSTS: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
     "cell": (SEQUENCE, Cell),
     "attending": (SEQUENCE, Attending),
     "shared": (VECTOR, Shared),
+    "time_first": (SEQUENCE, TimeFirst),
+    "by_name": (VECTOR, ByName),
+    "mixed": (VECTOR, Mixed),
+    "recomputing": (VECTOR, Recomputing),
 }
+PARTS = {
+    "recurrent": ("lstm[1][0]", "lstm[1][1]"),
+    "cell": ("cell[1]",),
+    "attending": ("attend[1]",),
+    "time_first": ("gru[1]",),
+    "by_name": ("block[hidden]", "block[gate]", "block[hidden]:block[gate]"),
+}
+"""Sites at tensors that must be named."""
