@@ -1,4 +1,4 @@
-"""The rules once more where a module gives a tuple, or is called several times: every site of such hosts."""
+"""The rules once more where a module is called or answers in some other way than tensor to tensor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kasmina.testing.world import World, same
 
 TUPLES = {"recurrent": "lstm", "cell": "cell", "attending": "attend"}
 OFTEN = {"cell": "norm", "shared": "block"}
-HOSTS = ("recurrent", "cell", "attending", "shared")
+HOSTS = ("recurrent", "cell", "attending", "shared", "time_first", "by_name", "mixed", "recomputing")
 Pair = namedtuple("Pair", ["count", "values"])
 
 

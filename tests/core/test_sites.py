@@ -389,19 +389,43 @@ def test_the_probe_leaves_the_fast_path_as_it_was() -> None:
 
 
 def recomputing(self: Steps, x: Tensor, again: bool = True) -> Tensor:
-    return self.head(checkpoint(self.block, x, use_reentrant=False) if again else self.block(x))
+    h = self.first(x)
+    return self.head(checkpoint(self.block, h, use_reentrant=False) if again else self.block(h))
 
 
-@pytest.mark.parametrize("site", ["block", "block.0:block.2", "block.0"])
-def test_gradients_are_the_same_when_activations_are_recomputed(site: str) -> None:
-    host = Steps(recomputing, block=nn.Sequential(linear(), nn.Tanh(), linear()), head=linear())
-    x = vectors()
-    seed = grown(host, find_places(host, [site], x), site, Stage.PROBATION)
-    slopes = []
+def recomputes() -> Steps:
+    return Steps(recomputing, first=linear(), block=nn.Sequential(linear(), nn.Tanh(), linear()), head=linear())
+
+
+def noisy(site: Site) -> nn.Module:
+    return nn.Sequential(nn.Dropout(0.5), build(site))
+
+
+@pytest.mark.parametrize("make", [build, noisy])
+@pytest.mark.parametrize("site", ["first", "block", "block.0:block.2", "block.0", "block.0:head", "first:head"])
+def test_gradients_are_the_same_when_activations_are_recomputed(site: str, make: Build) -> None:
+    x, slopes = vectors(), []
     for again in (True, False):
-        loss = host(x, again=again).square().mean()
-        slopes.append(torch.autograd.grad(loss, [*host.parameters(), *seed.body.parameters()]))
-    assert all(torch.equal(one, other) for one, other in zip(*slopes, strict=True))
+        torch.manual_seed(0)
+        host = recomputes()
+        seed = grown(host, find_places(host, [site], x), site, Stage.PROBATION, make)
+        for _ in range(2):
+            loss = host(x, again=again).square().mean()
+            slopes.append(torch.autograd.grad(loss, [*host.parameters(), *seed.body.parameters()]))
+    for one, other in zip(slopes[:2], slopes[2:], strict=True):
+        assert all(torch.equal(mine, theirs) for mine, theirs in zip(one, other, strict=True))
+
+
+def test_what_cannot_be_recomputed_is_refused() -> None:
+    host, x = recomputes(), vectors()
+    grown(host, find_places(host, ["first:block.0"], x), "first:block.0")
+    with pytest.raises(UsageError, match="'first:block.0' cannot be used with gradient checkpointing: one of its ends"):
+        host(x).sum().backward()
+    host = Steps(lambda self, x: checkpoint(self.run_twice, x, use_reentrant=False), part=linear())
+    host.run_twice = lambda x: host.part(host.part(x))
+    grown(host, find_places(host, ["part"], x), "part", build=noisy)
+    with pytest.raises(UsageError, match="draws random numbers, and the host recomputes several calls of it"):
+        host(x).sum().backward()
 
 
 def test_a_part_is_found_and_replaced_again() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from kasmina.errors import PluginError
+from kasmina.errors import PluginError, UsageError
 from kasmina.growth.candidates import Candidates
 from kasmina.growth.probe import untouched
 from kasmina.growth.site import Place
@@ -184,6 +184,8 @@ class Seed(nn.Module):
         if self._silent():
             return None
         h = self.place.given(output)
+        if self._added is None and self.place.source is not None:
+            raise self._refused("one of its ends, and not the other, is in a part that the host recomputes")
         f, self._added = (self._run(h) if self._added is None else self._added), None
         return self.place.replaced(output, self._joined(h, f))
 
@@ -219,9 +221,14 @@ class Seed(nn.Module):
             x = x.contiguous()
         try:
             if training in self._draws:
-                with self._stream.own():
+                again = torch._C._current_graph_task_id() != -1  # in a backward pass, so this is a recomputation
+                if again and self.place.calls > 1:
+                    raise self._refused("its module draws random numbers, and the host recomputes several calls of it")
+                with self._stream.own(again=again):
                     return self.body(x)  # type: ignore[no-any-return]
             return self.body(x)  # type: ignore[no-any-return]
+        except UsageError:
+            raise
         except Exception as error:
             if type(error).__module__ == "torch.utils.checkpoint":
                 raise  # the way in which it ends a recomputation that has come far enough
@@ -265,6 +272,9 @@ class Seed(nn.Module):
             raise self._unfit(f"gives {came}, due is {due}")
         if output.dtype != dtype:
             raise self._unfit(f"gives {output.dtype}, due is {dtype}")
+
+    def _refused(self, why: str) -> UsageError:
+        return UsageError(f"site {self.place.site.name!r} cannot be used with gradient checkpointing: {why}")
 
     def _unfit(self, what: str) -> PluginError:
         return PluginError(f"blueprint {self.blueprint!r} at site {self.place.site.name!r}: its module {what}")
