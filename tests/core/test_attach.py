@@ -14,6 +14,8 @@ from torch import nn
 import kasmina
 from kasmina import Event, Observation, Proposal, Site, Stage, hookimpl
 from kasmina.errors import PluginError, UsageError
+from kasmina.growth.growth import ROWS_TO_BEGIN
+from kasmina.growth.statistics import Watch
 
 BATCHES, BATCH = 4, 8
 
@@ -135,6 +137,53 @@ def test_observations_count_and_measure_what_the_loop_did():
     loop.host.eval()
     with torch.no_grad():
         assert script.seen[-1].control_loss == loop.control().item() == -script.seen[-1].control_metric
+
+
+@pytest.mark.parametrize("init", ["built", "zero_out", "orthogonal"])
+def test_a_seed_that_needs_no_statistics_is_there_at_once(init):
+    script = Script({2: "0:3"})
+    loop = Loop().attach(script, init=init).train(2)
+    assert [(event.epoch, event.step) for event in script.told] == [(2, 2 * BATCHES)]
+    assert bool(loop.growth.manager.seeds[1].body[2].weight.any()) == (init == "built")
+
+
+@given(st.sampled_from([None, "gradmax", "tiny", "aligned"]), st.integers(1, 2 * ROWS_TO_BEGIN // BATCH))
+@settings(deadline=None, max_examples=12)
+def test_a_seed_of_an_init_that_measures_comes_with_the_last_row_that_it_needs(init, batches):
+    """Or at the end of the epoch if that is sooner; of what it measured with, nothing stays on the host."""
+    loop, script = Loop(), Script({1: "0:3"})
+    loop.x = torch.randn(batches * BATCH, 3)
+    loop.attach(script, init=init, training=99).train(2)
+    steps = min(batches, ROWS_TO_BEGIN // BATCH)
+    assert [(event.epoch, event.step) for event in script.told] == [(2, batches + steps)]
+    hooks = [(*module._forward_pre_hooks.values(), *module._forward_hooks.values()) for module in loop.host]
+    assert [len(found) for found in hooks] == [1, 0, 0, 1]
+
+
+def test_aligned_weights_are_those_of_the_init_on_what_passed():
+    loop = Loop().attach(Script({1: "0:3"}), init="aligned", training=99).train(1)
+    watch = Watch(loop.growth.manager.places, ROWS_TO_BEGIN)
+    watch.start()
+    with pytest.MonkeyPatch.context() as patch:
+        given_samples = []
+        patch.setattr("kasmina.growth.growth.begin", lambda name, body, sample, generator: given_samples.append(sample))
+        loop.train(1)
+    (ours,), (theirs,) = given_samples, watch.samples().values()
+    assert all(torch.equal(getattr(ours, part), getattr(theirs, part)) for part in ("read", "has", "slope"))
+
+
+def test_an_init_that_was_asked_for_and_does_not_fit_is_refused_before_anything_is_trained():
+    with pytest.raises(UsageError, match="growth.init=tiny .*'Narrow'.*Linear"):
+        Loop().attach(Script(), blueprint=Narrow(), init="tiny")
+    Loop().attach(Script({1: "0:3"}), blueprint=Narrow()).train(3)
+
+
+@attrs.define(eq=False)
+class Narrow:
+    """One map, which no init but its own fits."""
+
+    def build(self, site: Site) -> nn.Module:
+        return nn.Linear(site.in_features, site.out_features)
 
 
 def test_several_blueprints_compete():

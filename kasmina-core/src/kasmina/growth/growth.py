@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from attrs import frozen
+from attrs import define, frozen
 from torch import Tensor, nn
 
 from kasmina.errors import PluginError
+from kasmina.growth.begin import begin, needs_sample
 from kasmina.growth.manager import Build, Manager
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.seed import Seed
@@ -18,7 +19,19 @@ from kasmina.growth.site import Place
 from kasmina.growth.statistics import ROWS, Watch
 from kasmina.records import Event, Observation, Proposal, SiteState, Stage, Verdict
 
+ROWS_TO_BEGIN = 256
+"""Of a sample, from which the weights of a seed begin."""
+
 Offer = Mapping[str, Build]
+
+
+@define
+class _Sown:
+    """A germination that waits for a sample of what passes at its site."""
+
+    proposal: Proposal
+    offer: Offer
+    watch: Watch
 
 
 @frozen
@@ -90,6 +103,7 @@ class Growth:
         self._steps_per_epoch = 0
         self._losses: list[Tensor] = []
         """Of the steps of this epoch."""
+        self._sown: _Sown | None = None
         self._watch: Watch | None = None
         self._watch_from: int | None = None
         """The step of an epoch after which sites are watched."""
@@ -110,6 +124,8 @@ class Growth:
         self.manager.after_step()
         if len(self._losses) == self._watch_from:
             self._start_watch()
+        if self._sown and self._sown.watch.full:
+            self._bear(self._sown)
 
     def after_epoch(self, germinate: bool = True) -> Observation:
         """To be called after each epoch: observes, judges, and germinates if it may."""
@@ -124,6 +140,8 @@ class Growth:
             self._steps_per_epoch = len(losses)
             self.manager.durations = self._recipe.durations(len(losses))
         needs = self._end_watch()
+        if self._sown:
+            self._bear(self._sown)
         measure = self._control()
         return Observation(
             phase=self.phase,
@@ -154,6 +172,9 @@ class Growth:
     def detach(self) -> None:
         """Ends growth: seeds in training go, which nobody notices; whatever has a part in the output stays as it is."""
         self._end_watch()
+        if self._sown:
+            self._sown.watch.stop()
+            self._sown = None
         for seed in list(self.manager.seeds.values()):
             if seed.stage is Stage.TRAINING:
                 self.manager.cull(seed, "growth has ended")
@@ -174,12 +195,31 @@ class Growth:
         if proposal is not None:
             offer = self._offered(proposal)
             if self.manager.free(proposal.site):
-                first, *rivals = [one for one in offer.items() for _ in range(self._recipe.candidates)]
-                self.manager.germinate(proposal.site, first[1], first[0], proposal.reason, rivals)
+                self._sow(proposal, offer)
         if self._hooks.wants_statistics(observation=observation):
             self._watch_from = max(0, self._steps_per_epoch - self._watched_steps)
             if self._watch_from == 0:
                 self._start_watch()
+
+    def _sow(self, proposal: Proposal, offer: Offer) -> None:
+        """A seed germinates as soon as what its weights begin from has been gathered, within the next steps."""
+        place = self.manager.places[proposal.site]
+        rows = ROWS_TO_BEGIN if needs_sample(self._recipe.init) else 0
+        self._sown = _Sown(proposal, offer, Watch({proposal.site: place}, rows))
+        if rows:
+            self._sown.watch.start()
+        else:
+            self._bear(self._sown)
+
+    def _bear(self, sown: _Sown) -> None:
+        self._sown = None
+        site, sample = sown.proposal.site, sown.watch.samples().get(sown.proposal.site)
+        first, *rivals = [one for one in sown.offer.items() for _ in range(self._recipe.candidates)]
+
+        def prepare(body: nn.Module, generator: torch.Generator) -> None:
+            begin(self._recipe.init, body, sample, generator)
+
+        self.manager.germinate(site, first[1], first[0], sown.proposal.reason, rivals, prepare)
 
     def _offered(self, proposal: Proposal) -> Offer:
         """What may grow as it is proposed.

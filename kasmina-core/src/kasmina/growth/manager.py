@@ -22,6 +22,7 @@ from kasmina.records import SeedState, Site, Stage
 
 Build = Callable[[Site], nn.Module]
 Ramp = Callable[[SeedState, int], float | None]
+Prepare = Callable[[nn.Module, torch.Generator], None]
 OnChange = Callable[[Seed, Stage, str], None]
 
 GROWING = frozenset({Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.CULLED})
@@ -78,7 +79,13 @@ class Manager:
         return all(seed.place.site.name != site or seed.stage not in GROWING for seed in self.seeds.values())
 
     def germinate(
-        self, site: str, build: Build, blueprint: str, reason: str = "", rivals: Sequence[tuple[str, Build]] = ()
+        self,
+        site: str,
+        build: Build,
+        blueprint: str,
+        reason: str = "",
+        rivals: Sequence[tuple[str, Build]] = (),
+        prepare: Prepare = lambda body, generator: None,
     ) -> Seed:
         """A new seed at `site`, with the module that `build` makes for it; it trains from the next step on.
 
@@ -95,7 +102,9 @@ class Manager:
         id = self._born + 1
         # Spread by a large odd number, so that neighbouring runs do not share the streams of neighbouring seeds.
         stream = Stream(place.device, (self._seed * 1_000_003 + id) % 2**63)
-        bodies = [(name, self._body(place, name, make, stream)) for name, make in ((blueprint, build), *rivals)]
+        bodies = [
+            (name, self._body(place, name, make, stream, prepare)) for name, make in ((blueprint, build), *rivals)
+        ]
         seed = Seed(id, place, bodies[0][1], blueprint, self.epoch, stream, bodies[1:])
         self._born = id
         self.seeds[id] = seed
@@ -129,7 +138,7 @@ class Manager:
         """A seed goes: at once if it was training, else as its alpha falls to 0."""
         self._move(seed, Stage.CULLED, reason)
 
-    def _body(self, place: Place, blueprint: str, build: Build, stream: Stream) -> nn.Module:
+    def _body(self, place: Place, blueprint: str, build: Build, stream: Stream, prepare: Prepare) -> nn.Module:
         with stream.own():
             try:
                 body = build(place.site)
@@ -138,6 +147,9 @@ class Manager:
                 raise PluginError(f"blueprint {blueprint!r} cannot build for {place.site.name!r}: {what}") from error
         if not isinstance(body, nn.Module):
             raise PluginError(f"blueprint {blueprint!r}: build gave {type(body).__name__}, due is a torch.nn.Module")
+        body.to(place.device, place.dtype)
+        with stream.own():
+            prepare(body, torch.default_generator)
         return body
 
     def _blend_or_cull(self, seed: Seed) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from attrs import field, frozen, validators
 
 
@@ -22,6 +24,9 @@ class Recipe:
     training: float = field(default=0.5, validator=validators.ge(0))
     blending: float = field(default=1.5, validator=validators.ge(0))
     probation: float = field(default=5.0, validator=validators.ge(0))
+    init: Literal["built", "zero_out", "orthogonal", "gradmax", "tiny", "aligned"] | None = None
+    """How the weights of a seed begin: as the blueprint built them, or by one of the inits of `kasmina.growth.inits`.
+    None: aligned where the seed is of the form that it needs, and otherwise as built."""
     candidates: int = field(default=1, validator=validators.ge(1))
     """Seeds of each blueprint that train side by side at a germination; the best of all of them stays."""
 

@@ -23,7 +23,7 @@ from kasmina.run.data import Splits, prepare
 from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
 from kasmina.run.loop import Training
-from kasmina.run.offers import offers
+from kasmina.run.offers import check_init, offers
 from kasmina.run.objective import OBJECTIVES, evaluate
 from kasmina.run.plugins import Plugins, written
 
@@ -44,7 +44,9 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
     settle_threads(size)
     patterns = site_patterns(config, plugins, host, sample)
     places = find_places(host, patterns, sample)
-    offered = offers([place.site for place in places.values()], plugins.blueprints)
+    sites = [place.site for place in places.values()]
+    offered = offers(sites, plugins.blueprints)
+    check_init(settings.growth.init, sites, offered)
     places = {name: places[name] for name in offered}
     raw = written(config, plugins, patterns)
     steps = math.ceil(len(splits.train) / settings.batch)

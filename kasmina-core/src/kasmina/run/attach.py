@@ -16,7 +16,7 @@ from kasmina.growth.site import find_places
 from kasmina.plugins.catalog import KINDS, Entry, default
 from kasmina.plugins.hooks import Hooks
 from kasmina.run.config import Choice
-from kasmina.run.offers import offers
+from kasmina.run.offers import check_init, offers
 from kasmina.run.plugins import choose
 
 Loss = Tensor | float
@@ -64,7 +64,10 @@ def attach(
     places = find_places(host, [sites] if isinstance(sites, str) else sites, sample)
     named = blueprint if isinstance(blueprint, list | tuple) else [blueprint]
     blueprints = [_chosen("blueprint", word) for word in named]
-    offered = offers([place.site for place in places.values()], blueprints)
+    sites_found = [place.site for place in places.values()]
+    offered = offers(sites_found, blueprints)
+    options = Recipe(**recipe)
+    check_init(options.init, sites_found, offered)
 
     def measured() -> Measure:
         training = host.training
@@ -83,7 +86,7 @@ def attach(
         Hooks([_chosen("controller", controller), *blueprints], warnings.warn),
         control=measured,
         aim=Aim("metric", target),
-        recipe=Recipe(**recipe),
+        recipe=options,
         batch=len(sample),
         seed=seed,
     )

@@ -52,6 +52,8 @@ def train(run: Training) -> None:
         KasminaError: the loss is not finite, or a plugin broke the contract.
     """
     for phase in run.info.phases:
+        if not phase.epochs:
+            continue
         run.growth.phase = phase.name
         run.hooks.on_phase_start(phase=phase, run=run.info)
         for epoch in range(phase.epochs):

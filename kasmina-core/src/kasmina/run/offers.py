@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
 from kasmina.errors import PluginError, UsageError
+from kasmina.growth.begin import BUILT
 from kasmina.growth.growth import Offer
+from kasmina.growth.inits import unfit
 from kasmina.plugins.catalog import Entry
 from kasmina.plugins.phrases import one_line
 from kasmina.records import Site
@@ -51,3 +55,19 @@ def _reason(entry: Entry, blueprint: Any, site: Site) -> str | None:
 def _some(names: Sequence[str]) -> str:
     """The first three names, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def check_init(init: str | None, sites: Sequence[Site], offered: Mapping[str, Offer]) -> None:
+    """An init that was asked for by name fits what the blueprints build.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if init in (None, BUILT):
+        return
+    first = {name: (site, build) for site in reversed(sites) for name, build in offered.get(site.name, {}).items()}
+    for name, (site, build) in first.items():
+        with torch.random.fork_rng():
+            why = unfit(init, build(site))
+        if why:
+            raise UsageError(f"growth.init={init} does not fit the blueprint {name!r}: {why}; take another, or built")

@@ -34,6 +34,7 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
         "host": run.info.host,
         "controller": run.info.controller,
         "blueprint": run.info.blueprint,
+        "rivals": list(run.info.rivals),
         "seed": run.info.seed,
         "device": run.info.device,
         "metric": run.info.metric,
