@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import click
 import pytest
 
 from kasmina.cli.main import main
@@ -16,22 +17,26 @@ from kasmina import Proposal, hookimpl
 class It:
     """Proposes the first site, free or not, if it is bold."""
     bold: bool = True
-    file: str = "it.txt"
 
     @hookimpl
     def propose_germination(self, observation):
         print("asked")
         return Proposal(observation.sites[0].site.name) if self.bold else None
 
+@attrs.define(eq=False)
+class Log:
+    """Makes a file."""
+    file: str = "it.txt"
+
     @hookimpl
     def on_run_start(self, run):
-        (run.folder / self.file).write_text("") if run.folder.exists() else None
+        (run.folder / self.file).write_text("")
 '''
 
 
 @pytest.fixture(autouse=True)
 def it(plant, monkeypatch):
-    points = {"kasmina.controllers": {"it": "kasmina_checked:It"}, "kasmina.loggers": {"it": "kasmina_checked:It"}}
+    points = {"kasmina.controllers": {"it": "kasmina_checked:It"}, "kasmina.loggers": {"it": "kasmina_checked:Log"}}
     plant("stranger", points, {"kasmina_checked": PLUGIN})
 
 
@@ -56,7 +61,7 @@ def test_options_are_set_as_for_a_run(capsys):
 def test_a_terminal_gets_ticks_and_crosses(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     main(["check", "controller", "it"])
-    out = capsys.readouterr().out
+    out = click.unstyle(capsys.readouterr().out)
     assert "✓ defaults make it" in out and "✗ waits for a free site: " in out
 
 

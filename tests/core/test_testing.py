@@ -390,9 +390,22 @@ def swallows(self, summary):
     sys.stdout = sys.stderr
 
 
+def events(self, event):
+    assert event.seed.stage != "active", "a stage of which nobody told"
+
+
+def spread(self, histograms):
+    [values.max() for values in histograms.values()]
+
+
 LOGGERS = {
+    "bears a whole run": (logger(on_seed_change=events),),
     "bears a failed run": (logger(on_run_end=results),),
-    "bears unusual names": (logger(log_metrics=named_files), logger(log_metrics=as_integers)),
+    "bears unusual names": (
+        logger(log_metrics=named_files),
+        logger(log_metrics=as_integers),
+        logger(log_histograms=spread),
+    ),
     "bears no metrics": (logger(log_metrics=mean),),
     "bears hooks in any order": (logger(log_metrics=lambda self, metrics: self.path.write_text("")),),
     "logs two runs": (logger(on_run_start=stays, on_run_end=lambda self: None),),
