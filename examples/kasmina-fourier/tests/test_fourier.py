@@ -15,7 +15,7 @@ def test_contract(check: Check) -> None:
 
 def test_scale_is_that_of_the_frequencies() -> None:
     site = Site("b", "vector", (50,), (50,))
-    narrow, wide = (Fourier(features=200, scale=scale).build(site).there.weight.std() for scale in (0.5, 5.0))
+    narrow, wide = (Fourier(features=200, scale=scale).build(site).there.weight.std().item() for scale in (0.5, 5.0))
     assert narrow == pytest.approx(0.5, rel=0.1) and wide == pytest.approx(5.0, rel=0.1)
 
 
