@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch import nn
 
 import kasmina_blueprints
 from kasmina import Site
+from kasmina.testing import blueprint_checks
 from kasmina_blueprints import parts
 
 FOLDER = Path(kasmina_blueprints.__file__).parent
@@ -78,6 +80,7 @@ CLAIMS = {
     ),
 }
 NAMES = pytest.mark.parametrize("name", list(CLAIMS))
+OURS = [point.load() for point in entry_points(group="kasmina.blueprints") if "kasmina_blueprints" in point.value]
 
 
 @cache  # a mixture looks its members up among all that is installed
@@ -145,6 +148,14 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+@pytest.mark.parametrize(
+    "check",
+    [pytest.param(check, id=f"{cls.__name__}-{check.name}") for cls in OURS for check in blueprint_checks(cls)],
+)
+def test_contract(check):
+    check()
+
+
 @NAMES
 @given(st.data())
 @settings(deadline=None, max_examples=50)
@@ -183,15 +194,6 @@ def test_fits_what_it_says(name, kind, data):
     site, claim = data.draw(sites((kind,))), CLAIMS[name]
     stay = parts.positions(site, site.in_shape) == parts.positions(site, site.out_shape)
     assert (made(name).fits(site) is None) == (kind in claim.kinds and stay and claim.fits(site))
-
-
-@NAMES
-@given(st.data())
-@settings(deadline=None, max_examples=50)
-def test_where_it_fits_it_gives_what_is_due(name, data):
-    site, size = data.draw(fitting(name)), data.draw(st.integers(1, 4))
-    for blueprint in (data.draw(blueprints(name))[0], made(name)):
-        assert woken(blueprint.build(site))(batch(site, size)).shape == (size, *site.out_shape)
 
 
 @NAMES

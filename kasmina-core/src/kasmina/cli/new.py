@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from kasmina.errors import UsageError
-from kasmina.plugins.catalog import entries
+from kasmina.plugins.catalog import Entry, entries
+from kasmina.plugins.installed import installed, normal
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 """One folder for each kind: a distribution that works as it stands, called `sprout`."""
@@ -26,19 +27,34 @@ def new(kind: str, name: str, out: Path | None) -> None:
     KIND is blueprint, controller or logger. What is written is a distribution with one module and its tests.
     """
     word = _checked(name)
-    folder = out or Path(f"kasmina-{word.replace('_', '-')}")
-    for entry in entries():
-        if entry.kind == kind and entry.name == word:
-            click.echo(
-                f"kasmina: warning: {entry.full} is installed already; --{kind} will have to say which", err=True
-            )
+    distribution = f"kasmina-{word.replace('_', '-')}"
+    folder = out or Path(distribution)
+    others = _namesakes(kind, word, distribution)
     write(kind, word, folder)
+    for entry in others:
+        click.echo(f"kasmina: warning: the {entry} has that name too; the full names tell them apart", err=True)
+    full = f"{distribution}:{word}" if others else word
     module = folder / "src" / f"kasmina_{word}" / "__init__.py"
     click.echo(f"{folder} is a {kind}, whole. The next four steps:\n")
     click.echo(f"  edit {module}: the line that is marked")
     click.echo(f"  pip install {folder if folder.is_absolute() else f'./{folder}'}")
-    click.echo(f"  kasmina check {kind} {word}")
-    click.echo(f"  kasmina run --{kind} {word}")
+    click.echo(f"  kasmina check {kind} {full}")
+    click.echo(f"  kasmina run --{kind} {full}")
+
+
+def _namesakes(kind: str, word: str, distribution: str) -> list[Entry]:
+    """Installed plugins of other distributions that have the name.
+
+    Raises:
+        UsageError: the distribution itself is installed, and is something else.
+    """
+    found = [entry for entry in entries() if (entry.kind, entry.name) == (kind, word)]
+    others = [entry for entry in found if normal(entry.distribution) != distribution]
+    if others == found and any(normal(one.name) == distribution for one in installed()):
+        raise UsageError(
+            f"the distribution {distribution} is installed already and is something else; take another name"
+        )
+    return others
 
 
 def write(kind: str, word: str, folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 from attrs import define, field, frozen
 
 from kasmina.errors import PluginError
@@ -33,7 +34,7 @@ class Script:
     """Somebody else's seeds are on their way at all sites."""
     status: str = "finished"
     tags: tuple[str, ...] = ()
-    """Names of further metrics."""
+    """Names of further metrics and histograms, with unusual numbers."""
     name: str = "first"
 
 
@@ -147,6 +148,7 @@ class Course:
                     self._blend(phase, seed)
         self.loss *= self.random.choice([0.8, 0.97, 1.0, 1.0, 1.02])
         self.hooks.log_metrics(metrics=self.metrics, step=self.epoch)
+        self.hooks.log_histograms(histograms=self.histograms, step=self.epoch)
         observation = self.observe(phase, left)
         self.hooks.on_epoch_end(observation=observation)
         self._ripen(phase, observation)
@@ -160,6 +162,12 @@ class Course:
         alphas = {f"seed/{seed.id}/alpha": seed.alpha for seed in self.seeds.values()}
         tags = {tag: self.random.choice([0.5, 3, -1e300, float("nan"), float("inf")]) for tag in self.script.tags}
         return {"train/loss": self.loss, "control/loss": self.loss * 1.1, "control/accuracy": 0.7} | alphas | tags
+
+    @property
+    def histograms(self) -> dict[str, Any]:
+        odd = [np.zeros(0), np.array([np.nan, 1.0]), np.array([np.inf, -np.inf])]
+        named = {tag: odd[number % len(odd)] for number, tag in enumerate(self.script.tags)}
+        return {"host/0.weight": np.linspace(-1, 1, 12).reshape(3, 4), "host/0.bias": np.zeros(3)} | named
 
     def observe(self, phase: Phase, left: int) -> Observation:
         loss = self.loss * self.random.uniform(1, 1.3)
@@ -185,10 +193,9 @@ class Course:
         return not growing and not self.script.busy
 
     def _germinate(self, phase: Phase, observation: Observation) -> None:
-        proposal = self._asked("propose_germination", observation=observation)
+        proposal = self._proposed(observation)
         if proposal is None:
             return
-        assert isinstance(proposal, Proposal)
         free = {state.site.name: state.free for state in observation.sites}
         if proposal.site not in free:
             raise PluginError(f"it proposed {proposal.site!r}; the sites are {', '.join(free) or 'none'}")
@@ -196,6 +203,13 @@ class Course:
         self.born += 1
         seed = SeedState(self.born, proposal.site, "bottleneck", Stage.DORMANT, 0.0, 40, self.epoch)
         self._change(phase, seed, Stage.TRAINING, proposal.reason)
+
+    def _proposed(self, observation: Observation) -> Proposal | None:
+        if self.hooks.implements("propose_germination"):
+            proposal: Proposal | None = self._asked("propose_germination", observation=observation)
+            return proposal
+        free = [state.site.name for state in observation.sites if state.free]
+        return Proposal(self.random.choice(free), "by chance") if free and self.random.random() < 0.5 else None
 
     def _blend(self, phase: Phase, seed: SeedState) -> None:
         alpha = self._asked("blend_step", seed=seed, step=1 + round(seed.alpha * STEPS * self.script.ripens))
@@ -249,5 +263,6 @@ def calls(course: Course) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "on_epoch_end", {"observation": course.observe(phase, 3)}
     yield "on_seed_change", {"event": Event(2, 8, phase.name, seed, Stage.TRAINING, "trained")}
     yield "log_metrics", {"metrics": course.metrics, "step": 2}
+    yield "log_histograms", {"histograms": course.histograms, "step": 2}
     yield "log_artifact", {"path": course.folder / "config.yaml"}
     yield "on_run_end", {"run": run, "summary": course.summary}

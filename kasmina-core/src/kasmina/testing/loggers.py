@@ -21,8 +21,8 @@ from kasmina.testing.options import Subject, hook_checks, option_checks, refuse
 ODD = ("a/b/c", "../outside", "Überraschung 漢字", "[/bold] [red]", "two\nlines", "with space", "", "a" * 200, "%s {0}")
 SCRIPTS: dict[str, tuple[str, Script]] = {
     "bears a whole run": ("no hook raises in a run from start to end", Script()),
-    "bears a stopped run": ("no hook raises in a run that is stopped", Script(status="stopped", epochs=12)),
-    "bears a failed run": ("no hook raises in a run that fails and has no results", Script(status="failed", epochs=12)),
+    "bears a stopped run": ("no hook raises in a run that is stopped", Script(status="stopped", epochs=24)),
+    "bears a failed run": ("no hook raises in a run that fails and has no results", Script(status="failed", epochs=24)),
     "bears no growth": (
         "no hook raises in a run without a site or a target",
         Script(sites=("layers.0",), target=None, busy=True),
@@ -108,23 +108,23 @@ def _any_order(subject: Subject) -> None:
 def _two_runs(subject: Subject) -> None:
     with _ground() as ground:
         logger = subject.make()
-        first = _course(subject, ground, Script(epochs=12, name="first"), logger)
+        first = _course(subject, ground, Script(epochs=24, name="first"), logger)
         first.play()
         kept = _contents(first.folder)
-        _course(subject, ground, Script(epochs=12, name="second"), logger).play()
+        _course(subject, ground, Script(epochs=24, name="second"), logger).play()
         assert _contents(first.folder) == kept, "the second run changed the first one's folder"
 
 
 def _resumed(subject: Subject) -> None:
     with _ground() as ground:
         for seed in (0, 1):
-            _course(subject, ground, Script(seed, epochs=12)).play()
+            _course(subject, ground, Script(seed, epochs=24)).play()
 
 
 def _lets_go(subject: Subject) -> None:
     with _ground() as ground:
         threads, streams = set(threading.enumerate()), (sys.stdout, sys.stderr)
-        _course(subject, ground, Script(epochs=12)).play()
+        _course(subject, ground, Script(epochs=24)).play()
         assert (sys.stdout, sys.stderr) == streams, "sys.stdout or sys.stderr is another one than before"
         for thread in set(threading.enumerate()) - threads:
             thread.join(timeout=2)
@@ -133,7 +133,7 @@ def _lets_go(subject: Subject) -> None:
 
 def _stays_inside(subject: Subject) -> None:
     with _ground() as ground:
-        course = _course(subject, ground, Script(epochs=12, tags=ODD))
+        course = _course(subject, ground, Script(epochs=24, tags=ODD))
         before = _outside(ground, course.folder)
         course.play()
         added = sorted(_outside(ground, course.folder) - before)
