@@ -36,7 +36,7 @@ def export(run: Path, format: str, out: Path | None, fold: bool, as_json: bool) 
     seeds, off = record["seeds"], record["difference"]
     folded = sum(seed["part"].startswith("folded") for seed in seeds)
     click.echo(
-        f"{record['file']}: {record['parameters']} parameters, {folded} of {len(seeds)} seeds folded into the host's layers;"
+        f"{record['file']}: {record['parameters']} parameters, {folded} of {len(seeds)} seeds folded into its layers;"
         f" on the control split {f'off by {off:.1e}' if off else 'equal to the bit'}"
     )
     if record["unfolded_because"]:

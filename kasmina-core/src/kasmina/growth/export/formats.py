@@ -12,6 +12,7 @@ from attrs import frozen
 from torch import Tensor
 
 from kasmina.errors import UsageError
+from kasmina.growth.export.layers import direct
 from kasmina.growth.export.plain import Plain
 from kasmina.growth.export.program import program
 
@@ -38,7 +39,7 @@ class Torch:
     exact: bool = True
 
     def write(self, plain: Plain, x: Tensor) -> tuple[bytes, Run]:
-        module = program(plain.module, x).module() if plain.live else plain.module
+        module = program(plain.module, x).module() if plain.live else direct(plain.module)
         file = io.BytesIO()
         torch.save(module, file)
         return file.getvalue(), module

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import operator
+from collections.abc import Callable
 from itertools import chain, count
 
 import torch
@@ -37,11 +38,20 @@ FRESH = (*linear.KINDS, nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, *ACTIVATIO
 
 def tidy(module: fx.GraphModule) -> bool:
     """Changes no number. Gives whether nothing is left that overwrites what it reads, as folding needs it."""
-    for pass_over in (_drop_dropout, _keep_apart, _name_activations, _drop_copies, _scale):
-        for node in list(module.graph.nodes):
-            if node.users:
-                pass_over(module, node)
+    for change in (_drop_dropout, _keep_apart, _name_activation, _drop_copies, _scale):
+        _each(module, change)
     return not any(overwrites(node, module) for node in module.graph.nodes)
+
+
+def name_activations(module: fx.GraphModule) -> None:
+    """A function, ``torch.relu(x)`` or ``x.relu()``, becomes the module, which computes the same to the bit."""
+    _each(module, _name_activation)
+
+
+def _each(module: fx.GraphModule, change: Callable[[fx.GraphModule, fx.Node], None]) -> None:
+    for node in list(module.graph.nodes):
+        if node.users:
+            change(module, node)
 
 
 def activation(node: fx.Node) -> str | None:
@@ -57,8 +67,7 @@ def _drop_dropout(module: fx.GraphModule, node: fx.Node) -> None:
         replace(node, source(node))
 
 
-def _name_activations(module: fx.GraphModule, node: fx.Node) -> None:
-    """A function, ``torch.relu(x)`` or ``x.relu()``, becomes the module."""
+def _name_activation(module: fx.GraphModule, node: fx.Node) -> None:
     if node.op not in ("call_function", "call_method") or named(node.target) not in ACTIVATIONS:
         return
     name, (first, *options) = named(node.target), node.args
