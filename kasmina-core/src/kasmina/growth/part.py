@@ -39,8 +39,9 @@ class Part:
         if was.is_nested:
             rows = zip(tensor, was.unbind(), strict=True)
             tensor = torch.nested.as_nested_tensor([row[: len(part)] for row, part in rows])
-        # Under autocast a seed may give another type than the host does.
-        return _with(whole, self.path, tensor.to(was.dtype))
+        if tensor.dtype != was.dtype:  # under autocast a seed may give another type than the host does
+            tensor = tensor.to(was.dtype)
+        return _with(whole, self.path, tensor)
 
     def raw(self, whole: Any) -> Tensor:
         """The tensor as it stands there."""

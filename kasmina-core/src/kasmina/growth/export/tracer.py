@@ -133,7 +133,7 @@ class Tracer(fx.Tracer):
         if self._computing or not self.is_leaf_module(m, ""):
             return forward(*args, **kwargs)
         for hook in self.own_hooks(m._forward_pre_hooks):
-            hook(m, args)
+            hook(m, args, kwargs)
         output = self.create_proxy("call_module", self.path_of_module(m), args, kwargs)
         hooks = self.own_hooks(m._forward_hooks)
         if hooks and isinstance(self.values[output.node][0], tuple):
