@@ -129,6 +129,16 @@ def test_detaching_moves_the_output_in_no_stage_and_ends_growth(epochs):
     assert all(seed.stage is not Stage.TRAINING for seed in loop.growth.manager.seeds.values())
 
 
+def test_the_grown_host_is_to_be_had_without_kasmina():
+    loop = Loop().attach(Script({1: "0:3"})).train(3)
+    loop.growth.detach()
+    plain = loop.growth.plain(loop.x)
+    assert loop.host.training
+    torch.testing.assert_close(plain(loop.x), loop.host.eval()(loop.x), rtol=1e-5, atol=1e-6)
+    assert not any("kasmina" in type(module).__module__ for module in plain.modules())
+    assert sum(weights.numel() for weights in plain.parameters()) >= 4 * 3 + 4 + 4 * 1 + 1
+
+
 def test_observations_count_and_measure_what_the_loop_did():
     script = Script(asks=True)
     loop = Loop().attach(script).train(3)
