@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import cycle, product
 
 from attrs import field, frozen
 from hypothesis import strategies as st

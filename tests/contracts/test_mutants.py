@@ -266,7 +266,7 @@ MUTANTS = [
     Mutant(
         "6: random numbers apart in training only",
         rules.random_numbers_are_apart,
-        (wrapped(Seed, "_try_out", lambda self: self._draws.discard(False)),),
+        (wrapped(Seed, "_try_out", lambda self, *_: self._draws.discard(False)),),
         evolve(MLP, body="remembers"),
     ),
     Mutant(

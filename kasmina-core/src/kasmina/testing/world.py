@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.manager import Manager
+from kasmina.growth.recipe import Durations
 from kasmina.growth.seed import Seed
 from kasmina.records import SeedState, Site, Stage
 from kasmina.testing.cases import Case
