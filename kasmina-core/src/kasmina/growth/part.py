@@ -24,14 +24,12 @@ class Part:
 
     def of(self, whole: Any) -> Tensor:
         """The tensor, its batch as the first dimension and padded with zeros if it is nested."""
-        tensor = self._found(whole)
-        if tensor.is_nested:
-            tensor = tensor.to_padded_tensor(0.0)
-        return tensor.movedim(self.batch, 0) if self.batch else tensor
+        tensor = self.found(whole)
+        return self.turned(tensor.to_padded_tensor(0.0) if tensor.is_nested else tensor)
 
     def replaced(self, whole: Any, tensor: Tensor) -> Any:
         """The whole with `tensor` (batch first) in its place, of the type that it was; all else is passed through."""
-        was = self._found(whole)
+        was = self.found(whole)
         tensor = tensor.movedim(0, self.batch) if self.batch else tensor
         if was.is_nested:
             rows = zip(tensor, was.unbind(), strict=True)
@@ -39,7 +37,12 @@ class Part:
         # Under autocast a seed may give another type than the host does.
         return _with(whole, self.path, tensor.to(was.dtype))
 
-    def _found(self, whole: Any) -> Tensor:
+    def turned(self, tensor: Tensor) -> Tensor:
+        """The tensor, or its gradient, with its batch as the first dimension."""
+        return tensor.movedim(self.batch, 0) if self.batch else tensor
+
+    def found(self, whole: Any) -> Tensor:
+        """The tensor itself, as it is in the whole."""
         for step in self.path:
             whole = _entry(whole, step)
         return whole  # type: ignore[no-any-return]

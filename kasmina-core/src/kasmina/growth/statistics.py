@@ -1,75 +1,136 @@
-"""How much a seed could help at each site, measured on the gradients of ordinary training."""
+"""What passed at each site in ordinary training, and how much a seed could help there."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from attrs import define, field
+from attrs import define, field, frozen
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from kasmina.growth.site import Place
-from kasmina.records import Kind
+from kasmina.records import Kind, Site
 
 NEURONS = 64
 ROWS = 1024
+FEWEST = 32
+"""Samples that are kept at least, however many rows each of them has."""
+
+
+@frozen(eq=False)
+class Sample:
+    """What passed at one site in ordinary training, for the first samples of some batches."""
+
+    read: Tensor
+    """What a seed reads: (N, *site.in_shape)."""
+    has: Tensor
+    """What the target module reads, (N, ...), or `read` where that is no tensor of the same dimensions."""
+    slope: Tensor
+    """dL/d(what a seed adds to), of the sum over samples of the loss: (N, *site.out_shape)."""
+    kind: Kind
+
+    def rows(self) -> tuple[Tensor, Tensor, Tensor]:
+        """`read`, `has` and `slope` with one row a position; one a sample where their positions differ."""
+        parts = [_by_position(part, self.kind) for part in (self.read, self.has, self.slope)]
+        if len({part.shape[1] for part in parts}) > 1:
+            return parts[0].mean(1), parts[1].mean(1), parts[2].sum(1)
+        read, has, slope = (part.flatten(0, 1) for part in parts)
+        return read, has, slope
 
 
 @define
-class _Sample:
-    """What passed at one site, in rows: what a seed would read, what the target already reads, dL/d(output)."""
+class _Gathered:
+    """The parts of a sample as they come, a part a passage."""
 
+    site: Site
+    rows: int
+    """How many are wanted."""
     read: list[Tensor] = field(factory=list)
     has: list[Tensor] = field(factory=list)
     slope: dict[int, Tensor] = field(factory=dict)
     """By the number of the passage: gradients come in the reverse order of calls, and not to every one."""
+    came: int = 0
 
-    def rows(self) -> tuple[Tensor, Tensor, Tensor]:
-        passed = sorted(self.slope)
-        parts = [self.read[n] for n in passed], [self.has[n] for n in passed], [self.slope[n] for n in passed]
-        read, has, slope = map(torch.cat, parts)
-        return read, has, slope
+    @property
+    def due(self) -> int:
+        """How many samples give so many rows."""
+        positions = math.prod(self.site.out_shape) // self.site.out_features
+        return max(FEWEST, math.ceil(self.rows / positions))
+
+    @property
+    def full(self) -> bool:
+        return self.came >= self.due
+
+    def sample(self) -> Sample:
+        gathered = self.read, self.has, self.slope
+        shapes = {n: [part[n].shape[1:] for part in gathered] for n in self.slope}
+        # Texts may be padded to another length in each batch.
+        passed = [n for n in sorted(shapes) if shapes[n] == shapes[min(shapes)]]
+        read, has, slope = (torch.cat([part[n] for n in passed])[: self.due] for part in gathered)
+        return Sample(read, has, slope, self.site.kind)
 
 
 class Watch:
-    """Gathers, from forward and backward passes that happen anyway, the need of each site.
+    """Gathers, from forward and backward passes that happen anyway, a sample of what passes at each site.
 
-    Put on by `start`, taken off by `needs`; changes nothing that it sees. The loss must be a mean over the batch.
+    Put on by `start`, taken off by `stop`; changes nothing that it sees. The loss must be a mean over the batch.
+
+    Args:
+        places: where to watch, by site name.
+        rows: how many are gathered at each site at most; what passes after that costs next to nothing.
     """
 
-    def __init__(self, places: Mapping[str, Place]) -> None:
+    def __init__(self, places: Mapping[str, Place], rows: int = ROWS) -> None:
         self._places = places
-        self._samples = {name: _Sample() for name in places}
+        self._samples = {name: _Gathered(place.site, rows) for name, place in places.items()}
         self._handles: list[RemovableHandle] = []
 
     def start(self) -> None:
         for name, place in self._places.items():
             self._watch(self._samples[name], place)
 
-    def needs(self) -> dict[str, float]:
-        """Takes the hooks off; the need of every site (`need`)."""
+    def stop(self) -> None:
         while self._handles:
             self._handles.pop().remove()
-        return {name: need(*sample.rows()) for name, sample in self._samples.items() if sample.slope}
 
-    def _watch(self, sample: _Sample, place: Place) -> None:
-        kind = place.site.kind
+    @property
+    def full(self) -> bool:
+        """Whether all that is wanted has been gathered."""
+        return all(gathered.full for gathered in self._samples.values())
 
+    def samples(self) -> dict[str, Sample]:
+        """Stops; the sample of every site that a gradient came to."""
+        self.stop()
+        return {name: gathered.sample() for name, gathered in self._samples.items() if gathered.slope}
+
+    def needs(self) -> dict[str, float]:
+        """Stops; the need of every site that a gradient came to (`need`)."""
+        return {name: need(*sample.rows()) for name, sample in self.samples().items()}
+
+    def _watch(self, gathered: _Gathered, place: Place) -> None:
         def on_read(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            sample.read.append(_rows(place.read(args, kwargs), kind))
+            if place.host.training and not gathered.full:
+                gathered.read.append(place.read(args, kwargs).detach().clone())
 
         def on_give(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            if gathered.full or not place.host.training:
+                return
             h = place.given(output)
-            number = len(sample.has)
+            number = len(gathered.has)
+            gathered.came += len(h)
             if place.source is None:
-                sample.read.append(_rows(h, kind))
-            sample.has.append(_has(place, args, h))
+                gathered.read.append(h.detach().clone())
+            gathered.has.append(_has(place, args, h).detach().clone())
+
+            def on_slope(slope: Tensor) -> None:
+                gathered.slope[number] = place.gives.turned(slope).detach() * len(h)
+
             if h.requires_grad:
-                h.register_hook(  # type: ignore[no-untyped-call]
-                    lambda slope: sample.slope.__setitem__(number, _rows(slope * len(slope), kind))
-                )
+                # Of the tensor that the host goes on with, and not of it turned.
+                place.gives.found(output).register_hook(on_slope)  # type: ignore[no-untyped-call]
 
         if place.source is not None:
             self._handles.append(place.source.register_forward_pre_hook(on_read, with_kwargs=True))
@@ -101,17 +162,16 @@ def need(read: Tensor, has: Tensor, slope: Tensor) -> float:
 
 
 def _has(place: Place, args: tuple[Any, ...], h: Tensor) -> Tensor:
-    """Rows of what `target` reads, beside those of `h` (batch first) that it gives; `h` itself if they do not match."""
-    given, kind = _rows(h, place.site.kind), place.site.kind
-    if not args or not isinstance(args[0], Tensor) or args[0].dim() != h.dim() or not args[0].is_floating_point():
-        return given
-    read = _rows(args[0].movedim(place.gives.batch, 0), kind)
-    return read if len(read) == len(given) else given
+    """What `target` reads, batch first, beside the `h` that it gives; `h` itself if the two do not go together."""
+    first = args[0] if args else None
+    if not isinstance(first, Tensor) or first.dim() != h.dim() or not first.is_floating_point():
+        return h
+    first = first.movedim(place.gives.batch, 0)
+    return first if len(first) == len(h) else h
 
 
-def _rows(tensor: Tensor, kind: Kind) -> Tensor:
-    """One row a position: (B, F) as it is, (B, T, F) to (B*T, F), (B, C, H, W) to (B*H*W, C)."""
-    tensor = tensor.detach()
+def _by_position(tensor: Tensor, kind: Kind) -> Tensor:
+    """(B, F) as (B, 1, F), (B, T, F) as it is, (B, C, H, W) as (B, H*W, C)."""
     if kind == "image":
         tensor = tensor.movedim(1, -1)
-    return tensor.flatten(0, -2).clone() if tensor.dim() > 2 else tensor.clone()
+    return tensor.reshape(len(tensor), -1, tensor.shape[-1])

@@ -1,0 +1,50 @@
+"""GradMax: outgoing weights for which the incoming weights have the largest gradient."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from kasmina.growth.inits.body import Ends, found
+from kasmina.growth.inits.measured import matched, measured
+from kasmina.growth.statistics import Sample
+
+LIFT = 0.01
+"""Bias of neurons whose activation is flat at 0, as ReLU is."""
+
+
+def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) -> None:
+    """Incoming weights 0; outgoing weights (out, hidden) the first singular vectors, on the output side, of H'G.
+
+    H (n, read) is what the seed reads and G (n, out) is -dL/dz where it adds. Of all outgoing weights with orthogonal
+    columns of one length these give the incoming weights the largest gradient, in the Frobenius norm. The columns have
+    the length that a fresh Linear's have in the mean square; neurons beyond the number of singular
+    vectors have them again, with the opposite sign.
+
+    Under ReLU, whose derivative at 0 is 0 in torch, neurons with incoming weights of 0 are dead: they begin with a
+    bias of `LIFT`, where the derivative is 1 for every sample, as in the paper's variant of ReLU.
+    Evci et al., "GradMax: growing neural networks using gradient information", ICLR 2022, section 3.
+    """
+    ends = found(body)
+    rows = measured(ends, sample, generator)
+    directions = torch.linalg.svd(rows.wish.T @ rows.read, full_matrices=False)[0]
+    out, count = directions.shape
+    column = torch.arange(ends.hidden, device=directions.device)
+    signs = 1 - 2 * (column // count % 2)
+    outgoing = directions[:, column % count] * signs * (out / (3 * ends.hidden)) ** 0.5
+    ends.set(torch.zeros_like(ends.first.weight), 0.0 if derivative(ends, 0.0) else LIFT, outgoing)
+
+
+def unfit(ends: Ends) -> str | None:
+    """Why neurons with incoming weights of 0 could not learn in a body with these ends."""
+    if not derivative(ends, 0.0) and (ends.first.bias is None or not derivative(ends, LIFT)):
+        return "begins with incoming weights of 0, where this seed's activation is flat: no gradient would reach them"
+    return matched(ends)
+
+
+def derivative(ends: Ends, at: float) -> float:
+    """Of what stands between the two maps, as autograd has it."""
+    point: Tensor = torch.full((1, 1), at, dtype=torch.float64, device=ends.first.weight.device, requires_grad=True)
+    with torch.enable_grad():
+        value = ends.between(point)
+    return float(torch.autograd.grad(value.sum(), point)[0])

@@ -1,0 +1,25 @@
+"""Orthogonal in, zero out."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from kasmina.growth.inits import zero_out
+from kasmina.growth.inits.body import found
+from kasmina.growth.statistics import Sample
+
+
+def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) -> None:
+    """Incoming weights (hidden, read) with orthonormal rows, or columns if there are fewer of them; outgoing weights 0.
+
+    So no two new neurons begin alike. Biases of the first map stay as the blueprint drew them; nothing is measured.
+    Maile et al., "When, where, and how to add new neurons to ANNs", AutoML 2022 (NORTH), with the orthogonality among
+    the new neurons, and not to those that the host has.
+    """
+    zero_out.apply(body, sample, generator)
+    weight = found(body).first.weight
+    drawn = torch.empty(weight.shape, dtype=torch.float64, device=generator.device)
+    nn.init.orthogonal_(drawn, generator=generator)
+    with torch.no_grad():
+        weight.copy_(drawn)

@@ -1,0 +1,66 @@
+"""TINY: the neurons that, to first order, decrease the loss most."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from kasmina.growth.inits.body import Ends, found
+from kasmina.growth.inits.measured import matched, measured
+from kasmina.growth.statistics import Sample
+
+STEP = 1e-3
+CUT = 1e-9
+"""Directions of what is read with less than this share of the largest variance count as none."""
+ROUNDING = 1e-5
+"""Share of the wish's cross products with what is read, below which a rest is rounding."""
+
+
+def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) -> None:
+    """The best approximation of rank `hidden` to the wished change, as incoming and outgoing weights.
+
+    With H (n, read) what the seed reads, G (n, out) the wish -dL/dz less what the target can make of what it has,
+    S = H'H/n and N = H'G/n, and the singular values S^-1/2 N = U s V': incoming weights sqrt(s) S^-1/2 U, outgoing
+    sqrt(s) V, biases 0. So H Psi Omega is the map of that rank nearest to G, and the loss falls by the sum of the
+    squares of s, to first order, at a step of 1. Where the target reads what the seed reads it can make all that by
+    itself: then G is the whole wish.
+
+    The activation is taken for linear about 0, with its slope on both sides; of ReLU, which is not, that is 1/2.
+    Neurons beyond the rank of N keep the incoming weights that the blueprint drew, and their outgoing weights are 0.
+    Verbockhaven et al., "Growing Tiny Networks: spotting expressivity bottlenecks and fixing them optimally", TMLR
+    2024, proposition 3.2.
+    """
+    ends = found(body)
+    rows = measured(ends, sample, generator)
+    n = len(rows.wish)
+    rest = rows.left(rows.wish)
+    whole, cross = rows.read.T @ rows.wish / n, rows.read.T @ rest / n
+    if cross.norm() <= ROUNDING * whole.norm():
+        cross = whole
+    variances, axes = torch.linalg.eigh(rows.read.T @ rows.read / n)
+    roots = torch.where(variances > CUT * variances[-1], variances, torch.inf).rsqrt()
+    whiten = axes * roots @ axes.T
+    left, sizes, right = torch.linalg.svd(whiten @ cross, full_matrices=False)
+    k = min(ends.hidden, len(sizes))
+    alive = sizes[:k] > 1e-12 * sizes[0]
+    scale = torch.where(alive, sizes[:k], 0).sqrt()
+    incoming = ends.first.weight.detach().double().flatten(1).clone()
+    outgoing = rows.wish.new_zeros(rows.wish.shape[1], ends.hidden)
+    incoming[:k] = torch.where(alive[:, None], (whiten @ left[:, :k] * scale).T, incoming[:k])
+    outgoing[:, :k] = right[:k].T * scale / slope(ends)
+    ends.set(incoming, 0.0, outgoing)
+
+
+def unfit(ends: Ends) -> str | None:
+    """Why the activation of a body with these ends cannot be taken for linear about 0."""
+    if abs(slope(ends)) < STEP:
+        return "takes the seed's activation for linear about 0, where this one is flat or even"
+    return matched(ends)
+
+
+def slope(ends: Ends) -> float:
+    """Of what stands between the two maps, on both sides of 0 together."""
+    at = torch.tensor([[STEP, -STEP]], dtype=torch.float64, device=ends.first.weight.device)
+    with torch.no_grad():
+        above, below = ends.between(at)[0].tolist()
+    return float(above - below) / (2 * STEP)

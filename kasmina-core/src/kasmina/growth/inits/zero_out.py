@@ -1,0 +1,21 @@
+"""Random in, zero out."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from kasmina.growth.inits.body import found
+from kasmina.growth.statistics import Sample
+
+
+def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) -> None:
+    """Incoming weights as the blueprint drew them, outgoing weights (out, hidden) and their biases 0.
+
+    The gradient alone decides what the outgoing weights become; nothing is measured.
+    Hu et al., "LoRA: low-rank adaptation of large language models", ICLR 2022, section 4.1, begins so.
+    """
+    last = found(body).last
+    nn.init.zeros_(last.weight)
+    if last.bias is not None:
+        nn.init.zeros_(last.bias)
