@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kasmina.growth.growth import Aim, Growth, Measure
 from kasmina.growth.recipe import Recipe
+from kasmina.growth.probe import size
 from kasmina.growth.site import find_places
 from kasmina.plugins.catalog import KINDS, Entry, default
 from kasmina.plugins.hooks import Hooks
@@ -47,7 +48,8 @@ def attach(
     Args:
         host: stays as it is; seeds join its forward pass as they come.
         optimizer: of the host. Each seed joins it as a parameter group with the settings of the first.
-        sample: a batch of what the host reads, of the size of those in training.
+        sample: a batch of what the host reads, of the size of those in training: a tensor, a tuple of arguments, or a
+            mapping of arguments by name.
         control: the host's loss on data that is not trained on; or a pair of it and a metric, of which more is better.
             Called in evaluation mode without gradients.
         sites: patterns of names of the host's modules: "M", "A:B"; see `kasmina.growth.site`.
@@ -87,7 +89,7 @@ def attach(
         control=measured,
         aim=Aim("metric", target),
         recipe=options,
-        batch=len(sample),
+        batch=size(sample),
         seed=seed,
     )
 
