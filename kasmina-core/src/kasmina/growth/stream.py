@@ -14,9 +14,9 @@ class Stream:
 
     def __init__(self, device: torch.device, seed: int) -> None:
         self._cuda = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices=self._cuda):
-            torch.manual_seed(seed)
-            self._states = self._current()
+        # Not by `torch.manual_seed`, which on a machine without a GPU notes every call for the day that there is one.
+        generators = [torch.Generator(), *(torch.Generator(device) for device in self._cuda)]
+        self._states = [generator.manual_seed(seed).get_state() for generator in generators]
 
     @contextmanager
     def own(self, keep: bool = True) -> Iterator[None]:
