@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import torch
 from attrs import frozen
@@ -22,17 +25,15 @@ from kasmina import Site
 from kasmina_blueprints import parts
 
 FOLDER = Path(kasmina_blueprints.__file__).parent
-SMOOTH = ["gelu", "silu", "tanh"]
+SMOOTH = ["gelu", "silu", "tanh", "sine"]
 HIDDEN = st.integers(2, 9)
 
 
 @frozen
 class Claim:
-    """What a blueprint's documentation says of it, told a second time."""
+    """What a blueprint's description says of it, told a second time."""
 
     options: dict[str, st.SearchStrategy[Any]]
-    size: Callable[..., int]
-    """Parameters, of widths in and out, dimensions of space or time, and options."""
     kinds: tuple[str, ...]
     fits: Callable[[Site], bool] = lambda site: True
     """Beyond the kind, and that time steps and pixels stay."""
@@ -46,57 +47,40 @@ def neighbours(site: Site) -> bool:
     return max(parts.positions(site, site.in_shape)) > 1
 
 
-def two_layers(i: int, o: int, hidden: int, **_: Any) -> int:
-    return (i + 1) * hidden + hidden * o
+def two_layers(site: Site) -> bool:
+    return ":" in site.name and len(set(site.name.split(":"))) == 2
 
 
 ACTIVATIONS = st.sampled_from(["relu", *SMOOTH])
 ALL, PLAIN = ("vector", "sequence", "image"), ("vector", "sequence")
 CLAIMS = {
-    "bottleneck": Claim({"hidden": HIDDEN, "activation": ACTIVATIONS}, two_layers, ALL),
+    "bottleneck": Claim({"hidden": HIDDEN, "activation": ACTIVATIONS}, ALL),
     "neurons": Claim(
-        {"hidden": HIDDEN, "activation": st.sampled_from(["relu", "leaky_relu", "elu", "sigmoid", *SMOOTH])},
-        two_layers,
-        PLAIN,
-        lambda site: ":" in site.name and len(set(site.name.split(":"))) == 2,
-    ),
-    "lora": Claim({"rank": st.integers(1, 9)}, lambda i, o, rank, **_: rank * (i + o), ALL),
-    "glu": Claim(
-        {"hidden": st.integers(1, 9), "gate": st.sampled_from(["sigmoid", "gelu", "silu"])},
-        lambda i, o, hidden, **_: 2 * (i + 1) * hidden + hidden * o,
+        {
+            "hidden": HIDDEN,
+            "activation": st.sampled_from(["relu", "leaky_relu", "elu", "sigmoid", *SMOOTH]),
+            "kernel": st.sampled_from([1, 3]),
+        },
         ALL,
+        lambda site: two_layers(site) and (site.kind != "image" or neighbours(site)),
     ),
-    "norm_mlp": Claim(
-        {"hidden": st.integers(1, 9)},
-        lambda i, o, hidden, **_: 2 * i + (i + 1) * hidden + hidden * o,
-        PLAIN,
-        wide,
-    ),
-    "conv": Claim(
-        {"hidden": HIDDEN, "activation": ACTIVATIONS},
-        lambda i, o, d, hidden, **_: (3**d * i + 1) * hidden + hidden * o,
-        ("sequence", "image"),
-        neighbours,
-    ),
-    "depthwise": Claim(
-        {"activation": st.sampled_from(SMOOTH)}, lambda i, o, **_: 10 * i + i * o, ("image",), neighbours
-    ),
+    "lora": Claim({"rank": st.integers(1, 9)}, ALL),
+    "glu": Claim({"hidden": st.integers(1, 9), "gate": st.sampled_from(["sigmoid", "gelu", "silu"])}, ALL),
+    "norm_mlp": Claim({"hidden": st.integers(1, 9)}, PLAIN, wide),
+    "conv": Claim({"hidden": HIDDEN, "activation": ACTIVATIONS}, ("sequence", "image"), neighbours),
+    "depthwise": Claim({"activation": st.sampled_from(SMOOTH)}, ("image",), neighbours),
     "squeeze_excite": Claim(
-        {"hidden": st.integers(1, 9)},
-        two_layers,
-        ("image",),
-        lambda site: site.in_features == site.out_features,
+        {"hidden": st.integers(1, 9)}, ("image",), lambda site: site.in_features == site.out_features
     ),
-    "attention": Claim(
-        {"heads": st.integers(1, 3), "size": st.integers(1, 4)},
-        lambda i, o, heads, size, **_: (3 * i + o) * heads * size,
-        ("sequence",),
-        neighbours,
+    "attention": Claim({"heads": st.integers(1, 3), "size": st.integers(1, 4)}, ("sequence",), neighbours),
+    "mixture": Claim(
+        {"members": st.lists(st.sampled_from(["lora", "glu", "bottleneck"]), min_size=1, max_size=3).map(tuple)}, ALL
     ),
 }
 NAMES = pytest.mark.parametrize("name", list(CLAIMS))
 
 
+@cache  # a mixture looks its members up among all that is installed
 def made(name: str, **options: Any) -> Any:
     cls = "".join(word.capitalize() for word in name.split("_"))
     return getattr(import_module(f"kasmina_blueprints.{name}"), cls)(**options)
@@ -141,14 +125,43 @@ def woken(module: nn.Module) -> nn.Module:
     return module.double()
 
 
+def described(name: str, what: str) -> str:
+    """A line of the class's description, which `kasmina plugins show` prints and the README repeats."""
+    (line,) = re.findall(rf"^    {what}: (.*)", type(made(name)).__doc__, re.MULTILINE)
+    return line
+
+
+def formula(name: str, site: Site, **options: Any) -> int:
+    """The line `Parameters`, reckoned out."""
+    text, _, hints = described(name, "Parameters").rstrip(".").partition(", ")
+    known = {**options, "out": site.out_features, "in_": site.in_features}
+    if hints.startswith("with k = "):
+        over_image, _, elsewhere = hints.removeprefix("with k = ").partition(" over an image and ")
+        known["k"] = eval(over_image if site.kind == "image" else elsewhere.split()[0], {}, known)
+    return eval(re.sub(r"\bin\b", "in_", text), {}, known)
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
 @NAMES
 @given(st.data())
 @settings(deadline=None, max_examples=50)
 def test_has_as_many_parameters_as_it_says(name, data):
     site, (blueprint, options) = data.draw(fitting(name)), data.draw(blueprints(name))
-    d = ALL.index(site.kind)
-    due = CLAIMS[name].size(i=site.in_features, o=site.out_features, d=d, **options)
-    assert sum(parameter.numel() for parameter in blueprint.build(site).parameters()) == due
+    if name == "mixture":
+        members = [count(made(member).build(site)) for member in options["members"]]
+        options = {"theirs": sum(members), "members": len(members) if len(members) > 1 else 0}
+    assert count(blueprint.build(site)) == formula(name, site, **options)
+
+
+@NAMES
+def test_its_description_says_where_it_fits_and_whence_it_comes(name):
+    kinds = [kind for kind in ALL if f"{kind}s" in described(name, "Sites")]
+    assert tuple(kinds) == CLAIMS[name].kinds or name == "mixture" and "members" in described(name, "Sites")
+    assert re.match(r'[A-Z][^"]+, "\w+', described(name, "Source")), "whose idea, and the title"
+    assert all(field.metadata["help"] for field in attrs.fields(type(made(name))) if field.init)
 
 
 @NAMES
@@ -191,7 +204,7 @@ def test_where_it_does_not_fit_it_would_go_wrong(name, data):
     # Where an image is as wide as it has channels, a map of its last axis would run, and mix pixels.
     assume(reason is not None and (site.kind != "image" or site.in_shape[0] != site.in_shape[2]))
     assert reason.startswith(f"{name} ") and "\n" not in reason and reason[-1] not in ".;"
-    assume(name != "neurons" or site.kind == "image" or ":" in site.name and site.name != "b:b")
+    assume(name != "neurons" or two_layers(site))
     assert goes_wrong(made(name), site), reason
 
 
@@ -236,14 +249,11 @@ def test_from_eight_units_on_all_are_drawn_at_random():
     assert not torch.equal(weight[1], -weight[0])
 
 
-@NAMES
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in CLAIMS for kind in CLAIMS[name].kinds])
 def test_many_run_side_by_side_as_one(name, kind):
     """Stacked and mapped over, as where many members train in lock-step."""
     shape = {"vector": (4,), "sequence": (3, 4), "image": (4, 3, 5)}[kind]
     site, blueprint = Site("a:b", kind, shape, shape), made(name)
-    if blueprint.fits(site) is not None:
-        pytest.skip("not a site for it")
     modules = [woken(blueprint.build(site)) for _ in range(3)]
     for number, module in enumerate(modules):
         for parameter in module.parameters():
@@ -254,17 +264,38 @@ def test_many_run_side_by_side_as_one(name, kind):
     assert torch.allclose(together, torch.stack([module(x) for module in modules]))
 
 
-def test_neurons_are_a_wider_layer():
-    """Across linear, activation, linear: the same as one layer with the weights of both, side by side."""
-    host = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)).double()
-    seed = woken(made("neurons", hidden=4, activation="tanh").build(Site("0:2", "vector", (3,), (2,))))
-    wide = nn.Sequential(nn.Linear(3, 9), nn.Tanh(), nn.Linear(9, 2)).double()
+@pytest.mark.parametrize("name", ["neurons", "bottleneck"])
+@pytest.mark.parametrize("kind", ALL)
+def test_is_two_maps_and_an_activation_and_nothing_else(name, kind):
+    """So that an export can fold it into the layers beside it, and an init knows which weights come in and go out."""
+    shape = {"vector": (4,), "sequence": (3, 4), "image": (4, 3, 5)}[kind]
+    module, due = made(name).build(Site("a:b", kind, shape, shape)), nn.Conv2d if kind == "image" else nn.Linear
+    assert [type(module), *map(type, module)] == [nn.Sequential, due, nn.ReLU, due]
+    assert module[0].bias is not None and module[2].bias is None
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind", "shape"),
+    [
+        (nn.Linear, "vector", ()),
+        (partial(nn.Conv2d, kernel_size=3, padding=1), "image", (4, 5)),
+        (partial(nn.Conv2d, kernel_size=5, padding=2), "image", (4, 5)),
+    ],
+    ids=["linear", "3 x 3", "5 x 5"],
+)
+def test_neurons_are_a_wider_layer(layer, kind, shape):
+    """Across a span over two layers: the same as one layer with the weights of both, side by side."""
+    host = nn.Sequential(layer(3, 5), nn.Tanh(), layer(5, 2)).double()
+    options = {"kernel": host[0].kernel_size[0]} if shape else {}
+    site = Site("0:2", kind, (3, *shape), (2, *shape))
+    seed = woken(made("neurons", hidden=4, activation="tanh", **options).build(site))
+    wide = nn.Sequential(layer(3, 9), nn.Tanh(), layer(9, 2)).double()
     with torch.no_grad():
         wide[0].weight.copy_(torch.cat([host[0].weight, seed[0].weight]))
         wide[0].bias.copy_(torch.cat([host[0].bias, seed[0].bias]))
         wide[2].weight.copy_(torch.cat([host[2].weight, seed[2].weight], 1))
         wide[2].bias.copy_(host[2].bias)
-    x = torch.randn(7, 3, dtype=torch.double)
+    x = batch(site)
     assert torch.allclose(host(x) + seed(x), wide(x))
 
 
@@ -326,3 +357,12 @@ def test_every_file_is_registered_under_its_name():
 def test_importing_all_of_them_imports_no_torch():
     names = ", ".join(f"kasmina_blueprints.{name}" for name in CLAIMS)
     subprocess.run([sys.executable, "-c", f"import sys, {names}; assert 'torch' not in sys.modules"], check=True)
+
+
+@NAMES
+def test_the_readme_says_the_same_of_it(name):
+    (row,) = re.findall(rf"^\| `{name}` \| (.*) \|$", (FOLDER.parents[1] / "README.md").read_text(), re.MULTILINE)
+    _, fits, size, idea = row.split(" | ")
+    assert fits + "." == described(name, "Sites")
+    assert size.strip("`") == described(name, "Parameters").rstrip(".").split(", ")[0]
+    assert all(word in type(made(name)).__doc__ for word in re.findall(r"\w+", idea))

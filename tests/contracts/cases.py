@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import cycle, product
 
 import torch
 from attrs import frozen
@@ -103,10 +104,15 @@ def cases(draw: st.DrawFn, bodies: Sequence[str], elders: bool = False) -> Case:
 
 
 def each(bodies: Sequence[str]) -> list[Case]:
-    """Every blueprint at every kind of site that it claims, at a site of whatever form."""
-    chosen = []
+    """Every blueprint at every kind and form of site that it fits; several of one class take turns."""
+    classes: dict[type, list[str]] = {}
     for body in bodies:
-        for kind in ("vector", "sequence", "image"):
-            found = [(host, name) for host, forms in places_for(body, kind).items() for name in sum(forms.values(), [])]
+        classes.setdefault(type(BLUEPRINTS[body]), []).append(body)
+    chosen: list[Case] = []
+    for several in classes.values():
+        bodies = cycle(several)
+        for kind, where in product(("vector", "sequence", "image"), ("after", "around", "span")):
+            body = next(bodies)
+            found = [(host, name) for host, forms in places_for(body, kind).items() for name in forms.get(where, [])]
             chosen += [Case(*found[len(chosen) * 7 % len(found)], body)] if found else []
     return chosen

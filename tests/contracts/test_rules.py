@@ -114,5 +114,5 @@ def test_every_host_trains_in_every_stage(case: Case) -> None:
     ],
     ids=lambda rule: rule.__name__,
 )
-def test_each_built_in_at_each_kind_of_site(rule: Callable[[Case], None], case: Case) -> None:
+def test_each_built_in_at_each_kind_and_form_of_site(rule: Callable[[Case], None], case: Case) -> None:
     rule(case)

@@ -13,6 +13,7 @@ from kasmina_blueprints.conv import Conv
 from kasmina_blueprints.depthwise import Depthwise
 from kasmina_blueprints.glu import Glu
 from kasmina_blueprints.lora import Lora
+from kasmina_blueprints.mixture import Mixture
 from kasmina_blueprints.neurons import Neurons
 from kasmina_blueprints.norm_mlp import NormMlp
 from kasmina_blueprints.squeeze_excite import SqueezeExcite
@@ -92,7 +93,7 @@ class Remembers(nn.Module):
 
 
 BLUEPRINTS: dict[str, Any] = {
-    **{f"bottleneck_{act}": Bottleneck(hidden=8, activation=act) for act in ("relu", "gelu", "silu", "tanh")},
+    **{f"bottleneck_{act}": Bottleneck(hidden=8, activation=act) for act in ("relu", "gelu", "silu", "tanh", "sine")},
     "bottleneck_1": Bottleneck(hidden=1, activation="gelu"),
     "bottleneck_2": Bottleneck(hidden=2, activation="relu"),
     "neurons": Neurons(hidden=2),
@@ -103,6 +104,7 @@ BLUEPRINTS: dict[str, Any] = {
     "depthwise": Depthwise(),
     "squeeze_excite": SqueezeExcite(hidden=1),
     "attention": Attention(heads=2, size=2),
+    "mixture": Mixture(members=("lora", "conv", "bottleneck")),
 }
 """The built-in ones, with few units, where a seed that is dead at birth would show."""
 BODIES: dict[str, Build] = {

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from kasmina.errors import UsageError
 from kasmina.plugins.catalog import Entry
 from kasmina.plugins.strict import structure
-from kasmina.run.config import PHASES, Config, Growth, Settings, configure
+from kasmina.growth.recipe import Recipe
+from kasmina.run.config import PHASES, Config, Settings, configure
 from kasmina.run.folder import Folder
 from kasmina.run.plugins import Plugins, written
 
@@ -81,7 +82,7 @@ def test_of_two_sets_the_later_wins():
 def test_a_layer_leaves_alone_what_it_does_not_name(tmp_path):
     content = {"growth": {"training": 7}, "blueprint": {"name": "any", "size": 4}, "phases": {"own": {"epochs": 3}}}
     config = told(tmp_path / "c.yaml", content, "growth.probation=9", "blueprint.word=b")
-    assert config.settings.growth == Growth(training=7, probation=9)
+    assert config.settings.growth == Recipe(training=7, probation=9)
     assert config.blueprint.options == {"size": 4, "word": "b"}
     assert [phase.name for phase in config.phases] == [*PHASES, "own"]
 

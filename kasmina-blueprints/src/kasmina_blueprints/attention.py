@@ -20,9 +20,10 @@ class Attention:
 
     Queries, keys and values without biases (one of the keys would never get a gradient: softmax does not feel it), and
     an output map that starts at zero. It knows no order but what the host has put into its features.
-    Parameters: (3 * in + out) * heads * size.
 
-    Vaswani et al., "Attention is all you need", NeurIPS 2017, section 3.2.
+    Sites: sequences, of two time steps or more.
+    Parameters: (3 * in + out) * heads * size.
+    Source: Vaswani et al., "Attention is all you need", NeurIPS 2017, section 3.2.
     """
 
     heads: int = field(default=2, validator=validators.ge(1), metadata={"help": "how many heads"})

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class Bottleneck:
-    """A linear map to a few units, an activation, and a linear map back: the adapter of Houlsby et al. (2019).
+    """A linear map to a few units, an activation, and a linear map back: the adapter of Houlsby et al.
 
     Over an image it is a pair of 1 x 1 convolutions. The way back starts at zero, so that the seed begins by changing
-    nothing and the gradient alone decides what it becomes. Parameters: (in + 1) * hidden + hidden * out.
+    nothing and the gradient alone decides what it becomes.
 
-    Houlsby et al., "Parameter-efficient transfer learning for NLP", ICML 2019.
+    Sites: vectors, sequences, images.
+    Parameters: (in + 1) * hidden + hidden * out.
+    Source: Houlsby et al., "Parameter-efficient transfer learning for NLP", ICML 2019.
     """
 
     hidden: int | None = field(

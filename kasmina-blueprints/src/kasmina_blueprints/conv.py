@@ -20,11 +20,12 @@ class Conv:
     """A convolution with a kernel of 3, an activation, and a linear map of the width, as a ResNet's branch has them.
 
     Over an image 3 x 3 and then 1 x 1; over a sequence 3 time steps, centred, and then each by itself. The borders are
-    padded with zeros. The second map starts at zero. Parameters: (3**d * in + 1) * hidden + hidden * out, with d = 2
-    over an image and 1 over a sequence.
+    padded with zeros. The second map starts at zero.
 
-    He et al., "Deep residual learning for image recognition", CVPR 2016; for sequences Bai et al., "An empirical
-    evaluation of generic convolutional and recurrent networks for sequence modeling", 2018 (arXiv 1803.01271).
+    Sites: images, sequences, of two pixels or time steps or more.
+    Parameters: (k * in + 1) * hidden + hidden * out, with k = 9 over an image and 3 over a sequence.
+    Source: He et al., "Deep residual learning for image recognition", CVPR 2016; for sequences Bai et al., "An
+    empirical evaluation of generic convolutional and recurrent networks for sequence modeling", 2018 (1803.01271).
     """
 
     hidden: int | None = field(

@@ -13,7 +13,7 @@ from kasmina_blueprints import parts
 if TYPE_CHECKING:
     from torch import nn
 
-Smooth = Literal["gelu", "silu", "tanh"]
+Smooth = Literal["gelu", "silu", "tanh", "sine"]
 
 
 @attrs.define(eq=False)
@@ -22,9 +22,11 @@ class Depthwise:
 
     A depthwise-separable convolution: about a ninth of the weights of a whole one. No ReLU, which would be dead at
     birth in some channels, and in all of them where they are few. The mixture starts at zero, and the borders are
-    padded with zeros. Parameters: 10 * in + in * out.
+    padded with zeros.
 
-    Chollet, "Xception: deep learning with depthwise separable convolutions", CVPR 2017.
+    Sites: images, of two pixels or more.
+    Parameters: 10 * in + in * out.
+    Source: Chollet, "Xception: deep learning with depthwise separable convolutions", CVPR 2017.
     """
 
     activation: Smooth = field(default="gelu", metadata={"help": "what stands between the two convolutions"})

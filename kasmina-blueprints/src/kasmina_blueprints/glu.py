@@ -21,9 +21,10 @@ class Glu:
     """A linear map times a gate that is computed beside it, then a linear map back: GLU, GEGLU or SwiGLU.
 
     Over an image the maps are 1 x 1 convolutions. The way back starts at zero.
-    Parameters: 2 * (in + 1) * hidden + hidden * out.
 
-    Dauphin et al., "Language modeling with gated convolutional networks", ICML 2017 (the unit, with biases);
+    Sites: vectors, sequences, images.
+    Parameters: 2 * (in + 1) * hidden + hidden * out.
+    Source: Dauphin et al., "Language modeling with gated convolutional networks", ICML 2017 (the unit, with biases);
     Shazeer, "GLU variants improve transformer", 2020 (arXiv 2002.05202; the gates, and the map behind).
     """
 

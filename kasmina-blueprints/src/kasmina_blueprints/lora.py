@@ -19,9 +19,11 @@ class Lora:
     """A linear map down to a few dimensions and one back up, nothing between them: a change of weights of low rank.
 
     Over an image it is a pair of 1 x 1 convolutions. The way down starts at random and the way up at zero, as in the
-    paper; its factor alpha / r is left to the learning rate. Parameters: rank * (in + out).
+    paper; its factor alpha / r is left to the learning rate.
 
-    Hu et al., "LoRA: low-rank adaptation of large language models", ICLR 2022 (arXiv 2106.09685), section 4.1.
+    Sites: vectors, sequences, images.
+    Parameters: rank * (in + out).
+    Source: Hu et al., "LoRA: low-rank adaptation of large language models", ICLR 2022 (arXiv 2106.09685), section 4.1.
     """
 
     rank: int = field(default=4, validator=validators.ge(1), metadata={"help": "dimensions between the two maps"})

@@ -6,6 +6,8 @@ They stand here and not within `build`, so that all seeds of a blueprint are of 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import Tensor, nn
 
 
@@ -18,6 +20,33 @@ class Gated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.back(self.gate(x) * self.value(x))  # type: ignore[no-any-return]
+
+
+class Mixed(nn.Module):
+    """The sum of the members' outputs, each times its share, which the gate tells at every position.
+
+    `axis` is that of the width: 1 of an image, else -1. The gate gives as many numbers along it as there are members.
+    """
+
+    def __init__(self, gate: nn.Module, members: Iterable[nn.Module], axis: int) -> None:
+        super().__init__()
+        self.gate, self.members, self.axis = gate, nn.ModuleList(members), axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        shares = self.gate(x).softmax(self.axis).split(1, self.axis)
+        parts: list[Tensor] = [share * member(x) for share, member in zip(shares, self.members, strict=True)]
+        return sum(parts[1:], parts[0])
+
+
+class OnCopy(nn.Module):
+    """A module that may overwrite what it reads, on a copy of it."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x.clone())  # type: ignore[no-any-return]
 
 
 class OverTime(nn.Module):
@@ -56,3 +85,10 @@ class SelfAttention(nn.Module):
         # Not torch's fused function, which has no rule for vmap: many seeds side by side would run one after the other.
         weights = (q @ k.transpose(-1, -2) / self.size**0.5).softmax(-1)
         return self.out((weights @ v).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+class Sine(nn.Module):
+    """sin(x), as in Sitzmann et al., "Implicit neural representations with periodic activation functions", 2020."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sin()

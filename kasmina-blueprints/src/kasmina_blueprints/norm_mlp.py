@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 class NormMlp:
     """LayerNorm, a linear map, GELU, and a linear map back: the feed-forward block of a pre-norm transformer.
 
-    The way back starts at zero. Parameters: 2 * in + (in + 1) * hidden + hidden * out.
+    The way back starts at zero.
 
-    Vaswani et al., "Attention is all you need", NeurIPS 2017, section 3.3; the norm in front as in Xiong et al., "On
-    layer normalization in the transformer architecture", ICML 2020.
+    Sites: vectors, sequences, of two features or more.
+    Parameters: 2 * in + (in + 1) * hidden + hidden * out.
+    Source: Vaswani et al., "Attention is all you need", NeurIPS 2017, section 3.3; the norm in front as in Xiong et
+    al., "On layer normalization in the transformer architecture", ICML 2020.
     """
 
     hidden: int | None = field(

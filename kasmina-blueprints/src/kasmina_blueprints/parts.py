@@ -9,7 +9,7 @@ from kasmina import Site
 if TYPE_CHECKING:
     from torch import nn
 
-Activation = Literal["relu", "gelu", "silu", "tanh"]
+Activation = Literal["relu", "gelu", "silu", "tanh", "sine"]
 MIRRORED_BELOW = 8
 """Hidden units. With as many ReLUs as this or more, all of them are silent in less than one draw in 10^8."""
 
@@ -60,6 +60,8 @@ def activation(name: str) -> nn.Module:
     """The module of that name."""
     from torch import nn
 
+    from kasmina_blueprints.modules import Sine
+
     kinds: dict[str, type[nn.Module]] = {
         "relu": nn.ReLU,
         "leaky_relu": nn.LeakyReLU,
@@ -68,22 +70,29 @@ def activation(name: str) -> nn.Module:
         "silu": nn.SiLU,
         "tanh": nn.Tanh,
         "sigmoid": nn.Sigmoid,
+        "sine": Sine,
     }
     return kinds[name]()
 
 
-def linear(site: Site, read: int, give: int, bias: bool = True) -> nn.Module:
-    """A linear map of the width at each position: 1 x 1 convolution over an image."""
+def linear(site: Site, read: int, give: int, bias: bool = True, kernel: int = 1) -> nn.Module:
+    """A linear map of the width at each position; over an image a convolution that keeps the pixels in place."""
     from torch import nn
 
-    return nn.Conv2d(read, give, 1, bias=bias) if site.kind == "image" else nn.Linear(read, give, bias=bias)
+    if site.kind == "image":
+        return nn.Conv2d(read, give, kernel, padding=kernel // 2, bias=bias)
+    return nn.Linear(read, give, bias=bias)
 
 
-def silent(module: nn.Module) -> nn.Module:
-    """The module with weights of zero: the last map of a seed, which so begins by changing nothing."""
+def silent(module: nn.Module, *names: str) -> nn.Module:
+    """The module with these parameters (`weight`, if none is named) zero, as the last map of a seed has them.
+
+    So the seed begins by changing nothing.
+    """
     from torch import nn
 
-    nn.init.zeros_(module.get_parameter("weight"))
+    for name in names or ("weight",):
+        nn.init.zeros_(module.get_parameter(name))
     return module
 
 

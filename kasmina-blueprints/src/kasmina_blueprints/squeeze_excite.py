@@ -20,10 +20,12 @@ class SqueezeExcite:
 
     z comes of the mean of every channel by a linear map to a few units, SiLU, and a linear map back that starts at
     zero. So x is scaled by 2 * sigmoid(z), between 0 and 2: by 1 at birth, and with a slope that lets z learn at once.
-    (The paper's own gate is sigmoid(z), which halves x at birth.) Parameters: (in + 1) * hidden + hidden * in.
+    (The paper's own gate is sigmoid(z), which halves x at birth.)
 
-    Hu et al., "Squeeze-and-excitation networks", CVPR 2018; SiLU as in Tan and Le, "EfficientNet", ICML 2019, because a
-    few ReLUs may all be dead at birth.
+    Sites: images, with as many channels out as in.
+    Parameters: (in + 1) * hidden + hidden * in.
+    Source: Hu et al., "Squeeze-and-excitation networks", CVPR 2018; SiLU as in Tan and Le, "EfficientNet", ICML 2019,
+    because a few ReLUs may all be dead at birth.
     """
 
     hidden: int | None = field(

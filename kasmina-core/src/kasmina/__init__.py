@@ -22,7 +22,11 @@ Registered in the distribution's pyproject.toml, it is there on the day that it 
     narrow = "my_package:Narrow"
 
 Controllers and loggers implement hooks, which :mod:`kasmina.hookspecs` describes, by methods marked ``@hookimpl``.
+
+And :func:`kasmina.attach` grows a network in a training loop of your own.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from kasmina.hookspecs import hookimpl
 from kasmina.records import (
@@ -39,6 +43,19 @@ from kasmina.records import (
     Verdict,
 )
 
+if TYPE_CHECKING:
+    from kasmina.run.attach import attach as attach
+
+
+def __getattr__(name: str) -> Any:
+    """`attach` needs torch, which is imported only for those who ask for it."""
+    if name == "attach":
+        from kasmina.run.attach import attach
+
+        return attach
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "Data",
     "Event",
@@ -51,5 +68,6 @@ __all__ = [
     "SiteState",
     "Stage",
     "Verdict",
+    "attach",
     "hookimpl",
 ]

@@ -107,7 +107,7 @@ class Observation:
 
 @frozen
 class Proposal:
-    """A controller's wish: a seed at this site, of this blueprint (the run's own if None), for this reason."""
+    """A controller's wish: a seed at this site, of this blueprint (None: whichever of the run's is best), and why."""
 
     site: str = attrs.field(validator=validators.instance_of(str))
     """The site's name, such as ``observation.sites[0].site.name``."""
@@ -172,6 +172,8 @@ class RunInfo:
     steps_per_epoch: int
     config: Mapping[str, Any]
     """Every option that had a say, as in config.yaml."""
+    rivals: tuple[str, ...] = ()
+    """Further blueprints, which compete with the first at each germination."""
 
     @property
     def epochs(self) -> int:

@@ -21,7 +21,7 @@ def of_start(run: RunInfo) -> Facts:
         ("host", f"{run.host}, {plural(run.parameters, 'parameter')}"),
         ("sites", names([site.name for site in run.sites])),
         ("controller", run.controller),
-        ("blueprint", run.blueprint),
+        ("blueprint", " against ".join([run.blueprint, *run.rivals])),
         ("device", f"{run.device}, random seed {run.seed}"),
         ("folder", str(run.folder)),
     ]

@@ -18,11 +18,42 @@ def usual(kind: str) -> str:
     return f" [default: {', '.join(names)}]" if (names := defaults(kind)) else ""
 
 
+def once(context: click.Context, option: click.Parameter, words: tuple[str, ...]) -> str | None:
+    """The word of an option that may be given once, lest the last of several wins unseen."""
+    if len(words) > 1:
+        raise click.BadParameter(f"is given {len(words)} times, and a run has one", context, option)
+    return words[0] if words else None
+
+
 @click.command()
-@click.option("--task", metavar="NAME", help=f"What is learned; MODULE:CALLABLE is your own.{usual('task')}")
-@click.option("--host", metavar="NAME", help=f"The network that is grown; MODULE:CALLABLE is your own.{usual('host')}")
-@click.option("--controller", metavar="NAME", help=f"Who decides where and when.{usual('controller')}")
-@click.option("--blueprint", metavar="NAME", help=f"What a seed is made of.{usual('blueprint')}")
+@click.option(
+    "--task",
+    metavar="NAME",
+    multiple=True,
+    callback=once,
+    help=f"What is learned; MODULE:CALLABLE is your own.{usual('task')}",
+)
+@click.option(
+    "--host",
+    metavar="NAME",
+    multiple=True,
+    callback=once,
+    help=f"The network that is grown; MODULE:CALLABLE is your own.{usual('host')}",
+)
+@click.option(
+    "--controller",
+    metavar="NAME",
+    multiple=True,
+    callback=once,
+    help=f"Who decides where and when.{usual('controller')}",
+)
+@click.option(
+    "--blueprint",
+    "blueprints",
+    metavar="NAME",
+    multiple=True,
+    help=f"What a seed is made of; several compete at each germination.{usual('blueprint')}",
+)
 @click.option(
     "--logger", "loggers", metavar="NAME", multiple=True, help=f"One more logger; repeatable.{usual('logger')}"
 )
@@ -45,6 +76,7 @@ def run(
     sets: tuple[str, ...],
     epochs: int | None,
     as_json: bool,
+    blueprints: tuple[str, ...],
     loggers: tuple[str, ...],
     silenced: tuple[str, ...],
     **options: Any,
@@ -60,6 +92,8 @@ def run(
     from kasmina.run.experiment import run_experiment
 
     said = {name: value for name, value in options.items() if value not in (None, ())}
+    if blueprints:
+        said["blueprint"], said["rivals"] = blueprints[0], list(blueprints[1:])
     said["loggers"] = {name: {} for name in loggers} | {find("logger", name).name: False for name in silenced}
     # Whatever loggers print goes beside the document and not into it.
     with redirect_stdout(sys.stderr) if as_json else nullcontext():

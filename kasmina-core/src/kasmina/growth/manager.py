@@ -7,14 +7,14 @@ The training loop calls `after_step` once a step; everything else is a consequen
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from attrs import field, frozen, validators
 from torch import nn
 
 from kasmina.errors import PluginError
+from kasmina.growth.recipe import Durations
 from kasmina.growth.seed import LEGAL, Seed
 from kasmina.growth.site import Place
 from kasmina.growth.stream import Stream
@@ -22,6 +22,7 @@ from kasmina.records import SeedState, Site, Stage
 
 Build = Callable[[Site], nn.Module]
 Ramp = Callable[[SeedState, int], float | None]
+Prepare = Callable[[nn.Module, torch.Generator], None]
 OnChange = Callable[[Seed, Stage, str], None]
 
 GROWING = frozenset({Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.CULLED})
@@ -29,16 +30,6 @@ GROWING = frozenset({Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.CULL
 
 class IllegalTransition(ValueError):
     """A seed was asked to go where its stage does not lead."""
-
-
-@frozen
-class Durations:
-    """How many training steps a seed spends in each stage that passes by itself."""
-
-    training: int = field(validator=validators.ge(1))
-    blending: int = field(validator=validators.ge(1))
-    """Also of the fall of alpha after a cull."""
-    probation: int = field(validator=validators.ge(1))
 
 
 class Manager:
@@ -50,6 +41,7 @@ class Manager:
         durations: of the stages, in training steps.
         seed: of the random numbers of all seeds, apart from the host's.
         ramp: the next alpha of a blending seed, or None for a linear rise.
+        control: the host's loss on the control split, by which one of several candidates is chosen.
         on_change: called once for every change of stage, after it, with the stage before and the reason.
     """
 
@@ -61,6 +53,7 @@ class Manager:
         *,
         seed: int = 0,
         ramp: Ramp = lambda seed, step: None,
+        control: Callable[[], float] = lambda: 0.0,
         on_change: OnChange = lambda seed, before, reason: None,
     ) -> None:
         self.places = places
@@ -71,10 +64,12 @@ class Manager:
         self.epoch = 0
         self.version = 0
         """Goes up whenever the host's forward or backward pass changes."""
+        self.durations = durations
+        """Of the stages that seeds pass from now on."""
         self._optimizer = optimizer
-        self._durations = durations
         self._seed = seed
         self._ramp = ramp
+        self._control = control
         self._on_change = on_change
         self._born = 0
         self._groups: dict[int, dict[str, Any]] = {}
@@ -83,8 +78,19 @@ class Manager:
         """Whether a seed may germinate at this site: none is on its way there, though any number may be active."""
         return all(seed.place.site.name != site or seed.stage not in GROWING for seed in self.seeds.values())
 
-    def germinate(self, site: str, build: Build, blueprint: str, reason: str = "") -> Seed:
+    def germinate(
+        self,
+        site: str,
+        build: Build,
+        blueprint: str,
+        reason: str = "",
+        rivals: Sequence[tuple[str, Build]] = (),
+        prepare: Prepare = lambda body, generator: None,
+    ) -> Seed:
         """A new seed at `site`, with the module that `build` makes for it; it trains from the next step on.
+
+        With `rivals`, further blueprints or the same one again, all train side by side, and the seed is the one with
+        which the control loss is lowest when they have trained.
 
         Raises:
             IllegalTransition: a seed is already growing there.
@@ -96,15 +102,10 @@ class Manager:
         id = self._born + 1
         # Spread by a large odd number, so that neighbouring runs do not share the streams of neighbouring seeds.
         stream = Stream(place.device, (self._seed * 1_000_003 + id) % 2**63)
-        with stream.own():
-            try:
-                body = build(place.site)
-            except Exception as error:
-                reason = f"{type(error).__name__}: {error}"
-                raise PluginError(f"blueprint {blueprint!r} cannot build for site {site!r}: {reason}") from error
-        if not isinstance(body, nn.Module):
-            raise PluginError(f"blueprint {blueprint!r}: build gave {type(body).__name__}, due is a torch.nn.Module")
-        seed = Seed(id, place, body, blueprint, self.epoch, stream)
+        bodies = [
+            (name, self._body(place, name, make, stream, prepare)) for name, make in ((blueprint, build), *rivals)
+        ]
+        seed = Seed(id, place, bodies[0][1], blueprint, self.epoch, stream, bodies[1:])
         self._born = id
         self.seeds[id] = seed
         self._move(seed, Stage.TRAINING, reason)
@@ -114,7 +115,7 @@ class Manager:
         """Leads every seed on by one training step."""
         for seed in list(self.seeds.values()):
             seed.steps += 1
-            if seed.stage is Stage.TRAINING and seed.steps >= self._durations.training:
+            if seed.stage is Stage.TRAINING and seed.steps >= self.durations.training:
                 self._blend_or_cull(seed)
             elif seed.stage is Stage.BLENDING:
                 self._raise_alpha(seed)
@@ -126,7 +127,7 @@ class Manager:
         return [
             seed
             for seed in self.seeds.values()
-            if seed.stage is Stage.PROBATION and seed.steps >= self._durations.probation
+            if seed.stage is Stage.PROBATION and seed.steps >= self.durations.probation
         ]
 
     def keep(self, seed: Seed, reason: str = "") -> None:
@@ -137,17 +138,47 @@ class Manager:
         """A seed goes: at once if it was training, else as its alpha falls to 0."""
         self._move(seed, Stage.CULLED, reason)
 
+    def _body(self, place: Place, blueprint: str, build: Build, stream: Stream, prepare: Prepare) -> nn.Module:
+        with stream.own():
+            try:
+                body = build(place.site)
+            except Exception as error:
+                what = f"{type(error).__name__}: {error}"
+                raise PluginError(f"blueprint {blueprint!r} cannot build for {place.site.name!r}: {what}") from error
+        if not isinstance(body, nn.Module):
+            raise PluginError(f"blueprint {blueprint!r}: build gave {type(body).__name__}, due is a torch.nn.Module")
+        body.to(place.device, place.dtype)
+        with stream.own():
+            prepare(body, torch.default_generator)
+        return body
+
     def _blend_or_cull(self, seed: Seed) -> None:
-        if seed.finite:
-            self._move(seed, Stage.BLENDING, "trained")
+        candidates = seed.candidates
+        reason = self._choose(seed, candidates) if candidates else "trained"
+        if reason and seed.finite:
+            self._move(seed, Stage.BLENDING, reason)
         else:
             self._move(seed, Stage.CULLED, "its weights or its output are not finite")
+
+    def _choose(self, seed: Seed, candidates: Sequence[tuple[str, nn.Module]]) -> str:
+        """Makes the seed the candidate of the lowest control loss, and says so; empty if none gives a finite one."""
+        losses = []
+        for _, body in candidates:
+            with seed.tried(body):
+                losses.append(self._control())
+        best = min((loss for loss in losses if math.isfinite(loss)), default=None)
+        if best is None:
+            return ""
+        self._withdraw(seed)
+        seed.become(*candidates[losses.index(best)])
+        self._enrol(seed)
+        return f"trained; {seed.blueprint} is the best of {len(losses)}, with a control loss of {best:.3g}"
 
     def _raise_alpha(self, seed: Seed) -> None:
         alpha = self._ramp(seed.state, seed.steps)
         if alpha is None:
             # Never below what a ramp that answered earlier has reached.
-            alpha = max(seed.level, min(1.0, seed.steps / self._durations.blending))
+            alpha = max(seed.level, min(1.0, seed.steps / self.durations.blending))
         if not (math.isfinite(alpha) and seed.level <= alpha <= 1):
             raise PluginError(f"blend_step gave {alpha!r} for seed {seed.id}, due is a number from {seed.level!r} to 1")
         seed.level = float(alpha)
@@ -155,7 +186,7 @@ class Manager:
             self._move(seed, Stage.PROBATION, "blended in")
 
     def _lower_alpha(self, seed: Seed) -> None:
-        left = seed.level - 1 / self._durations.blending
+        left = seed.level - 1 / self.durations.blending
         # What rounding leaves of 1 - 1/3 - 1/3 - 1/3 must not cost one more step.
         seed.level = left if left > 1e-9 else 0.0
         if seed.level == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from kasmina.errors import PluginError
+from kasmina.growth.candidates import Candidates
 from kasmina.growth.site import Place
 from kasmina.growth.stream import Stream
 from kasmina.records import SeedState, Stage
@@ -40,11 +41,11 @@ class Incubate(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, bool], output: Tensor) -> None:
-        pass
+        ctx.shape = inputs[1].shape  # of one seed as of `h`; of several side by side with one dimension before
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        return gradients[0], gradients[0], None
+        return gradients[0], gradients[0].expand(ctx.shape), None
 
 
 class Seed(nn.Module):
@@ -57,7 +58,16 @@ class Seed(nn.Module):
 
     alpha: Tensor
 
-    def __init__(self, id: int, place: Place, body: nn.Module, blueprint: str, epoch: int, stream: Stream) -> None:
+    def __init__(
+        self,
+        id: int,
+        place: Place,
+        body: nn.Module,
+        blueprint: str,
+        epoch: int,
+        stream: Stream,
+        rivals: Sequence[tuple[str, nn.Module]] = (),
+    ) -> None:
         super().__init__()
         self.id = id
         self.place = place
@@ -81,7 +91,9 @@ class Seed(nn.Module):
         self._overwrites = False
         """Whether the body changes in place what it reads."""
         self.train()
-        self._try_out()
+        self._try_out(self.body)
+        if rivals:
+            self._meet(rivals)
 
     @property
     def level(self) -> float:
@@ -134,6 +146,28 @@ class Seed(nn.Module):
         finally:
             self._muted = False
 
+    @property
+    def candidates(self) -> list[tuple[str, nn.Module]]:
+        """Blueprints and modules of which one is still to be chosen; none if there is no choice."""
+        if not isinstance(self.body, Candidates):
+            return []
+        return list(zip(self.body.names, self.body.bodies(), strict=True))
+
+    @contextmanager
+    def tried(self, body: nn.Module) -> Iterator[None]:
+        """The host's forward pass as if the seed were this module, and wholly blended in."""
+        kept = self.body, self.stage
+        self.body, self.stage = body.train(self.training), Stage.PROBATION
+        try:
+            yield
+        finally:
+            self.body, self.stage = kept
+
+    def become(self, blueprint: str, body: nn.Module) -> None:
+        """The seed is one of its candidates from now on."""
+        self.blueprint, self.body = blueprint, body.train(self.training)
+        self._gave = None  # which was of all of them
+
     def _on_read(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
         x = args[0]
         # The body runs now and not when its output is due: what it reads may be overwritten in between.
@@ -185,21 +219,33 @@ class Seed(nn.Module):
         except Exception as error:
             raise self._unfit(f"fails with {type(error).__name__}: {error}") from error
 
-    def _try_out(self) -> None:
+    def _meet(self, rivals: Sequence[tuple[str, nn.Module]]) -> None:
+        """Puts candidates side by side in the place of the body."""
+        members = [(self.blueprint, self.body)]
+        for self.blueprint, rival in rivals:  # the name is for the messages of those that do not fit
+            members.append((self.blueprint, rival.to(self.place.device, self.place.dtype).train()))
+            self._try_out(rival)
+        self.blueprint = members[0][0]
+        with self._stream.own(keep=False):
+            self.body = Candidates(members, self._zeros())
+
+    def _zeros(self) -> Tensor:
+        return torch.zeros((2, *self.place.site.in_shape), device=self.place.device, dtype=self.place.dtype)
+
+    def _try_out(self, body: nn.Module) -> None:
         """Runs a copy of the body in each mode: does its output fit, does it draw random numbers, does it overwrite?"""
-        shape = (2, *self.place.site.in_shape)
         for training in (True, False):
-            x = torch.zeros(shape, device=self.place.device, dtype=self.place.dtype)
+            x = self._zeros()
             version = x._version
             with torch.no_grad(), self._stream.own(keep=False):
-                self._check(self._answer(x, training))
+                self._check(self._answer(body, x, training))
                 if self._stream.drawn():
                     self._draws.add(training)
             self._overwrites |= x._version != version
 
-    def _answer(self, x: Tensor, training: bool) -> Any:
+    def _answer(self, body: nn.Module, x: Tensor, training: bool) -> Any:
         try:
-            return copy.deepcopy(self.body).train(training)(x)
+            return copy.deepcopy(body).train(training)(x)
         except Exception as error:
             raise self._unfit(f"fails on {tuple(x.shape)} with {type(error).__name__}: {error}") from error
 

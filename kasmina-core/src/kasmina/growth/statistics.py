@@ -94,6 +94,11 @@ class Watch:
         while self._handles:
             self._handles.pop().remove()
 
+    @property
+    def full(self) -> bool:
+        """Whether all that is wanted has been gathered."""
+        return all(gathered.full for gathered in self._samples.values())
+
     def samples(self) -> dict[str, Sample]:
         """Stops; the sample of every site that a gradient came to."""
         self.stop()
@@ -105,11 +110,11 @@ class Watch:
 
     def _watch(self, gathered: _Gathered, place: Place) -> None:
         def on_read(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            if not gathered.full:
+            if place.host.training and not gathered.full:
                 gathered.read.append(args[0].detach().clone())
 
         def on_give(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            if gathered.full:
+            if gathered.full or not place.host.training:
                 return
             h = place.given(output)
             number = len(gathered.has)

@@ -11,20 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.errors import KasminaError, PluginError, UsageError
-from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.growth import Aim, Growth, Measure, Offer
 from kasmina.growth.probe import untouched
-from kasmina.growth.seed import Seed
 from kasmina.growth.site import Place, find_places
 from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.own import Own
 from kasmina.plugins.phrases import one_line
-from kasmina.records import Data, Event, RunInfo, Stage
-from kasmina.run.config import Config, Growth
+from kasmina.records import Data, RunInfo
+from kasmina.run.config import Config
 from kasmina.run.data import Splits, prepare
 from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
 from kasmina.run.loop import Training
-from kasmina.run.objective import OBJECTIVES
+from kasmina.run.offers import check_init, offers
+from kasmina.run.objective import OBJECTIVES, evaluate
 from kasmina.run.plugins import Plugins, written
 
 
@@ -43,7 +43,11 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
     size = sum(parameter.numel() for parameter in host.parameters())
     settle_threads(size)
     patterns = site_patterns(config, plugins, host, sample)
-    places = fitted(find_places(host, patterns, sample), plugins)
+    places = find_places(host, patterns, sample)
+    sites = [place.site for place in places.values()]
+    offered = offers(sites, plugins.blueprints)
+    check_init(settings.growth.init, sites, offered)
+    places = {name: places[name] for name in offered}
     raw = written(config, plugins, patterns)
     steps = math.ceil(len(splits.train) / settings.batch)
     info = RunInfo(
@@ -53,6 +57,7 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
         host=plugins.entries["host"].name,
         controller=plugins.entries["controller"].name,
         blueprint=plugins.entries["blueprint"].name,
+        rivals=tuple(entry.name for entry, _ in plugins.blueprints[1:]),
         seed=settings.seed,
         device=str(device),
         goal=data.goal,
@@ -67,49 +72,47 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
         config=raw,
     )
     folder.make(raw)
-    return connect(config, plugins, hooks, info, host, places, splits)
+    return connect(config, hooks, info, host, places, offered, splits)
 
 
 def connect(
     config: Config,
-    plugins: Plugins,
     hooks: Hooks,
     info: RunInfo,
     host: nn.Module,
     places: dict[str, Place],
+    offered: dict[str, Offer],
     splits: Splits,
 ) -> Training:
-    """The manager of the seeds, tied to the host's optimiser and to the run's hooks."""
+    """The host's growth, tied to its optimiser and to the run's hooks."""
     settings = config.settings
-
-    def announce(seed: Seed, before: Stage, reason: str) -> None:
-        hooks.on_seed_change(event=Event(training.epoch, training.step, training.phase, seed.state, before, reason))
-
+    objective = OBJECTIVES[info.goal]
     optimizer = torch.optim.AdamW(
         host.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
-    manager = Manager(
+    growth = Growth(
+        host,
         places,
         optimizer,
-        durations(settings.growth, info.steps_per_epoch),
+        offered,
+        hooks,
+        control=lambda: Measure(*evaluate(host, objective, splits.control)),
+        aim=Aim(info.metric, info.target),
+        recipe=settings.growth,
+        batch=settings.batch,
         seed=settings.seed,
-        ramp=lambda seed, step: hooks.blend_step(seed=seed, step=step),
-        on_change=announce,
     )
-    training = Training(
+    return Training(
         info=info,
         hooks=hooks,
         host=host,
-        manager=manager,
-        build=plugins.blueprint.build,
+        growth=growth,
         optimizer=optimizer,
-        objective=OBJECTIVES[info.goal],
+        objective=objective,
         splits=splits,
-        batch=settings.batch,
         learning_rate=settings.learning_rate,
         order=torch.Generator().manual_seed(settings.seed),
     )
-    return training
 
 
 def load(task: Any, config: Config, device: torch.device) -> tuple[Data, Splits]:
@@ -173,51 +176,8 @@ def site_patterns(config: Config, plugins: Plugins, host: nn.Module, sample: Ten
     return patterns
 
 
-def fitted(places: dict[str, Place], plugins: Plugins) -> dict[str, Place]:
-    """Those places that the blueprint fits; all of them if it does not say.
-
-    Raises:
-        UsageError: it fits none.
-        PluginError: its `fits` broke, or gave something other than a reason or None.
-    """
-    entry = plugins.entries["blueprint"]
-    fits = getattr(plugins.blueprint, "fits", lambda site: None)
-    refused: dict[str, list[str]] = {}
-    found = {}
-    for name, place in places.items():
-        try:
-            reason = fits(place.site)
-        except Exception as error:
-            raise PluginError(f"the {entry}: fits fails on site {name!r} with {one_line(error)}") from error
-        if reason is None:
-            found[name] = place
-        elif isinstance(reason, str):
-            refused.setdefault(reason, []).append(name)
-        else:
-            came = type(reason).__name__
-            raise PluginError(f"the {entry}: fits gave {came}, due is None or the reason why it does not fit")
-    if not found:
-        reasons = "; ".join(f"{_some(names)}: {reason}" for reason, names in refused.items())
-        raise UsageError(f"blueprint {entry.name!r} fits none of the sites ({reasons}); name others with --site")
-    return found
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
 def usable(host: nn.Module, sample: Tensor) -> list[str]:
     """Some names of modules after which a seed could grow, the outermost first."""
     with suppress(UsageError):
         return sorted(find_places(host, ["*"], sample), key=lambda name: name.count("."))[:8]
     return []
-
-
-def durations(growth: Growth, steps_per_epoch: int) -> Durations:
-    """Epochs to training steps."""
-
-    def steps(epochs: float) -> int:
-        return max(1, round(epochs * steps_per_epoch))
-
-    return Durations(steps(growth.training), steps(growth.blending), steps(growth.probation))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen, validators
 
 from kasmina.errors import UsageError
+from kasmina.growth.recipe import Recipe
 from kasmina.plugins.catalog import default, defaults
 from kasmina.plugins.strict import structure
 from kasmina.records import Phase
@@ -30,15 +31,6 @@ class Choice:
     options: Mapping[str, Any]
 
 
-@frozen
-class Growth:
-    """How long a seed spends in the stages that pass by themselves, in epochs; at least one step each."""
-
-    training: float = field(default=0.5, validator=validators.ge(0))
-    blending: float = field(default=1.5, validator=validators.ge(0))
-    probation: float = field(default=5.0, validator=validators.ge(0))
-
-
 @frozen(kw_only=True)
 class Settings:
     """The options of a run that are plain values."""
@@ -53,7 +45,7 @@ class Settings:
     batch: int = field(default=64, validator=validators.ge(1))
     learning_rate: float = field(default=0.02, validator=validators.gt(0))
     weight_decay: float = field(default=0.02, validator=validators.ge(0))
-    growth: Growth = field(factory=Growth)
+    growth: Recipe = field(factory=Recipe)
 
 
 @frozen(kw_only=True)
@@ -64,6 +56,8 @@ class Config:
     host: Choice
     controller: Choice
     blueprint: Choice
+    rivals: tuple[Choice, ...]
+    """Further blueprints, which compete with it at each germination."""
     loggers: tuple[Choice, ...]
     phases: tuple[Phase, ...]
     settings: Settings
@@ -92,19 +86,16 @@ def configure(
         UsageError: a word or a value that does not fit, with its place.
     """
     start: Raw = {
+        "rivals": {},
         "loggers": {name: {} for name in defaults("logger")},
         "phases": {name: dict(phase) for name, phase in PHASES.items()},
     }
     raw = layered(start, file, options or {}, sets)
     choices = {kind: _choice(kind, raw.pop(kind, {})) for kind in CHOICES}
-    loggers = tuple(
-        _choice("logger", options or {}, name)
-        for name, options in _mapping("loggers", raw.pop("loggers")).items()
-        if options is not False
-    )
+    rivals, loggers = _several("blueprint", "rivals", raw), _several("logger", "loggers", raw)
     phases = _phases(_mapping("phases", raw.pop("phases")))
     settings = structure(raw, Settings, "")
-    return Config(**choices, loggers=loggers, phases=_rescaled(phases, epochs), settings=settings)
+    return Config(**choices, rivals=rivals, loggers=loggers, phases=_rescaled(phases, epochs), settings=settings)
 
 
 def _mapping(where: str, value: object) -> Raw:
@@ -119,6 +110,11 @@ def _choice(kind: str, raw: object, name: str | None = None) -> Choice:
     if not isinstance(name, str):
         raise UsageError(f"{kind}: takes the name of a plugin, not {name!r}")
     return Choice(name, options)
+
+
+def _several(kind: str, key: str, raw: Raw) -> tuple[Choice, ...]:
+    chosen = _mapping(key, raw.pop(key))
+    return tuple(_choice(kind, options or {}, name) for name, options in chosen.items() if options is not False)
 
 
 def _phases(raw: Raw) -> tuple[Phase, ...]:

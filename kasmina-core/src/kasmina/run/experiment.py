@@ -65,7 +65,7 @@ def conduct(run: Training) -> dict[str, Any]:
 def save(run: Training, summary: dict[str, Any]) -> None:
     """Writes checkpoint and summary, and tells the loggers."""
     folder = Folder(run.info.folder)
-    write_checkpoint(folder.checkpoint, run.host, run.manager, run.splits)
+    write_checkpoint(folder.checkpoint, run.host, run.growth.manager, run.splits)
     folder.write_summary(summary)
     for path in (folder.config, folder.checkpoint, folder.summary):
         with suppress(KasminaError):

@@ -17,6 +17,7 @@ from kasmina.run import yaml
 Raw = dict[str, Any]
 
 CHOICES = ("task", "host", "controller", "blueprint")
+SEVERAL = ("rivals", "loggers")
 
 
 def layered(defaults: Raw, file: Path | None, options: Mapping[str, Any], sets: Sequence[str]) -> Raw:
@@ -55,8 +56,9 @@ def _normal(layer: Raw) -> Raw:
     for kind in CHOICES:
         if isinstance(layer.get(kind), str):
             layer[kind] = {"name": layer[kind]}
-    if isinstance(layer.get("loggers"), list):
-        layer["loggers"] = {str(name): {} for name in layer["loggers"]}
+    for kind in SEVERAL:
+        if isinstance(layer.get(kind), list):
+            layer[kind] = {str(name): {} for name in layer[kind]}
     return layer
 
 
@@ -92,7 +94,7 @@ def _said(raw: Raw, word: str) -> Raw:
 def _check_path(raw: Raw, word: str, parents: list[str]) -> None:
     place: Any = raw
     for depth, key in enumerate(parents):
-        if depth == 1 and parents[0] in ("phases", "loggers") and key not in place:
+        if depth == 1 and parents[0] in ("phases", *SEVERAL) and key not in place:
             raise UsageError(f"--set {word}: no {parents[0][:-1]} of this run is called {key!r}; {nearest(key, place)}")
         place = place.get(key, {})
         if not isinstance(place, dict):

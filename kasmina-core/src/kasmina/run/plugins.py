@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict, fields, frozen
+from attrs import asdict, field, fields, frozen
 
+from kasmina.errors import UsageError
 from kasmina.plugins.catalog import Entry, defaults, find
 from kasmina.plugins.drivers import make
 from kasmina.plugins.hooks import Hooks
@@ -18,7 +19,7 @@ from kasmina.run.layers import Raw
 
 @frozen(eq=False)
 class Plugins:
-    """One task, host, controller and blueprint, and any number of loggers by name; each with where it came from."""
+    """One task, host, controller and blueprint, loggers and rivals by name; each with where it came from."""
 
     task: Any
     host: Any
@@ -26,7 +27,9 @@ class Plugins:
     blueprint: Any
     loggers: Mapping[str, Any]
     entries: Mapping[str, Entry]
-    """By kind, and by ``"logger.NAME"``."""
+    """By kind, and by ``"logger.NAME"`` and ``"rival.NAME"``."""
+    rivals: Mapping[str, Any] = field(factory=dict)
+    """Blueprints that compete with the first."""
 
     @classmethod
     def of(cls, config: Config) -> Plugins:
@@ -44,13 +47,26 @@ class Plugins:
 
         chosen = {kind: made(kind, kind, choice) for kind, choice in config.choices.items()}
         loggers = {choice.name: made(f"logger.{choice.name}", "logger", choice) for choice in config.loggers}
-        return cls(**chosen, loggers=loggers, entries=entries)
+        rivals = {choice.name: made(f"rival.{choice.name}", "blueprint", choice) for choice in config.rivals}
+        plugins = cls(**chosen, loggers=loggers, entries=entries, rivals=rivals)
+        names = [entry.name for entry, _ in plugins.blueprints]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise UsageError(
+                f"blueprint {twice.pop()!r} is named twice; --set growth.candidates=2 lets two of it compete"
+            )
+        return plugins
+
+    @property
+    def blueprints(self) -> list[tuple[Entry, Any]]:
+        """The run's own first, and then its rivals."""
+        rivals = [(self.entries[f"rival.{name}"], rival) for name, rival in self.rivals.items()]
+        return [(self.entries["blueprint"], self.blueprint), *rivals]
 
     def hooks(self, warn: Callable[[str], None]) -> Hooks:
-        """All that may implement hooks, registered afresh: controller and blueprint, then loggers in their order."""
-        called = [("controller", self.controller), ("blueprint", self.blueprint)]
-        called += [(f"logger.{name}", logger) for name, logger in self.loggers.items()]
-        return Hooks([(self.entries[key], plugin) for key, plugin in called], warn)
+        """All that may implement hooks, registered afresh: controller and blueprints, then loggers in their order."""
+        controller = self.entries["controller"], self.controller
+        loggers = [(self.entries[f"logger.{name}"], logger) for name, logger in self.loggers.items()]
+        return Hooks([controller, *self.blueprints, *loggers], warn)
 
 
 def choose(kind: str, choice: Choice) -> tuple[Entry, Any]:
@@ -71,6 +87,7 @@ def written(config: Config, plugins: Plugins, sites: Sequence[str]) -> Raw:
     raw: Raw = {
         kind: {"name": choice.name} | _options(getattr(plugins, kind)) for kind, choice in config.choices.items()
     }
+    raw["rivals"] = {name: _options(rival) for name, rival in plugins.rivals.items()}
     off = {name: False for name in defaults("logger")}
     raw["loggers"] = off | {name: _options(logger) for name, logger in plugins.loggers.items()}
     raw["phases"] = {phase.name: asdict(phase, filter=lambda field, _: field.name != "name") for phase in config.phases}

@@ -13,7 +13,7 @@ from kasmina.growth.seed import Seed
 from kasmina.growth.site import Place, find_places
 from kasmina.growth.stream import Stream
 from kasmina.plugins.strict import structure
-from kasmina.records import SeedState
+from kasmina.records import SeedState, Stage
 from kasmina.run.assembly import build_host, load
 from kasmina.run.checkpoint import Checkpoint, read_checkpoint
 from kasmina.run.config import Config, configure
@@ -45,18 +45,19 @@ def restore(path: Path, device: str | None = None) -> Trained:
     config = configure(folder.config)
     checkpoint = read_checkpoint(folder.checkpoint)
     there = resolve(device or config.settings.device)
-    task, host_plugin, blueprint = (
-        choose(kind, choice)[1] for kind, choice in config.choices.items() if kind in ("task", "host", "blueprint")
-    )
+    task, host_plugin = (choose(kind, config.choices[kind])[1] for kind in ("task", "host"))
+    made = [choose("blueprint", choice) for choice in (config.blueprint, *config.rivals)]
+    blueprints = {entry.name: blueprint for entry, blueprint in made}
     data, splits = load(task, config, there)
     check_data(folder, checkpoint, splits)
     host = build_host(host_plugin, config, data, splits.train.x[:2])
     places = find_places(host, config.settings.sites, splits.train.x[:2])
     try:
         host.load_state_dict(checkpoint.part("host."))
-        seeds = [
-            revive(structure(record, SeedState, "seeds"), places, blueprint, checkpoint) for record in checkpoint.seeds
-        ]
+        states = [structure(record, SeedState, "seeds") for record in checkpoint.seeds]
+        # A seed in training has no part in what the network gives.
+        grown = [state for state in states if state.stage is not Stage.TRAINING]
+        seeds = [revive(state, places, blueprints[state.blueprint], checkpoint) for state in grown]
     except (RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"the checkpoint in {path} does not fit the host of its config.yaml: {reason}") from error

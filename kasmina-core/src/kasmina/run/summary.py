@@ -10,7 +10,7 @@ from typing import Any
 from attrs import asdict
 
 from kasmina.records import SeedState
-from kasmina.run.loop import Training, parameters
+from kasmina.run.loop import Training
 from kasmina.run.objective import evaluate
 
 DISTRIBUTIONS = ("kasmina-core", "torch")
@@ -27,22 +27,23 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
     test, control = (
         _finite(evaluate(run.host, run.objective, split)[1]) for split in (run.splits.test, run.splits.control)
     )
-    seeds = [*run.manager.past, *(seed.state for seed in run.manager.seeds.values())]
+    seeds = [*run.growth.manager.past, *(seed.state for seed in run.growth.manager.seeds.values())]
     summary = {
         "status": status,
         "task": run.info.task,
         "host": run.info.host,
         "controller": run.info.controller,
         "blueprint": run.info.blueprint,
+        "rivals": list(run.info.rivals),
         "seed": run.info.seed,
         "device": run.info.device,
         "metric": run.info.metric,
         "target": run.info.target,
         "test": test,
         "control": control,
-        "parameters": {"start": run.info.parameters, "final": parameters(run.host, run.manager)},
+        "parameters": {"start": run.info.parameters, "final": run.growth.parameters},
         "seeds": [_seed(seed) for seed in sorted(seeds, key=lambda seed: seed.id)],
-        "epochs": run.epoch,
+        "epochs": run.growth.epoch,
         "flops": run.flops.total,
         "seconds": round(seconds, 3),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in DISTRIBUTIONS},

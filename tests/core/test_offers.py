@@ -13,15 +13,18 @@ from torch import nn
 
 from kasmina import Site
 from kasmina.errors import PluginError, UsageError
+from kasmina.growth.growth import Offer
 from kasmina.growth.site import Place, find_places
 from kasmina.plugins.catalog import Entry
-from kasmina.run.assembly import fitted
-from kasmina.run.plugins import Plugins
+from kasmina.run.offers import offers
 
 
 @attrs.define(eq=False)
 class Silent:
     """A blueprint that does not say what it fits."""
+
+    def build(self, site: Site) -> nn.Module:
+        return nn.Identity()
 
 
 @attrs.define(eq=False)
@@ -32,6 +35,9 @@ class Says:
 
     def fits(self, site: Site) -> Any:
         return self.answer(site)
+
+    def build(self, site: Site) -> nn.Module:
+        return nn.Identity()
 
 
 def fail(site: Site) -> str:
@@ -45,18 +51,35 @@ def places() -> dict[str, Place]:
     return find_places(host, ["*"], torch.zeros(2, 2))
 
 
-def asked(blueprint: Any, places: dict[str, Place]) -> dict[str, Place]:
-    entry = Entry("blueprint", "mine", "tests", "0", "ready", False, EntryPoint("x", "x:X", "kasmina.blueprints"))
-    return fitted(places, Plugins(None, None, None, blueprint, {}, {"blueprint": entry}))
+def asked(blueprint: Any, places: dict[str, Place], *rivals: Any) -> dict[str, Offer]:
+    offered = [
+        (Entry("blueprint", name, "tests", "0", "ready", False, EntryPoint("x", "x:X", "kasmina.blueprints")), one)
+        for name, one in zip(["mine", "second", "third"], [blueprint, *rivals], strict=False)
+    ]
+    return offers([place.site for place in places.values()], offered)
 
 
 def test_one_that_does_not_say_fits_all(places):
-    assert asked(Silent(), places) == places
+    assert list(asked(Silent(), places)) == list(places)
 
 
 def test_only_sites_that_it_fits_are_left_in_their_order(places):
     found = asked(Says(lambda site: "mine needs an even site" if site.out_features % 2 else None), places)
-    assert list(found) == ["1", "3"] and found["1"] is places["1"]
+    assert list(found) == ["1", "3"]
+
+
+def test_each_site_offers_the_blueprints_that_fit_it_in_their_order(places):
+    even = Says(lambda site: "mine needs an even site" if site.out_features % 2 else None)
+    last = Says(lambda site: None if site.name == "4" else "second needs the last")
+    found = asked(even, places, last, Silent())
+    assert {name: list(offer) for name, offer in found.items()} == {
+        "0": ["third"],
+        "1": ["mine", "third"],
+        "2": ["third"],
+        "3": ["mine", "third"],
+        "4": ["second", "third"],
+    }
+    assert found["1"]["mine"] == even.build
 
 
 def test_no_site_left_is_one_sentence_with_blueprint_sites_and_reasons(places):

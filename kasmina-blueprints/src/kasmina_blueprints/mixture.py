@@ -1,0 +1,93 @@
+"""Several blueprints in one seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs import field, validators
+
+from kasmina import Site
+from kasmina.plugins.catalog import find
+from kasmina.plugins.drivers import make
+from kasmina.plugins.phrases import row
+from kasmina_blueprints import parts
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@attrs.define(eq=False)
+class Mixture:
+    """Modules of several blueprints side by side, and a gate that says at every position how much of each is added.
+
+    The gate is a linear map of what the seed reads, then softmax over the members, and begins with equal shares. It
+    looks at the sample, as in a mixture of experts, rather than being one learned weight for each member, as in DARTS
+    (Liu et al., ICLR 2019): a constant weight says nothing that a member's own last map cannot say, and serves only to
+    choose one member in the end, while a gate lets each be right where the others are not. All members run for every
+    sample. Those that do not fit a site are left out there; one that is left alone has no gate.
+
+    Sites: those that one of its members fits.
+    Parameters: theirs + (in + 1) * members, for two members or more that fit.
+    Source: Jacobs et al., "Adaptive mixtures of local experts", Neural Computation 1991; at every position as in
+    Shazeer et al., "Outrageously large neural networks: the sparsely-gated mixture-of-experts layer", ICLR 2017.
+    """
+
+    members: tuple[str, ...] = field(
+        default=("bottleneck", "glu"),
+        validator=validators.min_len(1),
+        metadata={"help": "installed blueprints, NAME or DIST:NAME, each with its own defaults"},
+    )
+    _made: tuple[Any, ...] = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._made = tuple(make(find("blueprint", word), {}) for word in self.members)
+        if any(isinstance(member, Mixture) for member in self._made):
+            raise ValueError("'members' must be other blueprints, and a mixture is no part of itself")
+
+    def fits(self, site: Site) -> str | None:
+        """Every site that one of the members fits."""
+        reasons = [_reason(member, site) for member in self._made]
+        if None in reasons:
+            return None
+        return f"mixture has no member that fits: {row(dict.fromkeys(filter(None, reasons)))}"
+
+    def build(self, site: Site) -> nn.Module:
+        """A map from (batch, *site.in_shape) to (batch, *site.out_shape).
+
+        Raises:
+            ValueError: no member fits, or one gives another shape than is due.
+        """
+        from kasmina_blueprints.modules import Mixed
+
+        fitting = [(w, m) for w, m in zip(self.members, self._made, strict=True) if _reason(m, site) is None]
+        if not fitting:
+            raise ValueError(self.fits(site))
+        built = [_tried(word, member.build(site), site) for word, member in fitting]
+        if len(built) == 1:
+            return built[0]
+        gate = parts.linear(site, site.in_features, len(built))
+        return Mixed(parts.silent(gate, "weight", "bias"), built, 1 if site.kind == "image" else -1)
+
+
+def _reason(member: Any, site: Site) -> str | None:
+    """Why a member does not fit; a blueprint without `fits` fits everywhere."""
+    reason: str | None = getattr(member, "fits", lambda site: None)(site)
+    return reason
+
+
+def _tried(word: str, module: nn.Module, site: Site) -> nn.Module:
+    """The member's module, after one pass of a copy: a seed would see only the sum, which hides a wrong shape."""
+    from copy import deepcopy
+
+    import torch
+
+    from kasmina_blueprints.modules import OnCopy
+
+    x = torch.zeros(2, *site.in_shape)
+    with torch.no_grad():
+        came = tuple(deepcopy(module)(x).shape)
+    if came != (2, *site.out_shape):
+        raise ValueError(f"its member {word!r} gives {came}, due is {(2, *site.out_shape)}")
+    # A tensor counts its changes in place: the other members are to read what this one read.
+    return OnCopy(module) if x._version else module

@@ -1,0 +1,115 @@
+"""Several modules that learn at one site side by side, of which one will be the seed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+
+class Candidates(nn.Module):
+    """Gives what each of its members gives, stacked: (members, batch, ...).
+
+    Members of one blueprint learn in lock-step, as one batched program over stacked weights.
+
+    Args:
+        members: the blueprint and the module of each; of one blueprint in a row.
+        sample: (batch, ...) of what they will read.
+    """
+
+    def __init__(self, members: Sequence[tuple[str, nn.Module]], sample: Tensor) -> None:
+        super().__init__()
+        self.names = [name for name, _ in members]
+        crews = ([body for _, body in crew] for _, crew in groupby(members, key=lambda member: member[0]))
+        self.crews = nn.ModuleList(_crew(bodies, sample) for bodies in crews)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([crew(x) for crew in self.crews])
+
+    def bodies(self) -> list[nn.Module]:
+        """The members as modules of their own, in their order, as they are now."""
+        return [body for crew in self.crews for body in crew.bodies()]  # type: ignore[operator]
+
+
+def _crew(bodies: list[nn.Module], sample: Tensor) -> nn.Module:
+    try:
+        crew = Lockstep(bodies)
+        with torch.no_grad():
+            copy.deepcopy(crew)(sample)
+    except Exception:  # what cannot be batched may fail in any way, and can still take turns
+        return Turns(bodies)
+    return crew
+
+
+class Lockstep(nn.Module):
+    """Modules of one structure as one batched program."""
+
+    def __init__(self, bodies: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self._pattern = (copy.deepcopy(bodies[0]),)  # in a tuple, lest it be a part of this module
+        self._size = len(bodies)
+        weights, buffers = stack_module_state(list(bodies))
+        for name, tensor in weights.items():
+            self.register_parameter(_flat(name), nn.Parameter(tensor.detach(), tensor.requires_grad))
+        for name, tensor in buffers.items():
+            self.register_buffer(_flat(name), tensor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        def one(state: dict[str, Tensor]) -> Tensor:
+            return functional_call(self._pattern[0], state, (x,))  # type: ignore[no-any-return]
+
+        return vmap(one, randomness="different")(self._stacked())
+
+    def bodies(self) -> list[nn.Module]:
+        """The modules, each with a copy of its own weights."""
+        return [self._body(number) for number in range(self._size)]
+
+    def _body(self, number: int) -> nn.Module:
+        body = copy.deepcopy(self._pattern[0])
+        own: dict[str, Tensor] = {}
+        for name, tensor in self._stacked().items():
+            part = tensor[number].detach().clone()
+            own[name] = nn.Parameter(part, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else part
+        places = {id(tensor): name for name, tensor in _named(body, False)}
+        for name, tensor in _named(body, True):  # a weight may stand at several places
+            parent, _, leaf = name.rpartition(".")
+            setattr(body.get_submodule(parent), leaf, own[places[id(tensor)]])
+        return body
+
+    def _stacked(self) -> dict[str, Tensor]:
+        return {_nested(name): tensor for name, tensor in [*self.named_parameters(), *self.named_buffers()]}
+
+
+class Turns(nn.Module):
+    """Modules one after the other."""
+
+    def __init__(self, bodies: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(bodies)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([body(x) for body in self.members])
+
+    def bodies(self) -> list[nn.Module]:
+        """The modules, each with a copy of its own weights."""
+        return [copy.deepcopy(body) for body in self.members]
+
+
+def _named(module: nn.Module, everywhere: bool) -> list[tuple[str, Tensor]]:
+    return [
+        *module.named_parameters(remove_duplicate=not everywhere),
+        *module.named_buffers(remove_duplicate=not everywhere),
+    ]
+
+
+def _flat(name: str) -> str:
+    """The name of a parameter within a module, as one that stands in no module."""
+    return name.replace(".", "/")
+
+
+def _nested(name: str) -> str:
+    return name.replace("/", ".")

@@ -1,0 +1,251 @@
+"""The growth of one host beside a training loop: a call a step and a call an epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from attrs import define, frozen
+from torch import Tensor, nn
+
+from kasmina.errors import PluginError
+from kasmina.growth.begin import begin, needs_sample
+from kasmina.growth.manager import Build, Manager
+from kasmina.growth.recipe import Recipe
+from kasmina.growth.seed import Seed
+from kasmina.growth.site import Place
+from kasmina.growth.statistics import ROWS, Watch
+from kasmina.records import Event, Observation, Proposal, SiteState, Stage, Verdict
+
+ROWS_TO_BEGIN = 256
+"""Of a sample, from which the weights of a seed begin."""
+
+Offer = Mapping[str, Build]
+
+
+@define
+class _Sown:
+    """A germination that waits for a sample of what passes at its site."""
+
+    proposal: Proposal
+    offer: Offer
+    watch: Watch
+
+
+@frozen
+class Measure:
+    """What the host is worth on the control split. A higher metric is better."""
+
+    loss: float
+    metric: float
+
+
+@frozen
+class Aim:
+    """What the metric is called, and its value at which the task counts as solved, if there is one."""
+
+    metric: str
+    target: float | None = None
+
+
+class Growth:
+    """What a controller decides about one host, carried out.
+
+    Args:
+        host: the network that is trained, from outside.
+        places: where seeds can grow, by site name (`find_places`).
+        optimizer: of the host; it gets the seeds' parameters too.
+        offers: at each of them, what makes a seed's module, by blueprint. If there are several, they compete.
+        hooks: answers the deciding hooks of `kasmina.hookspecs`, and is told of seeds and epochs, by keyword.
+        control: measures the host on the control split, in evaluation mode.
+        aim: of the training.
+        recipe: how seeds come to be.
+        batch: samples in a training step.
+        seed: of the random numbers of all seeds.
+    """
+
+    def __init__(
+        self,
+        host: nn.Module,
+        places: Mapping[str, Place],
+        optimizer: torch.optim.Optimizer,
+        offers: Mapping[str, Offer],
+        hooks: Any,
+        control: Callable[[], Measure],
+        aim: Aim,
+        recipe: Recipe,
+        batch: int,
+        seed: int = 0,
+    ) -> None:
+        self.host = host
+        self.epoch = 0
+        """The epoch that is being trained, or that has just ended; counted from 1."""
+        self.step = 0
+        """Training steps done."""
+        self.phase = ""
+        self.manager = Manager(
+            places,
+            optimizer,
+            recipe.durations(1),
+            seed=seed,
+            ramp=lambda seed, step: hooks.blend_step(seed=seed, step=step),
+            control=lambda: control().loss,
+            on_change=self._announce,
+        )
+        self._offers = offers
+        self._hooks = hooks
+        self._control = control
+        self._aim = aim
+        self._recipe = recipe
+        self._watched_steps = math.ceil(ROWS / batch)
+        self._steps_per_epoch = 0
+        self._losses: list[Tensor] = []
+        """Of the steps of this epoch."""
+        self._sown: _Sown | None = None
+        self._watch: Watch | None = None
+        self._watch_from: int | None = None
+        """The step of an epoch after which sites are watched."""
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters host and seeds have, trainable or not."""
+        own = sum(parameter.numel() for parameter in self.host.parameters())
+        return own + sum(seed.state.parameters for seed in self.manager.seeds.values())
+
+    def after_step(self, loss: Tensor) -> None:
+        """To be called after each step of the optimiser, with the step's loss: a mean over its batch."""
+        if not self._losses:
+            self.epoch += 1
+            self.manager.epoch = self.epoch
+        self.step += 1
+        self._losses.append(loss.detach())
+        self.manager.after_step()
+        if len(self._losses) == self._watch_from:
+            self._start_watch()
+        if self._sown and self._sown.watch.full:
+            self._bear(self._sown)
+
+    def after_epoch(self, germinate: bool = True) -> Observation:
+        """To be called after each epoch: observes, judges, and germinates if it may."""
+        observation = self.observe()
+        self.decide(observation, germinate)
+        return observation
+
+    def observe(self, epochs_left: int = 0) -> Observation:
+        """What a controller may know of the epoch that has just ended."""
+        losses, self._losses = self._losses, []
+        if len(losses) != self._steps_per_epoch:
+            self._steps_per_epoch = len(losses)
+            self.manager.durations = self._recipe.durations(len(losses))
+        needs = self._end_watch()
+        if self._sown:
+            self._bear(self._sown)
+        measure = self._control()
+        return Observation(
+            phase=self.phase,
+            epoch=self.epoch,
+            step=self.step,
+            epochs_left=epochs_left,
+            train_loss=torch.stack(losses).mean().item(),
+            control_loss=measure.loss,
+            control_metric=measure.metric,
+            metric=self._aim.metric,
+            target=self._aim.target,
+            parameters=self.parameters,
+            sites=tuple(
+                SiteState(place.site, self.manager.free(name), needs.get(name))
+                for name, place in self.manager.places.items()
+            ),
+            seeds=tuple(seed.state for seed in self.manager.seeds.values()),
+        )
+
+    def decide(self, observation: Observation, germinate: bool = True) -> None:
+        """Tells of the epoch, judges the seeds whose probation is over, and asks for a germination."""
+        self._hooks.on_epoch_end(observation=observation)
+        for seed in self.manager.due():
+            self._judge(seed, observation)
+        if germinate:
+            self._germinate(observation)
+
+    def detach(self) -> None:
+        """Ends growth: seeds in training go, which nobody notices; whatever has a part in the output stays as it is."""
+        self._end_watch()
+        if self._sown:
+            self._sown.watch.stop()
+            self._sown = None
+        for seed in list(self.manager.seeds.values()):
+            if seed.stage is Stage.TRAINING:
+                self.manager.cull(seed, "growth has ended")
+
+    def _judge(self, seed: Seed, observation: Observation) -> None:
+        """Measures what a seed is worth on the control split, and keeps or culls it."""
+        with seed.muted():
+            without = self._control()
+        seed.contribution = without.loss - observation.control_loss
+        verdict = self._hooks.judge_seed(seed=seed.state, observation=observation)
+        if verdict is None:
+            verdict = Verdict(seed.contribution > 0, "by its contribution")
+        (self.manager.keep if verdict.keep else self.manager.cull)(seed, verdict.reason)
+
+    def _germinate(self, observation: Observation) -> None:
+        """Asks whether a seed shall germinate, and whether statistics are needed for the next time."""
+        proposal = self._hooks.propose_germination(observation=observation)
+        if proposal is not None:
+            offer = self._offered(proposal)
+            if self.manager.free(proposal.site):
+                self._sow(proposal, offer)
+        if self._hooks.wants_statistics(observation=observation):
+            self._watch_from = max(0, self._steps_per_epoch - self._watched_steps)
+            if self._watch_from == 0:
+                self._start_watch()
+
+    def _sow(self, proposal: Proposal, offer: Offer) -> None:
+        """A seed germinates as soon as what its weights begin from has been gathered, within the next steps."""
+        place = self.manager.places[proposal.site]
+        rows = ROWS_TO_BEGIN if needs_sample(self._recipe.init) else 0
+        self._sown = _Sown(proposal, offer, Watch({proposal.site: place}, rows))
+        if rows:
+            self._sown.watch.start()
+        else:
+            self._bear(self._sown)
+
+    def _bear(self, sown: _Sown) -> None:
+        self._sown = None
+        site, sample = sown.proposal.site, sown.watch.samples().get(sown.proposal.site)
+        first, *rivals = [one for one in sown.offer.items() for _ in range(self._recipe.candidates)]
+
+        def prepare(body: nn.Module, generator: torch.Generator) -> None:
+            begin(self._recipe.init, body, sample, generator)
+
+        self.manager.germinate(site, first[1], first[0], sown.proposal.reason, rivals, prepare)
+
+    def _offered(self, proposal: Proposal) -> Offer:
+        """What may grow as it is proposed.
+
+        Raises:
+            PluginError: the proposal names a site or a blueprint that is not there.
+        """
+        offer = self._offers.get(proposal.site)
+        if offer is None:
+            raise PluginError(f"propose_germination names {proposal.site!r}; the sites are {', '.join(self._offers)}")
+        if proposal.blueprint is None:
+            return offer
+        if proposal.blueprint not in offer:
+            raise PluginError(
+                f"propose_germination names {proposal.blueprint!r}; {proposal.site!r} has {', '.join(offer)}"
+            )
+        return {proposal.blueprint: offer[proposal.blueprint]}
+
+    def _start_watch(self) -> None:
+        self._watch = Watch(self.manager.places)
+        self._watch.start()
+
+    def _end_watch(self) -> dict[str, float]:
+        watch, self._watch, self._watch_from = self._watch, None, None
+        return watch.needs() if watch else {}
+
+    def _announce(self, seed: Seed, before: Stage, reason: str) -> None:
+        event = Event(self.epoch, self.step, self.phase, seed.state, before, reason)
+        self._hooks.on_seed_change(event=event)

@@ -1,0 +1,100 @@
+"""Growth for a training loop of the user's own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kasmina.growth.growth import Aim, Growth, Measure
+from kasmina.growth.recipe import Recipe
+from kasmina.growth.site import find_places
+from kasmina.plugins.catalog import KINDS, Entry, default
+from kasmina.plugins.hooks import Hooks
+from kasmina.run.config import Choice
+from kasmina.run.offers import check_init, offers
+from kasmina.run.plugins import choose
+
+Loss = Tensor | float
+
+
+def attach(
+    host: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    sample: Any,
+    control: Callable[[], Loss | tuple[Loss, float]],
+    *,
+    sites: str | Sequence[str],
+    blueprint: Any = None,
+    controller: Any = None,
+    target: float | None = None,
+    seed: int = 0,
+    **recipe: Any,
+) -> Growth:
+    """Ties growth to a host that you train yourself::
+
+        growth = kasmina.attach(host, optimizer, x[:64], lambda: loss_of(host(x_control), y_control), sites="0:2")
+        ...
+            optimizer.step()
+            growth.after_step(loss)    # after each step
+        growth.after_epoch()           # after each epoch
+        growth.detach()                # at the end
+
+    Args:
+        host: stays as it is; seeds join its forward pass as they come.
+        optimizer: of the host. Each seed joins it as a parameter group with the settings of the first.
+        sample: a batch of what the host reads, of the size of those in training.
+        control: the host's loss on data that is not trained on; or a pair of it and a metric, of which more is better.
+            Called in evaluation mode without gradients.
+        sites: patterns of names of the host's modules: "M", "A:B"; see `kasmina.growth.site`.
+        blueprint: a name, an instance, or several in a list, which then compete. None: the installed default.
+        controller: a name or an instance. None: the installed default.
+        target: of the metric, at which no more seeds are wanted.
+        seed: of the random numbers of all seeds.
+        recipe: options of `kasmina.growth.recipe.Recipe`, such as ``training=0.5`` (epochs) or ``candidates=4``.
+
+    Raises:
+        UsageError: a site, blueprint or controller that is not there or does not fit.
+        PluginError: a plugin broke the contract.
+    """
+    places = find_places(host, [sites] if isinstance(sites, str) else sites, sample)
+    named = blueprint if isinstance(blueprint, list | tuple) else [blueprint]
+    blueprints = [_chosen("blueprint", word) for word in named]
+    sites_found = [place.site for place in places.values()]
+    offered = offers(sites_found, blueprints)
+    options = Recipe(**recipe)
+    check_init(options.init, sites_found, offered)
+
+    def measured() -> Measure:
+        training = host.training
+        host.eval()
+        with torch.no_grad():
+            answer = control()
+        host.train(training)
+        loss, metric = answer if isinstance(answer, tuple) else (answer, -float(answer))
+        return Measure(float(loss), float(metric))
+
+    return Growth(
+        host,
+        {name: places[name] for name in offered},
+        optimizer,
+        offered,
+        Hooks([_chosen("controller", controller), *blueprints], warnings.warn),
+        control=measured,
+        aim=Aim("metric", target),
+        recipe=options,
+        batch=len(sample),
+        seed=seed,
+    )
+
+
+def _chosen(kind: str, plugin: Any) -> tuple[Entry, Any]:
+    """A plugin by its name, or as it is."""
+    if plugin is None or isinstance(plugin, str):
+        return choose(kind, Choice(plugin or default(kind), {}))
+    cls = type(plugin)
+    return Entry(kind, cls.__name__, cls.__module__, "", "ready", False, EntryPoint("", "", KINDS[kind])), plugin

@@ -1,0 +1,73 @@
+"""Which blueprints may grow at which site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from kasmina.errors import PluginError, UsageError
+from kasmina.growth.begin import BUILT
+from kasmina.growth.growth import Offer
+from kasmina.growth.inits import unfit
+from kasmina.plugins.catalog import Entry
+from kasmina.plugins.phrases import one_line
+from kasmina.records import Site
+
+
+def offers(sites: Sequence[Site], blueprints: Sequence[tuple[Entry, Any]]) -> dict[str, Offer]:
+    """By site, those blueprints that fit it, in their order; a site that none fits is left out.
+
+    Raises:
+        UsageError: a blueprint fits none of the sites.
+        PluginError: its `fits` broke, or gave something other than a reason or None.
+    """
+    found: dict[str, dict[str, Any]] = {site.name: {} for site in sites}
+    for entry, blueprint in blueprints:
+        refused: dict[str, list[str]] = {}
+        for site in sites:
+            reason = _reason(entry, blueprint, site)
+            if reason is None:
+                found[site.name][entry.name] = blueprint.build
+            else:
+                refused.setdefault(reason, []).append(site.name)
+        if not any(entry.name in offer for offer in found.values()):
+            reasons = "; ".join(f"{_some(names)}: {reason}" for reason, names in refused.items())
+            raise UsageError(f"blueprint {entry.name!r} fits none of the sites ({reasons}); name others with --site")
+    return {name: offer for name, offer in found.items() if offer}
+
+
+def _reason(entry: Entry, blueprint: Any, site: Site) -> str | None:
+    """Why a blueprint does not fit a site; one that does not say fits all."""
+    if not hasattr(blueprint, "fits"):
+        return None
+    try:
+        reason = blueprint.fits(site)
+    except Exception as error:
+        raise PluginError(f"the {entry}: fits fails on site {site.name!r} with {one_line(error)}") from error
+    if reason is None or isinstance(reason, str):
+        return reason
+    came = type(reason).__name__
+    raise PluginError(f"the {entry}: fits gave {came}, due is None or the reason why it does not fit")
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def check_init(init: str | None, sites: Sequence[Site], offered: Mapping[str, Offer]) -> None:
+    """An init that was asked for by name fits what the blueprints build.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if init in (None, BUILT):
+        return
+    first = {name: (site, build) for site in reversed(sites) for name, build in offered.get(site.name, {}).items()}
+    for name, (site, build) in first.items():
+        with torch.random.fork_rng():
+            why = unfit(init, build(site))
+        if why:
+            raise UsageError(f"growth.init={init} does not fit the blueprint {name!r}: {why}; take another, or built")

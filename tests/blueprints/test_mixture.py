@@ -1,0 +1,110 @@
+"""The mixture: what each member's share is, who is left out, and who is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from kasmina import Site
+from kasmina.errors import UsageError
+from kasmina.plugins.catalog import find
+from kasmina.plugins.drivers import make
+from kasmina_blueprints import mixture
+from kasmina_blueprints.lora import Lora
+from kasmina_blueprints.mixture import Mixture
+
+VECTOR, SEQUENCE = Site("m", "vector", (4,), (4,)), Site("m", "sequence", (3, 4), (3, 4))
+IMAGE = Site("m", "image", (4, 5, 6), (4, 5, 6))
+ALL = {"vector": VECTOR, "sequence": SEQUENCE, "image": IMAGE}
+
+
+def woken(module: nn.Module) -> nn.Module:
+    for parameter in module.parameters():
+        nn.init.normal_(parameter)
+    return module
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_each_member_has_its_share_at_every_position(kind):
+    site, x = ALL[kind], torch.randn(7, *ALL[kind].in_shape)
+    module = woken(Mixture(("bottleneck", "glu", "lora")).build(site))
+    axis = 1 if kind == "image" else -1
+    shares = module.gate(x).exp() / module.gate(x).exp().sum(axis, keepdim=True)
+    due = sum(shares.select(axis, i).unsqueeze(axis) * member(x) for i, member in enumerate(module.members))
+    assert torch.allclose(module(x), due, atol=1e-5)
+
+
+def test_shares_are_equal_at_birth():
+    module = Mixture().build(VECTOR)
+    assert not any(parameter.any() for parameter in module.gate.parameters())
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("members", [("bottleneck", "glu"), ("lora", "lora"), ("lora", "bottleneck", "conv")])
+def test_the_gate_learns_though_all_members_give_nothing_at_birth(kind, seed, members):
+    torch.manual_seed(seed)
+    site = ALL[kind]
+    module = Mixture(members).build(site)
+    x, wished = torch.randn(8, *site.in_shape), torch.randn(8, *site.out_shape)
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        (module(x) - wished).square().mean().backward()
+        optimizer.step()
+    assert all(parameter.grad.any() for parameter in module.parameters())
+
+
+def test_members_that_do_not_fit_are_left_out_and_one_alone_has_no_gate():
+    blueprint = Mixture(("attention", "lora", "conv"))
+    assert [type(member).__name__ for member in blueprint.build(SEQUENCE).members] == [
+        "SelfAttention",
+        "Sequential",
+        "OverTime",
+    ]
+    assert len(blueprint.build(IMAGE).members) == 2
+    alone = blueprint.build(VECTOR)
+    assert [p.shape for p in alone.parameters()] == [p.shape for p in Lora().build(VECTOR).parameters()]
+
+
+def test_where_no_member_fits_it_says_of_each_why():
+    blueprint = Mixture(("attention", "conv", "attention"))
+    assert blueprint.fits(VECTOR) == (
+        "mixture has no member that fits: attention needs a sequence, and the site is a vector and conv needs an image "
+        "or a sequence, and the site is a vector"
+    )
+    with pytest.raises(ValueError, match="no member that fits"):
+        blueprint.build(VECTOR)
+
+
+@pytest.mark.parametrize(
+    ("members", "what"),
+    [
+        (["mixture", "lora"], "'members' must be other blueprints, and a mixture is no part of itself"),
+        (["kasmina-blueprints:mixture"], "'members' must be other blueprints"),
+        (["lora", "gluu"], "no blueprint is called 'gluu'; did you mean glu?"),
+        ([], "'members'"),
+        ("lora", "blueprint.members: takes a tuple of str, not 'lora'"),
+        ([3], "blueprint.members[0]: takes str, not 3"),
+    ],
+    ids=str,
+)
+def test_members_are_checked_in_one_sentence(members, what):
+    with pytest.raises(UsageError) as caught:
+        make(find("blueprint", "mixture"), {"members": members})
+    assert what in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_member_that_overwrites_what_it_reads_is_given_a_copy():
+    module, x = nn.Sequential(nn.LeakyReLU(inplace=True), nn.Linear(4, 4)), torch.randn(5, 4)
+    before, due = x.clone(), module(x.clone())
+    assert torch.equal(mixture._tried("greedy", module, VECTOR)(x), due)
+    assert torch.equal(x, before)
+    tidy = nn.Linear(4, 4)
+    assert mixture._tried("tidy", tidy, VECTOR) is tidy
+
+
+def test_a_member_that_gives_another_shape_is_named():
+    with pytest.raises(ValueError, match=r"its member 'narrow' gives \(2, 1\), due is \(2, 4\)"):
+        mixture._tried("narrow", nn.Linear(4, 1), VECTOR)
