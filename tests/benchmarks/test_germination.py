@@ -72,7 +72,7 @@ class Course:
 
 @pytest.mark.parametrize("init", INITS)
 def test_an_epoch_with_a_germination(compare, init):
-    """At most .25 of the smallest epoch with statistics. Without, at most 5 ms: far below, so it is held to as little."""
+    """At most .25 of the smallest epoch; some 5 ms long, which is all that one without statistics may take."""
     ours, theirs = Course(init, True), Course(init, False)
     ratio = compare(ours.epoch, theirs.epoch, 201)
     assert ours.born > 200 and theirs.born == 0

@@ -44,44 +44,6 @@ def woken(module: nn.Module) -> nn.Module:
     return module
 
 
-@given(sites(), OPTIONS, st.integers(1, 5))
-@settings(deadline=None)
-def test_maps_the_shape_read_to_the_shape_added_to(site, options, batch):
-    given_shape = Bottleneck(**options).build(site)(torch.randn(batch, *site.in_shape)).shape
-    assert given_shape == (batch, *site.out_shape)
-
-
-@given(sites(), OPTIONS)
-@settings(deadline=None)
-def test_has_as_many_parameters_as_it_says(site, options):
-    module, hidden = Bottleneck(**options).build(site), options["hidden"]
-    parameters = sum(parameter.numel() for parameter in module.parameters())
-    assert parameters == (site.in_features + 1) * hidden + hidden * site.out_features
-
-
-@given(sites(), OPTIONS)
-@settings(deadline=None)
-def test_adds_nothing_at_birth(site, options):
-    assert not Bottleneck(**options).build(site)(torch.randn(3, *site.in_shape)).any()
-
-
-@given(sites(), OPTIONS, st.integers(0, 2**31))
-@settings(deadline=None)
-def test_learns_at_once(site, options, seed):
-    """The way back has a gradient in the first step, and the way there as soon as it has moved."""
-    torch.manual_seed(seed)
-    module = Bottleneck(**options).build(site)
-    x = torch.randn(8, *site.in_shape)
-    with torch.no_grad():
-        wished = torch.randn(8, *site.out_shape)
-    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
-    for _ in range(2):
-        optimizer.zero_grad()
-        (module(x) - wished).square().mean().backward()
-        optimizer.step()
-    assert all(parameter.grad.any() for parameter in module.parameters())
-
-
 @given(sites(), OPTIONS)
 @settings(deadline=None)
 def test_treats_every_time_step_and_pixel_alike(site, options):

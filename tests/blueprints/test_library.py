@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from torch import nn
 
 import kasmina_blueprints
 from kasmina import Site
+from kasmina.testing import blueprint_checks
 from kasmina_blueprints import parts
 
 FOLDER = Path(kasmina_blueprints.__file__).parent
@@ -78,6 +80,7 @@ CLAIMS = {
     ),
 }
 NAMES = pytest.mark.parametrize("name", list(CLAIMS))
+OURS = [point.load() for point in entry_points(group="kasmina.blueprints") if "kasmina_blueprints" in point.value]
 
 
 @cache  # a mixture looks its members up among all that is installed
@@ -145,6 +148,14 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+@pytest.mark.parametrize(
+    "check",
+    [pytest.param(check, id=f"{cls.__name__}-{check.name}") for cls in OURS for check in blueprint_checks(cls)],
+)
+def test_contract(check):
+    check()
+
+
 @NAMES
 @given(st.data())
 @settings(deadline=None, max_examples=50)
@@ -183,15 +194,6 @@ def test_fits_what_it_says(name, kind, data):
     site, claim = data.draw(sites((kind,))), CLAIMS[name]
     stay = parts.positions(site, site.in_shape) == parts.positions(site, site.out_shape)
     assert (made(name).fits(site) is None) == (kind in claim.kinds and stay and claim.fits(site))
-
-
-@NAMES
-@given(st.data())
-@settings(deadline=None, max_examples=50)
-def test_where_it_fits_it_gives_what_is_due(name, data):
-    site, size = data.draw(fitting(name)), data.draw(st.integers(1, 4))
-    for blueprint in (data.draw(blueprints(name))[0], made(name)):
-        assert woken(blueprint.build(site))(batch(site, size)).shape == (size, *site.out_shape)
 
 
 @NAMES
@@ -366,3 +368,22 @@ def test_the_readme_says_the_same_of_it(name):
     assert fits + "." == described(name, "Sites")
     assert size.strip("`") == described(name, "Parameters").rstrip(".").split(", ")[0]
     assert all(word in type(made(name)).__doc__ for word in re.findall(r"\w+", idea))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "block"),
+    [
+        ("bottleneck", "vector", 1),
+        ("glu", "vector", 1),
+        ("conv", "image", 9),
+        ("conv", "sequence", 3),
+        ("attention", "sequence", 4),
+        ("norm_mlp", "vector", 8),
+    ],
+)
+@pytest.mark.parametrize("width", [256, 768])
+def test_where_a_host_is_wide_a_seed_is_by_default_a_part_of_a_block_of_that_sort(name, kind, block, width):
+    """`block`: the weights of a whole one, in squares of the width (a linear map 1, a feed-forward block 2 * 4)."""
+    shape = {"vector": (width,), "sequence": (3, width), "image": (width, 3, 3)}[kind]
+    part = count(made(name).build(Site("b", kind, shape, shape))) / (block * width**2)
+    assert 0.2 < part < 0.55

@@ -10,14 +10,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import life
 import pytest
-import rules
 import torch
 from attrs import evolve, frozen
 from cases import Case
 from torch import Tensor, nn
-from world import World
 
 import kasmina.growth.manager as manager_module
 import kasmina.growth.probe as probe_module
@@ -25,6 +22,8 @@ from kasmina.growth.manager import Manager
 from kasmina.growth.seed import Incubate, Seed
 from kasmina.growth.stream import Stream
 from kasmina.records import Stage
+from kasmina.testing import life, rules
+from kasmina.testing.world import World
 
 Check = Callable[[Case], None]
 Change = tuple[Any, str, Any]
@@ -85,7 +84,7 @@ def overwrites_what_it_reads(self: Seed, x: Tensor) -> Tensor:
 
 
 @contextmanager
-def shared_stream(self: Stream, keep: bool = True) -> Iterator[None]:
+def shared_stream(self: Stream, keep: bool = True, again: bool = False) -> Iterator[None]:
     yield
 
 
@@ -267,7 +266,7 @@ MUTANTS = [
     Mutant(
         "6: random numbers apart in training only",
         rules.random_numbers_are_apart,
-        (wrapped(Seed, "_try_out", lambda self: self._draws.discard(False)),),
+        (wrapped(Seed, "_try_out", lambda self, body: self._draws.discard(False)),),
         evolve(MLP, body="remembers"),
     ),
     Mutant(

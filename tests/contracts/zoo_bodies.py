@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,8 +19,9 @@ from kasmina_blueprints.squeeze_excite import SqueezeExcite
 from torch import Tensor, nn
 
 from kasmina import Site
+from kasmina.growth.manager import Build
+from kasmina.testing.world import anywhere
 
-Build = Callable[[Site], nn.Module]
 HIDDEN = 5
 
 
@@ -46,12 +46,6 @@ def norm(site: Site) -> nn.Module:
         nn.Flatten(0, -2), nn.BatchNorm1d(site.in_features), nn.Unflatten(0, (-1, *site.in_shape[:-1]))
     )
     return nn.Sequential(flat, linear(site, site.in_features, site.out_features), nn.Tanh())
-
-
-def fits_anything(site: Site) -> nn.Module:
-    """Mixes all positions; so it may stand where length or height differ."""
-    sizes = math.prod(site.in_shape), math.prod(site.out_shape)
-    return nn.Sequential(nn.Flatten(), nn.Linear(*sizes), nn.Tanh(), nn.Unflatten(1, site.out_shape))
 
 
 class Yields(nn.Module):
@@ -113,7 +107,7 @@ BODIES: dict[str, Build] = {
     "norm": norm,
     "overwrites_input": around(nn.Tanh(), before=(nn.LeakyReLU(0.2, inplace=True),)),
     "deep": around(nn.Tanh(), nn.Identity(), nn.SiLU(), nn.GELU()),
-    "fits_anything": fits_anything,
+    "fits_anything": anywhere,
     "bare": Bare,
     "remembers": Remembers,
     "inf": lambda site: Yields(site, math.inf),

@@ -6,18 +6,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-BATCH, WIDTH, LENGTH, SIDE = 8, 6, 3, 4
-VECTOR, SEQUENCE, IMAGE = (WIDTH,), (LENGTH, WIDTH), (2, SIDE, SIDE)
-
-
-class Residual(nn.Module):
-    def __init__(self, *inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(*inner)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.inner(x)
+from kasmina.testing.cases import FORMS, Host
+from kasmina.testing.hosts import CNN, MIXER, MLP, SEQUENCE, VECTOR, WIDTH, Residual
 
 
 class InPlace(nn.Module):
@@ -83,18 +75,6 @@ class Counting(nn.Module):
         return self.last(torch.tanh(self.first(x)))
 
 
-class Mixer(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.across = nn.Linear(LENGTH, LENGTH)
-        self.within = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH), nn.GELU())
-        self.last = nn.Linear(WIDTH, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.across(x.transpose(1, 2)).transpose(1, 2)
-        return self.last((x + self.within(x)).mean(1))
-
-
 class Recurrent(nn.Module):
     """An LSTM classifier: the module that does the work gives a tuple."""
 
@@ -157,8 +137,70 @@ class Shared(nn.Module):
         return self.last(x)
 
 
-def _mlp() -> nn.Module:
-    return nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 5), nn.GELU(), nn.Linear(5, 3))
+class TimeFirst(nn.Module):
+    """Torch's own modules as they are by default, with time in the first dimension and the batch in the second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(WIDTH, 2, 8, dropout=0.1)
+        self.gru = nn.GRU(WIDTH, WIDTH)
+        self.last = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, state = self.gru(self.layer(x.transpose(0, 1)))
+        return self.last(h[-1] + state[-1])
+
+
+class Named(nn.Module):
+    """Is called by keyword, and gives a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, *, scale: float, hidden: Tensor) -> dict[str, object]:
+        h = self.map(hidden) * scale
+        return {"hidden": h, "gate": h.sigmoid(), "scale": scale}
+
+
+class ByName(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(WIDTH, WIDTH)
+        self.block = Named()
+        self.last = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.block(scale=0.5, hidden=self.first(x))
+        return self.last(out["hidden"] * out["gate"])
+
+
+class Mixed(nn.Module):
+    """A trunk in bfloat16, whatever the type of the rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.LayerNorm(WIDTH), nn.Tanh())
+        self.last = nn.Linear(WIDTH, 3)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Mixed:
+        super()._apply(fn, recurse)
+        self.trunk.to(torch.bfloat16)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.trunk(x.bfloat16()).to(x.dtype))
+
+
+class Recomputing(nn.Module):
+    """Keeps no activations: it runs once more in the backward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Dropout(0.1), nn.Tanh(), nn.Linear(WIDTH, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return checkpoint(self.body, x, use_reentrant=False)
 
 
 def _overwriting() -> nn.Module:
@@ -187,33 +229,34 @@ def _nested() -> nn.Module:
     return nn.Sequential(inner, nn.Sequential(nn.Linear(WIDTH, 3)))
 
 
-def _cnn() -> nn.Module:
-    block = Residual(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.LeakyReLU(0.1, inplace=True))
-    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
-    return nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.Tanh(), block, nn.AvgPool2d(2), head)
-
-
 def _transformer() -> nn.Module:
     layer = nn.TransformerEncoderLayer(WIDTH, 2, 8, dropout=0.1, batch_first=True)
     return nn.Sequential(nn.Linear(WIDTH, WIDTH), layer, nn.Linear(WIDTH, 3))
 
 
-HOSTS: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
-    "mlp": (VECTOR, _mlp),
-    "overwriting": (VECTOR, _overwriting),
-    "residual": (VECTOR, _residual),
-    "dropout": (VECTOR, _dropout),
-    "batch_norm": (VECTOR, _batch_norm),
-    "nested": (VECTOR, _nested),
-    "in_place": (VECTOR, InPlace),
-    "tied": (VECTOR, Tied),
-    "partly_frozen": (VECTOR, PartlyFrozen),
-    "counting": (VECTOR, Counting),
-    "mixer": (SEQUENCE, Mixer),
-    "transformer": (SEQUENCE, _transformer),
-    "cnn": (IMAGE, _cnn),
-    "recurrent": (SEQUENCE, Recurrent),
-    "cell": (SEQUENCE, Cell),
-    "attending": (SEQUENCE, Attending),
-    "shared": (VECTOR, Shared),
+HOSTS = {
+    host.name: host
+    for host in (
+        MLP,
+        Host("overwriting", VECTOR, _overwriting),
+        Host("residual", VECTOR, _residual),
+        Host("dropout", VECTOR, _dropout),
+        Host("batch_norm", VECTOR, _batch_norm),
+        Host("nested", VECTOR, _nested),
+        Host("in_place", VECTOR, InPlace),
+        Host("tied", VECTOR, Tied),
+        Host("partly_frozen", VECTOR, PartlyFrozen),
+        Host("counting", VECTOR, Counting),
+        MIXER,
+        Host("transformer", SEQUENCE, _transformer),
+        CNN,
+        Host("recurrent", SEQUENCE, Recurrent, (*FORMS, "lstm[1][0]", "lstm[1][1]")),
+        Host("cell", SEQUENCE, Cell, (*FORMS, "cell[1]")),
+        Host("attending", SEQUENCE, Attending, (*FORMS, "attend[1]")),
+        Host("shared", VECTOR, Shared),
+        Host("time_first", SEQUENCE, TimeFirst, (*FORMS, "gru[1]")),
+        Host("by_name", VECTOR, ByName, (*FORMS, "block[hidden]", "block[gate]", "block[hidden]:block[gate]")),
+        Host("mixed", VECTOR, Mixed),
+        Host("recomputing", VECTOR, Recomputing),
+    )
 }

@@ -178,13 +178,6 @@ def test_keeps_what_contributes_and_nothing_else(observe, seed_state, contributi
     assert verdict.keep == (contribution > 0) and verdict.reason
 
 
-@given(courses())
-@settings(deadline=None)
-def test_same_observations_same_answers(play, course):
-    options, losses, metrics = course
-    assert play(Heuristic(**options), losses, metrics, SITES) == play(Heuristic(**options), losses, metrics, SITES)
-
-
 @pytest.mark.parametrize(
     "options", [{"patience": 0}, {"improvement": -0.1}, {"improvement": 1.0}, {"improvement": math.nan}, {"seeds": -1}]
 )

@@ -216,7 +216,10 @@ def python(*arguments: str, cwd: Path | None = None, path: Path | None = None) -
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=120)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["plugins"], ["plugins", "--json"], ["--version"]])
+LIGHT = [["--help"], ["plugins"], ["plugins", "--json"], ["--version"], ["check", "--help"], ["new", "--help"]]
+
+
+@pytest.mark.parametrize("arguments", LIGHT)
 def test_help_and_plugins_import_nothing_heavy(plant, arguments):
     points = {f"kasmina.{kind}": {"it": "kasmina_stranger:It"} for kind in ("blueprints", "loggers", "commands")}
     home = plant("stranger", points, {"kasmina_stranger": PLUGIN})

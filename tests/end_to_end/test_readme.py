@@ -1,7 +1,9 @@
 """The README's commands and the examples work as they stand."""
 
 import csv
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,15 +11,20 @@ from pathlib import Path
 import pytest
 from sklearn.datasets import load_wine
 
+import kasmina
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
 
+WORDS = ("kasmina ", "sed ", "pip install ./kasmina-sine")
+
+
 def commands() -> list[str]:
-    """Every command line of the README that begins with `kasmina`, in order."""
+    """Every command line of the README that begins with `kasmina`, in order, and those that write a plugin with it."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
-    return [part for line in lines for part in line.split(" && ") if part.startswith("kasmina ")]
+    return [part for line in lines for part in line.split(" && ") if part.startswith(WORDS)]
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +45,30 @@ def test_the_readme_has_commands():
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_readme(command, folder):
-    result = subprocess.run([BIN / "kasmina", *command.split()[1:]], cwd=folder, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    program, *words = shlex.split(command)
+    installed = folder / "installed"  # beside the environment, which others use
+    path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
+    call = {
+        "kasmina": [BIN / "kasmina", *words],
+        "sed": ["sed", *words],
+        "pip": [sys.executable, "-m", "pip", *words, "--target", installed, "-q", "--no-deps", "--no-build-isolation"],
+    }[program]
+    result = subprocess.run(call, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
     assert not result.stderr
+
+
+def test_a_plugin_is_written_edited_installed_checked_and_run():
+    """Five commands, and the one line that is edited is in the template."""
+    first = next(number for number, command in enumerate(commands()) if command.startswith("kasmina new"))
+    new, edit, install, check, run = commands()[first : first + 5]
+    assert (new, install) == ("kasmina new blueprint sine", "pip install ./kasmina-sine")
+    assert (check, run) == ("kasmina check blueprint sine", "kasmina run --blueprint sine")
+    old, _ = edit.split("/")[1:3]
+    source = (
+        Path(kasmina.__file__).parent / "templates/blueprint/src/kasmina_sprout_blueprint/__init__.py"
+    ).read_text()
+    assert [line.endswith("sin") for line in source.splitlines() if old in line] == [True]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)

@@ -10,7 +10,7 @@ from kasmina import Observation, Proposal, hookimpl
 
 @attrs.define(eq=False)
 class Schedule:
-    """Germinates after given epochs, at given sites in turn, whatever training does."""
+    """Germinates after given epochs, at given sites in turn if they are free, whatever training does."""
 
     epochs: tuple[int, ...] = field(
         default=(20, 40, 60), metadata={"help": "after which to germinate, over the whole run"}
@@ -22,5 +22,7 @@ class Schedule:
         if observation.epoch not in self.epochs:
             return None
         sites = self.sites or tuple(state.site.name for state in observation.sites)
-        turn = sorted(self.epochs).index(observation.epoch)
-        return Proposal(sites[turn % len(sites)], f"scheduled for epoch {observation.epoch}")
+        site = sites[sorted(self.epochs).index(observation.epoch) % len(sites)]
+        if any(state.site.name == site and not state.free for state in observation.sites):
+            return None
+        return Proposal(site, f"scheduled for epoch {observation.epoch}")

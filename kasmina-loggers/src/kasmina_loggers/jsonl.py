@@ -29,6 +29,7 @@ class Jsonl:
 
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
+        self.on_run_end()  # of a run that never ended
         self._metrics = open_records(run.folder / "metrics.jsonl")
         self._events = open_records(run.folder / "events.jsonl")
 

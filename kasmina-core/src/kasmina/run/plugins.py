@@ -85,16 +85,17 @@ def choose(kind: str, choice: Choice) -> tuple[Entry, Any]:
 def written(config: Config, plugins: Plugins, sites: Sequence[str]) -> Raw:
     """The options as config.yaml holds them: every default of every plugin too, so that they make the same run."""
     raw: Raw = {
-        kind: {"name": choice.name} | _options(getattr(plugins, kind)) for kind, choice in config.choices.items()
+        kind: {"name": choice.name} | options_of(getattr(plugins, kind)) for kind, choice in config.choices.items()
     }
-    raw["rivals"] = {name: _options(rival) for name, rival in plugins.rivals.items()}
+    raw["rivals"] = {name: options_of(rival) for name, rival in plugins.rivals.items()}
     off = {name: False for name in defaults("logger")}
-    raw["loggers"] = off | {name: _options(logger) for name, logger in plugins.loggers.items()}
+    raw["loggers"] = off | {name: options_of(logger) for name, logger in plugins.loggers.items()}
     raw["phases"] = {phase.name: asdict(phase, filter=lambda field, _: field.name != "name") for phase in config.phases}
     return raw | asdict(config.settings) | {"sites": list(sites)}
 
 
-def _options(plugin: Any) -> Raw:
+def options_of(plugin: Any) -> Raw:
+    """The options that a plugin was made with, as config.yaml holds them."""
     if isinstance(plugin, Own):
         return dict(plugin.options)
     values = {field.alias: getattr(plugin, field.name) for field in fields(type(plugin)) if field.init}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from cases import Case
 from torch import Tensor, nn
-from zoo_bodies import BODIES
 
-from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.manager import Manager
+from kasmina.growth.recipe import Durations
 from kasmina.growth.seed import Seed
-from kasmina.records import SeedState, Stage
+from kasmina.records import SeedState, Site, Stage
+from kasmina.testing.cases import Case
 
 HOOKS = (
     "_forward_hooks",
@@ -26,6 +27,12 @@ HOOKS = (
     "_load_state_dict_pre_hooks",
     "_load_state_dict_post_hooks",
 )
+
+
+def anywhere(site: Site) -> nn.Module:
+    """Mixes all positions; so it may stand where length or height differ."""
+    sizes = math.prod(site.in_shape), math.prod(site.out_shape)
+    return nn.Sequential(nn.Flatten(), nn.Linear(*sizes), nn.Tanh(), nn.Unflatten(1, site.out_shape))
 
 
 class World:
@@ -43,24 +50,32 @@ class World:
             Durations(training, blending, probation),
             seed=case.seed,
             ramp=lambda seed, step: self.ramp(seed, step),
+            control=self.control,
             on_change=lambda seed, before, reason: self.events.append((before, seed.state)),
         )
         if case.elder:
-            self.grow_to(self.manager.germinate(case.elder, BODIES["fits_anything"], "fits_anything"), Stage.ACTIVE)
+            self.grow_to(self.manager.germinate(case.elder, anywhere, "anywhere"), Stage.ACTIVE)
         torch.manual_seed(case.seed + 1)
 
     def germinate(self, site: str | None = None) -> Seed:
-        return self.manager.germinate(site or self.case.site, self.case.build, self.case.body)
+        body = self.case.body
+        rivals = [(body.name, body.build)] * self.case.rivals
+        return self.manager.germinate(site or self.case.site, body.build, body.name, rivals=rivals)
+
+    def control(self) -> float:
+        """The loss in evaluation mode; all stays as it was."""
+        with undisturbed(self.host, self.manager.seeds.values()), torch.no_grad():
+            return float((self.host.eval()(self.case.batch(0)) - 1).square().mean())
 
     def loss(self) -> Tensor:
         self.host.train()
-        output = self.host(self.case.batch(len(self.losses)))
+        output: Tensor = self.host(self.case.batch(len(self.losses)))
         return (output - 1).square().mean()
 
     def backward(self) -> Tensor:
         self.optimizer.zero_grad()
         loss = self.loss()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def train(self, steps: int = 1) -> None:
@@ -93,7 +108,7 @@ class World:
         with undisturbed(self.host, self.manager.seeds.values()):
             torch.manual_seed(7)
             self.optimizer.zero_grad()
-            self.loss().backward()
+            self.loss().backward()  # type: ignore[no-untyped-call]
         return {name: p.grad.clone() for name, p in self.host.named_parameters() if p.grad is not None}
 
     def record(self) -> dict[str, Any]:

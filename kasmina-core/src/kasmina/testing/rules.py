@@ -6,13 +6,12 @@ import copy
 from itertools import pairwise
 
 import torch
-from cases import Case
 from torch import Tensor
-from world import World, attributes, hooks, same, structure, undisturbed
-from zoo_bodies import DRAWS
 
 from kasmina.growth.seed import Seed
 from kasmina.records import Stage
+from kasmina.testing.cases import Case
+from kasmina.testing.world import World, attributes, hooks, same, structure, undisturbed
 
 LATE = (Stage.BLENDING, Stage.PROBATION, Stage.ACTIVE)
 
@@ -27,7 +26,7 @@ def birth_changes_nothing(case: Case) -> None:
     incubating = world.outputs()
     with seed.muted():
         assert same(world.outputs(), incubating), "incubation changes the output"
-    assert list(world.host.state_dict()) == keys
+    assert list(world.host.state_dict()) == keys, "germination changed the keys of the host's state_dict"
 
 
 def isolation_holds(case: Case) -> None:
@@ -49,7 +48,7 @@ def seeds_learn(case: Case) -> None:
     for _ in range(2):
         world.train()
         learned |= {name for name, p in seed.named_parameters() if p.grad is not None and bool(p.grad.any())}
-    dead = {name for name, _ in seed.named_parameters()} - learned
+    dead = {name for name, p in seed.named_parameters() if p.requires_grad} - learned
     assert not dead, f"no gradient reached {sorted(dead)} in two steps"
 
 
@@ -58,8 +57,9 @@ def nothing_jumps(case: Case, culled_in: Stage = Stage.ACTIVE) -> None:
     world = World(case)
     world.train()
     seed = world.germinate()
+    after = _glimpse(world, seed)
     for _ in range(20):
-        before = _glimpse(world, seed)
+        before = after
         if seed.stage is culled_in and (seed.stage is not Stage.BLENDING or seed.level > 0):
             world.manager.cull(seed)
         elif seed.stage is Stage.PROBATION:
@@ -69,7 +69,7 @@ def nothing_jumps(case: Case, culled_in: Stage = Stage.ACTIVE) -> None:
         after = _glimpse(world, seed)
         assert abs(after.alpha - before.alpha) <= 0.34, "alpha jumps"
         _assert_continuous(before, after)
-    assert seed.id not in world.manager.seeds
+    assert seed.id not in world.manager.seeds, "the seed is not gone after a cull"
 
 
 def alpha_is_continuous(case: Case, low: float, high: float) -> None:
@@ -123,8 +123,8 @@ def early_cull_leaves_no_trace(case: Case) -> None:
     twin = World(case, training=9)
     twin.train(5)
     assert same(record, twin.record()), "the run is not what it would have been"
-    assert hooks(world.host) == hooks(twin.host)
-    assert seed.id not in world.manager.seeds and world.manager.free(case.site)
+    assert hooks(world.host) == hooks(twin.host), "hooks stay on the host"
+    assert seed.id not in world.manager.seeds and world.manager.free(case.site), "its site is not free again"
 
 
 def late_cull_leaves_no_trace(case: Case, stage: Stage) -> None:
@@ -137,10 +137,12 @@ def late_cull_leaves_no_trace(case: Case, stage: Stage) -> None:
             world.manager.keep(seed)
         world.train()
     assert seed.id not in world.manager.seeds, "the fall of alpha has no end"
-    assert not hooks(world.host)
+    assert not hooks(world.host), f"hooks stay on the host: {hooks(world.host)}"
     parameters = set(world.host.parameters())
-    assert len(world.optimizer.param_groups) == 1 and set(world.optimizer.state) <= parameters
-    assert list(world.optimizer.state_dict()["param_groups"][0]) == list(bare.optimizer.state_dict()["param_groups"][0])
+    alone = len(world.optimizer.param_groups) == 1 and set(world.optimizer.state) <= parameters
+    assert alone, "something of the seed stays in the optimiser"
+    settings = [list(each.optimizer.state_dict()["param_groups"][0]) for each in (world, bare)]
+    assert settings[0] == settings[1], "the settings of the optimiser's group are others"
     bare.host.load_state_dict(world.host.state_dict())
     assert same(world.outputs(), bare.outputs()), "the host does not compute what its weights say"
 
@@ -170,9 +172,11 @@ def optimizer_survives(case: Case) -> None:
     assert same(now["state"], kept["state"]), "germination changed the optimiser's state"
     assert same(now["param_groups"][: len(groups)], kept["param_groups"]), "germination changed a group's settings"
     added = [p for group in world.optimizer.param_groups[len(groups) :] for p in group["params"]]
-    assert {*map(id, added)} == {*map(id, seed.parameters())}
+    learning = {id(p) for p in seed.parameters() if p.requires_grad}
+    assert {*map(id, added)} == learning, "what joined the optimiser is not what the seed has to learn"
     for group in now["param_groups"]:
-        assert "param_names" not in group or len(group["param_names"]) == len(group["params"])
+        named = "param_names" not in group or len(group["param_names"]) == len(group["params"])
+        assert named, "the optimiser has parameters without names"
 
 
 def dormant_is_free(case: Case) -> None:
@@ -187,8 +191,8 @@ def dormant_is_free(case: Case) -> None:
     before = structure(world.host)
     seed = world.germinate()
     world.manager.cull(seed)
-    assert not hooks(world.host)
-    assert structure(world.host) == before
+    assert not hooks(world.host), f"hooks stay on the host: {hooks(world.host)}"
+    assert structure(world.host) == before, "germination and cull changed what the host is made of"
 
 
 def probe_touches_nothing(case: Case) -> None:
@@ -209,12 +213,12 @@ def every_stage_trains(case: Case) -> None:
     seed = world.germinate()
     for _ in range(9):
         world.train()
-        assert list(world.host.state_dict()) == keys
+        assert list(world.host.state_dict()) == keys, "the keys of the host's state_dict changed"
         if seed.stage is Stage.PROBATION:
             world.manager.keep(seed)
         elif seed.stage is Stage.ACTIVE:
             world.manager.cull(seed)
-    assert torch.stack(world.losses).isfinite().all()
+    assert torch.stack(world.losses).isfinite().all(), "a loss is not finite"
 
 
 def _train(world: World, steps: int) -> None:
@@ -238,7 +242,7 @@ class _Glimpse:
     """One moment: stage, effective alpha, the tensor at the site, what the body adds, and the host's outputs."""
 
     def __init__(self, world: World, seed: Seed) -> None:
-        modes = (False,) if world.case.body in DRAWS else (False, True)
+        modes = (False,) if world.case.body.draws else (False, True)
         self.alpha = float(seed.alpha)
         self.outputs = world.outputs(modes)
         self.at_site, self.added = _at_site(world, seed)
@@ -256,15 +260,15 @@ def _at_site(world: World, seed: Seed) -> tuple[Tensor, Tensor]:
     caught: dict[str, Tensor] = {}
     place = seed.place
 
-    def read(module: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
-        caught.setdefault("read", args[0].clone())
+    def read(module: torch.nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+        caught.setdefault("read", place.read(args, kwargs).clone())
 
     def gave(module: torch.nn.Module, args: tuple[Tensor, ...], output: object) -> None:
         caught.setdefault("gave", place.given(output).clone())
 
     handles = [place.target.register_forward_hook(gave)]
     if place.source is not None:
-        handles.append(place.source.register_forward_pre_hook(read))
+        handles.append(place.source.register_forward_pre_hook(read, with_kwargs=True))
     with undisturbed(world.host, world.manager.seeds.values()):
         world.host.eval()(world.case.batch(0))
         left = caught["gave"]

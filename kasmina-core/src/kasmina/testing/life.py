@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
-from cases import Case
-from hypothesis import strategies as st
-from world import World, hooks
 
 from kasmina.errors import PluginError
 from kasmina.growth.manager import IllegalTransition
 from kasmina.growth.seed import Seed
 from kasmina.records import Stage
+from kasmina.testing.cases import Case
+from kasmina.testing.world import World, hooks
 
 Operation = tuple[str, Any]
 STEPS = {
@@ -29,26 +27,15 @@ STEPS = {
 ON_ITS_WAY = ("training", "blending", "probation")
 
 
-def operations() -> st.SearchStrategy[list[Operation]]:
-    ramped = st.none() | st.floats(0, 1) | st.sampled_from([-0.1, 1.0, 1.5, math.nan, math.inf, -math.inf])
-    one = st.one_of(
-        st.tuples(st.just("step"), ramped),
-        st.tuples(st.just("step"), st.none()),
-        st.tuples(st.just("germinate"), st.integers(0, 2)),
-        st.tuples(st.just("keep"), st.integers(0, 5)),
-        st.tuples(st.just("cull"), st.integers(0, 5)),
-    )
-    return st.lists(one, min_size=4, max_size=24)
-
-
 class Life:
     """A manager driven by operations, watched at every one."""
 
     def __init__(self, case: Case) -> None:
         self.world = World(case, training=2, blending=3, probation=1)
         self.keys = list(self.world.host.state_dict())
-        names = [name for name, place in self.world.places.items() if place.site.in_shape == place.site.out_shape]
-        self.sites = names[:3]
+        places = self.world.places.items()
+        others = [name for name, place in places if name != case.site and case.body.fits(place.site) is None]
+        self.sites = [case.site, *others][:3]
         self.born: list[Seed] = []
 
     def play(self, operations: list[Operation]) -> None:
@@ -57,7 +44,7 @@ class Life:
             getattr(self, f"_{name}")(argument)
             self._assert_events(self.world.events[seen:], stages)
             self._assert_alphas(stages, levels)
-            assert list(self.world.host.state_dict()) == self.keys
+            assert list(self.world.host.state_dict()) == self.keys, "the keys of the host's state_dict changed"
 
     def _step(self, ramped: float | None) -> None:
         self.world.ramp = lambda seed, step: ramped
@@ -113,10 +100,11 @@ class Life:
         told = [(state.id, was, state.stage) for was, state in events]
         changed = [(s.id, before.get(s.id, Stage.DORMANT), s.stage) for s in self.born]
         assert told == [(id, was, now) for id, was, now in changed if was is not now], f"told {told}, saw {changed}"
-        assert all((was, now) in STEPS for _, was, now in told), told
+        assert all((was, now) in STEPS for _, was, now in told), f"an illegal change: {told}"
 
     def _assert_alphas(self, before: dict[int, Stage], levels: list[float]) -> None:
-        assert all(0 <= seed.level <= 1 and float(seed.alpha) == _rounded(seed.level) for seed in self.born)
+        levels_fit = all(0 <= seed.level <= 1 and float(seed.alpha) == _rounded(seed.level) for seed in self.born)
+        assert levels_fit, "alpha is not from 0 to 1, or not the one that is shown"
         for seed, level in zip(self.born, levels, strict=False):
             was = before[seed.id]
             rises, falls = seed.level > level, seed.level < level

@@ -1,0 +1,109 @@
+"""``kasmina new``: a plugin's whole distribution, to begin with."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from pathlib import Path
+
+import click
+
+from kasmina.errors import UsageError
+from kasmina.plugins.catalog import Entry, entries
+from kasmina.plugins.installed import installed, normal
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+"""One folder for each kind: a distribution that works as it stands, called `sprout`."""
+SOURCES = {".py", ".toml", ".md", ".typed"}
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["blueprint", "controller", "logger"]), metavar="KIND")
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), help="The folder, a new one. [default: kasmina-NAME]")
+def new(kind: str, name: str, out: Path | None) -> None:
+    """Write a new plugin, ready to be installed.
+
+    KIND is blueprint, controller or logger. What is written is a distribution with one module and its tests.
+    """
+    word = _checked(name)
+    distribution = f"kasmina-{word.replace('_', '-')}"
+    folder = out or Path(distribution)
+    others = _namesakes(kind, word, distribution)
+    write(kind, word, folder)
+    for entry in others:
+        click.echo(f"kasmina: warning: the {entry} has that name too; the full names tell them apart", err=True)
+    full = f"{distribution}:{word}" if others else word
+    module = folder / "src" / f"kasmina_{word}" / "__init__.py"
+    click.echo(f"{folder} is a {kind}, whole. The next four steps:\n")
+    click.echo(f"  edit {module}: the line that is marked")
+    click.echo(f"  pip install {folder if folder.is_absolute() else f'./{folder}'}")
+    click.echo(f"  kasmina check {kind} {full}")
+    click.echo(f"  kasmina run --{kind} {full}")
+
+
+def _namesakes(kind: str, word: str, distribution: str) -> list[Entry]:
+    """Installed plugins of other distributions that have the name.
+
+    Raises:
+        UsageError: the distribution itself is installed, and is something else.
+    """
+    found = [entry for entry in entries() if (entry.kind, entry.name) == (kind, word)]
+    others = [entry for entry in found if normal(entry.distribution) != distribution]
+    if others == found and any(normal(one.name) == distribution for one in installed()):
+        raise UsageError(
+            f"the distribution {distribution} is installed already and is something else; take another name"
+        )
+    return others
+
+
+def write(kind: str, word: str, folder: Path) -> None:
+    """Copies the template of this kind to `folder`, with `word` for its name.
+
+    Raises:
+        UsageError: there is something at `folder` already, or it cannot be made.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise UsageError(f"{folder} exists already; choose another --out, or remove it")
+    template = TEMPLATES / kind
+    sources = {path: path.read_text("utf-8") for path in template.rglob("*") if path.suffix in SOURCES}
+    cls = _class(kind, word, list(sources.values()))
+    try:
+        for source, text in sources.items():
+            target = folder / _renamed(source.relative_to(template).as_posix(), word, cls)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(_renamed(text, word, cls), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be written: {error.strerror or error}") from error
+
+
+def _checked(name: str) -> str:
+    """The name as Python can say it.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    word = name.replace("-", "_")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", word):
+        raise UsageError(f"{name!r} cannot be a plugin's name: take small letters, digits and dashes, such as 'sine'")
+    if keyword.iskeyword(word) or keyword.issoftkeyword(word):
+        raise UsageError(f"{name!r} cannot be a plugin's name: it is a word of Python's own; try 'my-{name}'")
+    return word
+
+
+def _renamed(text: str, word: str, cls: str) -> str:
+    """Template text with names for the template's: of the distribution, the module, the class and the plugin."""
+
+    def name(found: re.Match[str]) -> str:
+        if found["dash"]:
+            return f"kasmina{found['dash']}{word.replace('_', found['dash'])}"
+        return cls if found[0] == "Sprout" else word
+
+    return re.sub(r"kasmina(?P<dash>[-_])sprout[-_]\w+|Sprout|sprout", name, text)
+
+
+def _class(kind: str, word: str, sources: list[str]) -> str:
+    """The word in capitals; where the template uses that name itself (`site`: Site), with the kind behind it."""
+    cls = "".join(part.capitalize() for part in word.split("_"))
+    taken = any(re.search(rf"\b{cls}\b", source) for source in sources)
+    return cls + kind.capitalize() if taken else cls

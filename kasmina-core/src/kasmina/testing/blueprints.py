@@ -1,0 +1,193 @@
+"""What a blueprint owes: modules of the right shape that are born, learn, are blended in and go without harm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import product
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from attrs import define, evolve
+
+from kasmina.growth.site import KINDS
+from kasmina.records import Site, Stage
+from kasmina.testing import modules, rules
+from kasmina.testing.cases import Body, Case, Host, form, sites_of
+from kasmina.testing.check import Check, seen
+from kasmina.testing.hosts import CNN, MIXER, MLP
+from kasmina.testing.life import life_is_legal
+from kasmina.testing.options import Subject, hook_checks, option_checks
+
+OTHER = ("float64", "bfloat16")
+"""Dtypes beside float32, which take turns, so that each kind and each form of site meets both."""
+STEPS = [("step", None)] * 7
+LIFE: list[tuple[str, Any]] = [
+    *[("germinate", 0), *STEPS, ("keep", 0), ("keep", 0), ("germinate", 0), ("step", 0.4), ("step", 0.2)],
+    *[("germinate", 1), ("cull", 0), *STEPS, ("cull", 0), ("cull", 1), ("cull", 2), *STEPS],
+]
+"""Legal changes and illegal ones."""
+Rule = Callable[[Case], None]
+
+# Name, rule, how it is looked at, and whether in two dtypes at each site: where rounding could matter, or cost is low.
+RULES: list[tuple[str, str, list[Rule], bool]] = [
+    (
+        "birth changes nothing",
+        "a new seed leaves the host's output the same to the bit",
+        [rules.birth_changes_nothing],
+        True,
+    ),
+    ("isolation holds", "while a seed trains, the host learns as if there were none", [rules.isolation_holds], True),
+    ("seeds learn", "every parameter of a seed gets a gradient within two steps", [rules.seeds_learn], True),
+    (
+        "nothing jumps",
+        "the output moves with alpha and no more than alpha, from stage to stage",
+        [rules.nothing_jumps, partial(rules.alpha_is_continuous, low=0.3, high=0.6)],
+        False,
+    ),
+    (
+        "nothing freezes",
+        "from blending on, the host's parameters get gradients as before",
+        [rules.nothing_freezes],
+        False,
+    ),
+    (
+        "culls leave no trace",
+        "a culled seed leaves the host, its optimiser and its random numbers as if it had never been",
+        [
+            rules.early_cull_leaves_no_trace,
+            partial(rules.late_cull_leaves_no_trace, stage=Stage.BLENDING),
+            partial(rules.late_cull_leaves_no_trace, stage=Stage.ACTIVE),
+        ],
+        False,
+    ),
+    (
+        "random numbers are apart",
+        "a seed never draws from the host's random numbers",
+        [rules.random_numbers_are_apart],
+        False,
+    ),
+    (
+        "the optimiser survives",
+        "germination adds to the optimiser and changes nothing in it",
+        [rules.optimizer_survives],
+        False,
+    ),
+    (
+        "life is legal",
+        "each change of stage is a legal one and told once",
+        [partial(life_is_legal, operations=LIFE)],
+        False,
+    ),
+    ("dormant is free", "a seed that is gone leaves nothing on the host", [rules.dormant_is_free], False),
+    ("trains in every stage", "losses are finite from birth to cull", [rules.every_stage_trains], True),
+]
+
+
+def checks(cls: Any, **options: Any) -> list[Check]:
+    """The contract for the blueprint `cls` with these options."""
+    subject = Subject("blueprint", cls, options)
+    ground = Ground(subject)
+    own = [
+        Check(
+            "fits tells the truth",
+            "fits answers None or the reason on one line, and where it is None the module gives the right shape",
+            lambda: modules.fits_tells_the_truth(ground.blueprint),
+        ),
+        *[
+            Check(name, rule, partial(ground.for_every_module, look))
+            for name, rule, look in (
+                (
+                    "parameters are settled",
+                    "a module has its parameters when it is built, and as many each time",
+                    modules.parameters_are_settled,
+                ),
+                (
+                    "evaluation repeats itself",
+                    "in evaluation mode the same input gives the same output",
+                    modules.evaluation_repeats,
+                ),
+                (
+                    "copies and saves",
+                    "a copy, and a new module with the saved state, give the same output",
+                    modules.copies_and_saves,
+                ),
+                (
+                    "fits a small task",
+                    "training brings the loss of a task that its like has made well down",
+                    modules.fits_a_task,
+                ),
+            )
+        ],
+    ]
+    life = [Check(name, rule, partial(ground.at_every_site, looks, wide)) for name, rule, looks, wide in RULES]
+    return [*option_checks(subject), *hook_checks(subject), *own, *life]
+
+
+@define
+class Ground:
+    """Where one blueprint is tried; made when it is first needed, so that a fault there is the fault of a check."""
+
+    subject: Subject
+
+    @cached_property
+    def blueprint(self) -> Any:
+        return self.subject.make()
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        """One of each kind and form of site, as far as the blueprint fits."""
+        found = [case for host in (MLP, MIXER, CNN) for case in self._of(host)]
+        assert found, "it fits none of the vectors, sequences and images that were tried"
+        return found
+
+    def _of(self, host: Host) -> Iterator[Case]:
+        fits = getattr(self.blueprint, "fits", lambda site: None)
+        chosen: dict[str, Site] = {}
+        for site in sites_of(host).values():
+            wanted = site.kind == KINDS[len(host.in_shape)] and fits(site) is None
+            # From one width to another, if there is such a site: that asks more of a blueprint.
+            if wanted and (form(site.name) not in chosen or site.in_features != site.out_features):
+                chosen[form(site.name)] = site
+        for site in chosen.values():
+            draws = modules.draws(self.blueprint.build(site), site)
+            yield Case(host, site.name, Body(self.subject.name, self.blueprint.build, fits, draws))
+
+    def for_every_module(self, look: Callable[[Any, Site], None]) -> None:
+        with one_thread():
+            for case in self.cases:
+                with located(case):
+                    look(self.blueprint, sites_of(case.host)[case.site])
+
+    def at_every_site(self, looks: list[Rule], both: bool) -> None:
+        for number, case in enumerate(self.cases):
+            other = OTHER[(number + number // 3) % 2]
+            dtypes = ["float32", other] if both else [["float32", *OTHER][(number + number // 3) % 3]]
+            for dtype, look in product(dtypes, looks):
+                typed = evolve(case, dtype=dtype)
+                with one_thread(), located(typed):
+                    look(typed)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Small tensors are not worth a second thread, which would only wait, at several times the cost."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def located(case: Case) -> Iterator[None]:
+    """What goes wrong within is told with where it was."""
+    try:
+        yield
+    except Exception as error:
+        site = sites_of(case.host)[case.site]
+        read, give = (" x ".join(map(str, shape)) for shape in (site.in_shape, site.out_shape))
+        where = f"{form(case.site)} {case.site!r} of a small host, {site.kind} of {read} to {give}, {case.dtype}"
+        raise AssertionError(f"{seen(error)} ({where})") from error

@@ -1,0 +1,78 @@
+"""What a controller owes: answers of the right type, for free sites, the same ones to the same observations."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kasmina.testing.check import Check
+from kasmina.testing.course import Answer, Course, Script
+from kasmina.testing.options import Subject, hook_checks, option_checks, refuse
+
+SEEDS = range(12)
+ONE = ("layers.0",)
+SCRIPTS: dict[str, tuple[str, list[Script]]] = {
+    "answers many runs": (
+        "answers have the right type and propose free sites, whatever the losses do",
+        [Script(seed, 60, ripens=1 + seed % 4) for seed in SEEDS],
+    ),
+    "bears a long run": (
+        "a run of 2,000 epochs with 20 sites is like any other",
+        [Script(0, 2000, tuple(f"block.{n}" for n in range(20)))],
+    ),
+    "needs no target": ("a task may have no target", [Script(seed, target=None) for seed in SEEDS]),
+    "waits for a free site": ("while no site is free nothing is proposed", [Script(seed, busy=True) for seed in SEEDS]),
+    "bears one site": ("a run may have a single site", [Script(seed, sites=ONE) for seed in SEEDS]),
+}
+
+
+def checks(cls: Any, **options: Any) -> list[Check]:
+    """The contract for the controller `cls` with these options."""
+    subject = Subject("controller", cls, options)
+    played = [Check(name, rule, partial(_play_all, subject, scripts)) for name, (rule, scripts) in SCRIPTS.items()]
+    alike = [
+        Check(
+            "same observations, same answers",
+            "two of the same options answer alike, one after the other, whatever else draws random numbers",
+            lambda: _answers_alike(subject),
+        ),
+        Check(
+            "random numbers are apart",
+            "it never draws from Python's or numpy's common random numbers",
+            lambda: _leaves_random_numbers(subject),
+        ),
+    ]
+    return [*option_checks(subject), *hook_checks(subject), *played, *alike]
+
+
+def _play_all(subject: Subject, scripts: list[Script]) -> None:
+    for script in scripts:
+        _answers(subject, script)
+
+
+def _answers(subject: Subject, script: Script) -> list[Answer]:
+    # No file is ever written: a controller is told of a folder, and that is all.
+    course = Course(script, subject.hooks(subject.make(), refuse), Path("runs", script.name))
+    course.play()
+    return course.answers
+
+
+def _answers_alike(subject: Subject) -> None:
+    for script in (Script(seed, 100) for seed in SEEDS):
+        random.seed(1)
+        first = _answers(subject, script)
+        random.seed(2)
+        second = _answers(subject, script)
+        for one, other in zip(first, second, strict=False):
+            assert one == other, f"{one.hook} answered {one.answer} in epoch {one.epoch}, and then {other.answer}"
+
+
+def _leaves_random_numbers(subject: Subject) -> None:
+    before = random.getstate(), repr(np.random.get_state())
+    _answers(subject, Script(1, 100))
+    assert random.getstate() == before[0], "the state of Python's random numbers moved"
+    assert repr(np.random.get_state()) == before[1], "the state of numpy's random numbers moved"

@@ -1,0 +1,114 @@
+"""kasmina new: names that can be, folders that are new, and what is said; what is written is tried end to end."""
+
+from __future__ import annotations
+
+import ast
+import keyword
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kasmina.cli.main import main
+from kasmina.cli.new import write
+
+KINDS = ["blueprint", "controller", "logger"]
+ODD = ["site", "module", "tensor", "sprout", "my_sprout", "sproutling", "proposal", "path", "event", "x", "kasmina"]
+WORDS = st.from_regex(r"[a-z][a-z0-9]{0,5}(_[a-z0-9]{1,4}){0,2}", fullmatch=True).filter(
+    lambda w: not keyword.iskeyword(w)
+)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def inspect(kind: str, word: str, folder: Path) -> None:
+    """One name, in every place where one is due, and nothing of the template's own."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text())
+    module, cls = project["project"]["entry-points"][f"kasmina.{kind}s"][word].split(":")
+    assert project["project"]["name"] == f"kasmina-{word.replace('_', '-')}" and module == f"kasmina_{word}"
+    source = folder / "src" / module / "__init__.py"
+    tree = ast.parse(source.read_text())
+    names = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    imported = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert names.count(cls) == 1 and cls not in imported and len(set(names)) == len(names)
+    assert source.read_text().count("# EDIT THIS LINE") == 1 and len(source.read_text().splitlines()) < 60
+    assert (folder / "tests" / f"test_{word}.py").is_file() and (folder / "README.md").is_file()
+    texts = "".join(path.read_text() + str(path) for path in folder.rglob("*") if path.is_file())
+    assert "sprout" in word or "sprout" not in texts.lower()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("word", ODD)
+def test_odd_names(kind, word, tmp_path):
+    write(kind, word, tmp_path / "new")
+    inspect(kind, word, tmp_path / "new")
+
+
+@given(st.sampled_from(KINDS), WORDS)
+@settings(deadline=None, max_examples=40)
+def test_any_name(tmp_path_factory, kind, word):
+    folder = tmp_path_factory.mktemp("new") / "it"
+    write(kind, word, folder)
+    inspect(kind, word, folder)
+
+
+def test_the_next_steps_are_told(capsys, tmp_path):
+    assert main(["new", "blueprint", "two-words"]) == 0
+    out = capsys.readouterr().out
+    inspect("blueprint", "two_words", tmp_path / "kasmina-two-words")
+    for step in (
+        "edit kasmina-two-words/src/kasmina_two_words/__init__.py",
+        "pip install ./kasmina-two-words",
+        "kasmina check blueprint two_words",
+        "kasmina run --blueprint two_words",
+    ):
+        assert f"\n  {step}" in out
+
+
+def test_a_folder_of_ones_own(capsys, tmp_path):
+    assert main(["new", "logger", "mine", "--out", str(tmp_path / "a" / "b")]) == 0
+    assert f"pip install {tmp_path / 'a' / 'b'}\n" in capsys.readouterr().out
+    inspect("logger", "mine", tmp_path / "a" / "b")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("class", "it is a word of Python's own; try 'my-class'"),
+        ("match", "it is a word of Python's own"),
+        ("Sine", "take small letters, digits and dashes"),
+        ("2d", "take small letters"),
+        ("../up", "take small letters"),
+        ("a--b", "take small letters"),
+        ("", "take small letters"),
+        ("core", "the distribution kasmina-core is installed already"),
+    ],
+)
+def test_names_that_cannot_be(capsys, tmp_path, name, sentence):
+    assert main(["new", "blueprint", name]) == 2
+    err = capsys.readouterr().err
+    assert sentence in err and err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_overwritten(capsys, tmp_path):
+    (tmp_path / "kasmina-mine").mkdir()
+    assert main(["new", "controller", "mine"]) == 2
+    assert "kasmina-mine exists already; choose another --out" in capsys.readouterr().err
+    assert not list((tmp_path / "kasmina-mine").iterdir())
+    (tmp_path / "file").write_text("")
+    assert main(["new", "controller", "mine", "--out", "file/below"]) == 2
+    assert "file/below cannot be written" in capsys.readouterr().err
+
+
+def test_the_name_of_an_installed_plugin_is_warned_of(capsys, plant):
+    plant("stranger", {"kasmina.blueprints": {"it": "kasmina_test_absent:It"}})
+    assert main(["new", "blueprint", "it"]) == 0
+    captured = capsys.readouterr()
+    assert "warning: the blueprint 'it' of stranger 1.0 has that name too" in captured.err
+    assert "kasmina run --blueprint kasmina-it:it\n" in captured.out
