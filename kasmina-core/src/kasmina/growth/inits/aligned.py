@@ -32,7 +32,7 @@ def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) ->
     ends = found(body)
     rows = measured(ends, sample, generator)
     read = rows.read.shape[1]
-    drawn = uniform(generator, rows.read, max(CANDIDATES, 2 * ends.hidden), read + 1) * (SPREAD / read**0.5)
+    drawn = uniform(generator, SPREAD / read**0.5, max(CANDIDATES, 2 * ends.hidden), read + 1).to(rows.read.device)
     weights, biases = drawn[:, :read], drawn[:, read]
     if ends.first.bias is None:
         biases = torch.zeros_like(biases)
@@ -73,6 +73,6 @@ def pick(neurons: Tensor, wish: Tensor, squares: Tensor, count: int) -> Tensor:
 
 def unfit(ends: Ends) -> str | None:
     """Why candidates of a body with these ends would be nothing new to a layer."""
-    if not len(ends.between):
+    if not ends.activations:
         return "chooses among neurons, and this seed has no activation between its two maps"
     return matched(ends)

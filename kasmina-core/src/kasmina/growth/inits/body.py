@@ -22,8 +22,8 @@ class Ends:
 
     first: Any
     last: Any
-    between: nn.Sequential
-    """A copy of the activations, in float64 and in evaluation mode; empty if there are none."""
+    activations: tuple[nn.Module, ...]
+    """Copies of what stands between, in float64 and in evaluation mode."""
 
     @property
     def hidden(self) -> int:
@@ -33,6 +33,12 @@ class Ends:
     def axis(self) -> int:
         """Where a tensor that the body reads or gives has its width."""
         return 1 if isinstance(self.first, nn.Conv2d) else -1
+
+    def between(self, x: Tensor) -> Tensor:
+        """What stands between the two maps, of numbers in float64."""
+        for activation in self.activations:
+            x = activation(x)
+        return x
 
     def rows(self, tensor: Tensor) -> Tensor:
         """(N, …) as (positions, width), in float64."""
@@ -71,7 +77,7 @@ def found(body: nn.Module) -> Ends:
     parts = _parts(body)
     if isinstance(parts, str):
         raise ValueError(f"this init {parts}")
-    return Ends(parts[0], parts[-1], nn.Sequential(*map(_still, parts[1:-1])))
+    return Ends(parts[0], parts[-1], tuple(map(_still, parts[1:-1])))
 
 
 def ends(body: nn.Module) -> Ends | str:
@@ -79,10 +85,11 @@ def ends(body: nn.Module) -> Ends | str:
     parts = _parts(body)
     if isinstance(parts, str):
         return parts
-    if not _elementwise(found(body)):
+    answer = found(body)
+    if not _elementwise(answer):
         between = ", ".join(type(part).__name__ for part in parts[1:-1])
         return f"needs nothing but activations between the two maps, and there is {between}"
-    return found(body)
+    return answer
 
 
 def _parts(body: nn.Module) -> list[nn.Module] | str:
@@ -95,10 +102,12 @@ def _parts(body: nn.Module) -> list[nn.Module] | str:
 
 def _still(part: nn.Module) -> nn.Module:
     """A copy in evaluation mode and float64."""
-    deep = bool(part._parameters or part._buffers or part._modules)
+    if part._parameters or part._buffers or part._modules:
+        return copy.deepcopy(part).double().eval()
     # A deep copy of a bare ReLU would take longer than all else that an init does with it.
-    twin = copy.deepcopy(part) if deep else copy.copy(part)
-    return twin.double().eval()
+    twin = copy.copy(part)
+    twin.training = False
+    return twin
 
 
 def _elementwise(found: Ends) -> bool:
