@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import cycle, product
 
 from attrs import field, frozen
 from hypothesis import strategies as st
