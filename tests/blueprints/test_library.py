@@ -128,14 +128,6 @@ def woken(module: nn.Module) -> nn.Module:
     return module.double()
 
 
-@pytest.mark.parametrize(
-    "check",
-    [pytest.param(check, id=f"{cls.__name__}-{check.name}") for cls in OURS for check in blueprint_checks(cls)],
-)
-def test_contract(check):
-    check()
-
-
 def described(name: str, what: str) -> str:
     """A line of the class's description, which `kasmina plugins show` prints and the README repeats."""
     (line,) = re.findall(rf"^    {what}: (.*)", type(made(name)).__doc__, re.MULTILINE)
@@ -154,6 +146,14 @@ def formula(name: str, site: Site, **options: Any) -> int:
 
 def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(
+    "check",
+    [pytest.param(check, id=f"{cls.__name__}-{check.name}") for cls in OURS for check in blueprint_checks(cls)],
+)
+def test_contract(check):
+    check()
 
 
 @NAMES
@@ -368,3 +368,22 @@ def test_the_readme_says_the_same_of_it(name):
     assert fits + "." == described(name, "Sites")
     assert size.strip("`") == described(name, "Parameters").rstrip(".").split(", ")[0]
     assert all(word in type(made(name)).__doc__ for word in re.findall(r"\w+", idea))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "block"),
+    [
+        ("bottleneck", "vector", 1),
+        ("glu", "vector", 1),
+        ("conv", "image", 9),
+        ("conv", "sequence", 3),
+        ("attention", "sequence", 4),
+        ("norm_mlp", "vector", 8),
+    ],
+)
+@pytest.mark.parametrize("width", [256, 768])
+def test_where_a_host_is_wide_a_seed_is_by_default_a_part_of_a_block_of_that_sort(name, kind, block, width):
+    """`block`: the weights of a whole one, in squares of the width (a linear map 1, a feed-forward block 2 * 4)."""
+    shape = {"vector": (width,), "sequence": (3, width), "image": (width, 3, 3)}[kind]
+    part = count(made(name).build(Site("b", kind, shape, shape))) / (block * width**2)
+    assert 0.2 < part < 0.55

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,6 @@ from kasmina import Site
 from kasmina.errors import UsageError
 from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import make
-from kasmina_blueprints import mixture
 from kasmina_blueprints.lora import Lora
 from kasmina_blueprints.mixture import Mixture
 
@@ -96,15 +97,50 @@ def test_members_are_checked_in_one_sentence(members, what):
     assert what in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_member_that_overwrites_what_it_reads_is_given_a_copy():
-    module, x = nn.Sequential(nn.LeakyReLU(inplace=True), nn.Linear(4, 4)), torch.randn(5, 4)
-    before, due = x.clone(), module(x.clone())
-    assert torch.equal(mixture._tried("greedy", module, VECTOR)(x), due)
+STRANGERS = """
+import attrs
+from torch import nn
+
+@attrs.define(eq=False)
+class Greedy:
+    'Overwrites what it reads, and fits everything.'
+    def build(self, site):
+        return nn.Sequential(nn.LeakyReLU(inplace=True), nn.Linear(site.in_features, site.out_features))
+
+@attrs.define(eq=False)
+class Short:
+    'Gives one number, which a sum would spread over all.'
+    def build(self, site):
+        return nn.Linear(site.in_features, 1)
+"""
+
+
+@pytest.fixture
+def strangers(tmp_path, monkeypatch):
+    """A distribution with two blueprints, on the module path as an installed one is."""
+    (tmp_path / "strangers.py").write_text(STRANGERS)
+    info = tmp_path / "strangers-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strangers\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[kasmina.blueprints]\ngreedy = strangers:Greedy\nshort = strangers:Short\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("strangers", None)
+
+
+def test_a_strangers_module_that_overwrites_what_it_reads_takes_nothing_from_the_others(strangers):
+    module, x = Mixture(("greedy", "strangers:greedy", "lora")).build(VECTOR), torch.randn(5, 4)
+    woken(module)
+    before = x.clone()
+    shares = module.gate(x).softmax(-1)
+    first, second, lora = (member(x.clone()) for member in module.members)
+    given = module(x)
     assert torch.equal(x, before)
-    tidy = nn.Linear(4, 4)
-    assert mixture._tried("tidy", tidy, VECTOR) is tidy
+    assert torch.allclose(given, shares[:, :1] * first + shares[:, 1:2] * second + shares[:, 2:] * lora)
+    given.sum().backward()
+    assert all(parameter.grad.any() for parameter in module.parameters())
 
 
-def test_a_member_that_gives_another_shape_is_named():
-    with pytest.raises(ValueError, match=r"its member 'narrow' gives \(2, 1\), due is \(2, 4\)"):
-        mixture._tried("narrow", nn.Linear(4, 1), VECTOR)
+def test_a_strangers_module_that_gives_another_shape_is_named(strangers):
+    with pytest.raises(ValueError, match=r"its member 'short' gives \(2, 1\), due is \(2, 4\)"):
+        Mixture(("lora", "short")).build(VECTOR)

@@ -1,4 +1,4 @@
-"""The rules once more where a module gives a tuple, or is called several times: every site of such hosts."""
+"""The rules once more where a module is called or answers in some other way than tensor to tensor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from zoo_bodies import BODIES, POISON, SOUND, STEADY
 
 from kasmina.errors import UsageError
-from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.manager import Manager
+from kasmina.growth.recipe import Durations
 from kasmina.growth.probe import probe
 from kasmina.growth.site import find_places
 from kasmina.growth.statistics import Watch, need
@@ -24,7 +25,7 @@ from kasmina.testing.world import World, same
 
 TUPLES = {"recurrent": "lstm", "cell": "cell", "attending": "attend"}
 OFTEN = {"cell": "norm", "shared": "block"}
-HOSTS = ("recurrent", "cell", "attending", "shared")
+HOSTS = ("recurrent", "cell", "attending", "shared", "time_first", "by_name", "mixed", "recomputing")
 Pair = namedtuple("Pair", ["count", "values"])
 
 
@@ -145,12 +146,18 @@ def test_tuples_of_any_sort_keep_their_sort(name: str) -> None:
 @pytest.mark.parametrize(
     ("wrap", "unwrap", "parts"),
     [
-        (lambda h: {"logits": h, "state": h}, lambda out: out["logits"], ["a dict", "'logits', 'state'"]),
-        (lambda h: [h], lambda out: out[0], ["a list"]),
-        (lambda h: ([h], 3), lambda out: out[0][0], ["a tuple"]),
+        (
+            lambda h: {"logits": h, "state": h},
+            lambda out: out["logits"],
+            ["a dict", "'logits', 'state'", "'inner[logits]' or 'inner[state]'"],
+        ),
+        (lambda h: ([h], 3), lambda out: out[0][0], ["a tuple", "'inner[0][0]'"]),
+        (lambda h: lambda: h, lambda out: out(), ["a function", "no tensor"]),
     ],
 )
-def test_other_outputs_are_refused_with_what_they_are(wrap: object, unwrap: object, parts: list[str]) -> None:
+def test_other_outputs_are_refused_with_what_they_are_and_what_to_say(
+    wrap: object, unwrap: object, parts: list[str]
+) -> None:
     with pytest.raises(UsageError) as caught:
         find_places(Gives(wrap, unwrap), ["inner"], torch.randn(2, 6))
     assert [part for part in [*parts, "inner"] if part not in str(caught.value)] == []
@@ -207,4 +214,4 @@ def test_needs_are_measured_with_each_gradient_beside_its_own_call(host: str, si
 def test_the_probe_sees_every_call() -> None:
     case = Case(host="cell")
     passages = probe(case.new_host(), case.batch(0))
-    assert passages["cell"].calls == 3 and passages["cell"].slot == 0
+    assert [list(call.gave) for call in passages["cell"].calls] == [[(0,), (1,)]] * 3

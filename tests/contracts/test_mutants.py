@@ -84,7 +84,7 @@ def overwrites_what_it_reads(self: Seed, x: Tensor) -> Tensor:
 
 
 @contextmanager
-def shared_stream(self: Stream, keep: bool = True) -> Iterator[None]:
+def shared_stream(self: Stream, keep: bool = True, again: bool = False) -> Iterator[None]:
     yield
 
 
@@ -266,7 +266,7 @@ MUTANTS = [
     Mutant(
         "6: random numbers apart in training only",
         rules.random_numbers_are_apart,
-        (wrapped(Seed, "_try_out", lambda self, *_: self._draws.discard(False)),),
+        (wrapped(Seed, "_try_out", lambda self, body: self._draws.discard(False)),),
         evolve(MLP, body="remembers"),
     ),
     Mutant(

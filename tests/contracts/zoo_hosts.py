@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from kasmina.testing.cases import Host
+from kasmina.testing.cases import FORMS, Host
 from kasmina.testing.hosts import CNN, MIXER, MLP, SEQUENCE, VECTOR, WIDTH, Residual
 
 
@@ -134,6 +137,72 @@ class Shared(nn.Module):
         return self.last(x)
 
 
+class TimeFirst(nn.Module):
+    """Torch's own modules as they are by default, with time in the first dimension and the batch in the second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(WIDTH, 2, 8, dropout=0.1)
+        self.gru = nn.GRU(WIDTH, WIDTH)
+        self.last = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, state = self.gru(self.layer(x.transpose(0, 1)))
+        return self.last(h[-1] + state[-1])
+
+
+class Named(nn.Module):
+    """Is called by keyword, and gives a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, *, scale: float, hidden: Tensor) -> dict[str, object]:
+        h = self.map(hidden) * scale
+        return {"hidden": h, "gate": h.sigmoid(), "scale": scale}
+
+
+class ByName(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(WIDTH, WIDTH)
+        self.block = Named()
+        self.last = nn.Linear(WIDTH, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.block(scale=0.5, hidden=self.first(x))
+        return self.last(out["hidden"] * out["gate"])
+
+
+class Mixed(nn.Module):
+    """A trunk in bfloat16, whatever the type of the rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.LayerNorm(WIDTH), nn.Tanh())
+        self.last = nn.Linear(WIDTH, 3)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Mixed:
+        super()._apply(fn, recurse)
+        self.trunk.to(torch.bfloat16)
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.trunk(x.bfloat16()).to(x.dtype))
+
+
+class Recomputing(nn.Module):
+    """Keeps no activations: it runs once more in the backward pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Dropout(0.1), nn.Tanh(), nn.Linear(WIDTH, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return checkpoint(self.body, x, use_reentrant=False)
+
+
 def _overwriting() -> nn.Module:
     relu = nn.ReLU(inplace=True)
     return nn.Sequential(
@@ -181,9 +250,13 @@ HOSTS = {
         MIXER,
         Host("transformer", SEQUENCE, _transformer),
         CNN,
-        Host("recurrent", SEQUENCE, Recurrent),
-        Host("cell", SEQUENCE, Cell),
-        Host("attending", SEQUENCE, Attending),
+        Host("recurrent", SEQUENCE, Recurrent, (*FORMS, "lstm[1][0]", "lstm[1][1]")),
+        Host("cell", SEQUENCE, Cell, (*FORMS, "cell[1]")),
+        Host("attending", SEQUENCE, Attending, (*FORMS, "attend[1]")),
         Host("shared", VECTOR, Shared),
+        Host("time_first", SEQUENCE, TimeFirst, (*FORMS, "gru[1]")),
+        Host("by_name", VECTOR, ByName, (*FORMS, "block[hidden]", "block[gate]", "block[hidden]:block[gate]")),
+        Host("mixed", VECTOR, Mixed),
+        Host("recomputing", VECTOR, Recomputing),
     )
 }

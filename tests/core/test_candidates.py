@@ -156,7 +156,7 @@ def test_the_seed_becomes_the_candidate_with_which_the_control_loss_is_lowest(na
             losses.append(world.control())
     world.manager.after_step()
     best = losses.index(min(losses))
-    assert world.seed.stage is Stage.BLENDING and world.seed.candidates == []
+    assert world.seed.stage is Stage.BLENDING and not world.seed.undecided
     assert world.seed.blueprint == candidates[best][0]
     for name, tensor in candidates[best][1].state_dict().items():
         assert torch.equal(world.seed.body.state_dict()[name], tensor)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from kasmina.errors import UsageError
-from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.manager import Manager
+from kasmina.growth.recipe import Durations
 from kasmina.growth.site import find_places
 from kasmina.plugins.strict import structure
 from kasmina.records import SeedState

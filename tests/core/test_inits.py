@@ -50,6 +50,7 @@ BODIES = {
         nn.Conv2d(READ, 4, 3, padding="same", padding_mode="reflect"), nn.SiLU(), nn.Conv2d(4, OUT, 1, bias=False)
     ),
     "stride": lambda: nn.Sequential(nn.Conv2d(READ, 4, 3, 2, padding=1), nn.ReLU(), nn.Conv2d(4, OUT, 1)),
+    "learned activation": lambda: nn.Sequential(nn.Linear(READ, 3), nn.PReLU(), nn.Linear(3, OUT)),
     "wide": lambda: linear(90, nn.ReLU()),
 }
 KIND = {"sequence": "sequence", "image": "image", "kernel": "image", "stride": "image"}
@@ -95,6 +96,7 @@ def test_every_init_fits_nearly_every_body_here() -> None:
 def test_an_init_leaves_a_seed_that_gives_numbers_and_can_learn(init: str, name: str) -> None:
     body, passed = built(name), sample(name)
     INITS[init](body, passed, generator())
+    assert all(module.training for module in body.modules())
     assert body(passed.read).isfinite().all()
     body.eval()
     first, last = body[0].weight, body[-1].weight
@@ -291,7 +293,7 @@ DEGENERATE = {
 @pytest.mark.parametrize("case", DEGENERATE)
 @pytest.mark.parametrize("init", INITS)
 def test_degenerate_samples_give_finite_weights(init: str, case: str, dtype: torch.dtype) -> None:
-    for name in ("vector", "readme", "kernel", "wide"):
+    for name in ("vector", "readme", "learned activation", "kernel", "wide"):
         body = built(name).to(dtype)
         INITS[init](body, DEGENERATE[case](sample(name, dtype=dtype)), generator())
         for parameter in body.parameters():

@@ -76,3 +76,34 @@ def test_rows_are_positions_and_whole_samples_where_positions_differ() -> None:
     assert read.shape == has.shape == (8, 2) and slope.shape == (8, 4)
     assert torch.allclose(slope, sample.slope.sum((2, 3)))
     assert isinstance(sample, Sample)
+
+
+class Recurrent(nn.Module):
+    """Its middle has the batch as the second dimension."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(3, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.lstm(x.transpose(0, 1))[0][-1])
+
+
+def test_a_sample_has_the_batch_first_wherever_the_host_has_it() -> None:
+    torch.manual_seed(0)
+    host = Recurrent()
+    watch = Watch(find_places(host, ["lstm"], torch.zeros(2, 5, 3)), 10_000)
+    watch.start()
+    x = torch.randn(8, 5, 3)
+    host(x).square().sum(1).mean().backward()
+    sample = watch.samples()["lstm"]
+    assert sample.read.shape == sample.slope.shape == (8, 5, 4) and sample.has.shape == (8, 5, 3)
+    assert torch.equal(sample.has, x) and sample.slope[:, -1].any() and not sample.slope[:, 0].any()
+
+
+def test_what_passes_in_evaluation_mode_is_no_sample() -> None:
+    watch = Watch(find_places(VECTORS, ["0:2"], torch.zeros(2, 5)))
+    watch.start()
+    VECTORS.eval()(torch.ones(3, 5)).sum().backward()
+    VECTORS.train()
+    assert watch.samples() == {}

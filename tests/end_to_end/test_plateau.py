@@ -27,10 +27,8 @@ def germinations(folder, task, hidden, depth, seed):
     plugins = Plugins.of(config)
     run = assemble(config, plugins, plugins.hooks(print), Folder.new(folder / str(seed), task))
     train(run)
-    return [
-        seed.germinated_at
-        for seed in [*run.growth.manager.past, *(seed.state for seed in run.growth.manager.seeds.values())]
-    ]
+    manager = run.growth.manager
+    return [seed.germinated_at for seed in [*manager.past, *(seed.state for seed in manager.seeds.values())]]
 
 
 @pytest.mark.parametrize(("task", "hidden", "depth"), [("spirals", 64, 2), ("moons", 16, 1)])

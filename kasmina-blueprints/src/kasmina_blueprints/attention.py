@@ -30,7 +30,7 @@ class Attention:
     size: int | None = field(
         default=None,
         validator=validators.optional(validators.ge(1)),
-        metadata={"help": "width of each head; None: what the seed reads, shared among the heads, 4 at least"},
+        metadata={"help": "width of each head; None: a quarter of what the seed reads, split among them, 4 at least"},
     )
 
     def fits(self, site: Site) -> str | None:
@@ -44,6 +44,6 @@ class Attention:
 
         from kasmina_blueprints.modules import SelfAttention
 
-        heads, size = self.heads, self.size or max(4, site.in_features // self.heads)
+        heads, size = self.heads, self.size or max(4, site.in_features // (4 * self.heads))
         ask = nn.Linear(site.in_features, 3 * heads * size, bias=False)
         return SelfAttention(heads, size, ask, parts.silent(nn.Linear(heads * size, site.out_features, bias=False)))

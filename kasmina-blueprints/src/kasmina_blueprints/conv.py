@@ -31,7 +31,7 @@ class Conv:
     hidden: int | None = field(
         default=None,
         validator=[validators.optional(validators.ge(1)), parts.enough_units],
-        metadata={"help": "channels between the two maps; None: half of what the seed reads, 8 at least"},
+        metadata={"help": "channels between the two maps; None: a quarter of what the seed reads, 8 at least"},
     )
     activation: Activation = field(default="relu", metadata={"help": "what stands between the two maps"})
 
@@ -46,7 +46,7 @@ class Conv:
 
         from kasmina_blueprints.modules import OverTime
 
-        hidden = self.hidden or max(8, site.in_features // 2)
+        hidden = self.hidden or max(8, site.in_features // 4)
         kind = nn.Conv2d if site.kind == "image" else nn.Conv1d
         look, map = kind(site.in_features, hidden, 3, padding=1), kind(hidden, site.out_features, 1, bias=False)
         if self.activation == "relu":

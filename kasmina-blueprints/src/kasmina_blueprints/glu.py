@@ -31,7 +31,7 @@ class Glu:
     hidden: int | None = field(
         default=None,
         validator=validators.optional(validators.ge(1)),
-        metadata={"help": "gated units; None: a third of what the seed reads, 4 at least"},
+        metadata={"help": "gated units; None: a sixth of what the seed reads, 4 at least"},
     )
     gate: Gate = field(default="silu", metadata={"help": "what the gate passes through; silu: SwiGLU"})
 
@@ -45,7 +45,7 @@ class Glu:
 
         from kasmina_blueprints.modules import Gated
 
-        hidden = self.hidden or max(4, site.in_features // 3)
+        hidden = self.hidden or max(4, site.in_features // 6)
         gate = nn.Sequential(parts.linear(site, site.in_features, hidden), parts.activation(self.gate))
         value = parts.linear(site, site.in_features, hidden)
         return Gated(gate, value, parts.silent(parts.linear(site, hidden, site.out_features, bias=False)))

@@ -29,7 +29,7 @@ class NormMlp:
     hidden: int | None = field(
         default=None,
         validator=validators.optional(validators.ge(1)),
-        metadata={"help": "units between the two maps; None: four times what the seed reads, as in a transformer"},
+        metadata={"help": "units between the two maps; None: as many as the seed reads, 16 at least"},
     )
 
     def fits(self, site: Site) -> str | None:
@@ -42,7 +42,7 @@ class NormMlp:
         """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         from torch import nn
 
-        hidden = self.hidden or 4 * site.in_features
+        hidden = self.hidden or max(16, site.in_features)
         back = nn.Linear(hidden, site.out_features, bias=False)
         into = nn.Linear(site.in_features, hidden)
         return nn.Sequential(nn.LayerNorm(site.in_features), into, nn.GELU(), parts.silent(back))

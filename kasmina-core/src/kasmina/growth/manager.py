@@ -41,7 +41,8 @@ class Manager:
         durations: of the stages, in training steps.
         seed: of the random numbers of all seeds, apart from the host's.
         ramp: the next alpha of a blending seed, or None for a linear rise.
-        control: the host's loss on the control split, by which one of several candidates is chosen.
+        control: the host's loss on the control split, by which one of several candidates is chosen; None if there
+            never are several.
         on_change: called once for every change of stage, after it, with the stage before and the reason.
     """
 
@@ -53,7 +54,7 @@ class Manager:
         *,
         seed: int = 0,
         ramp: Ramp = lambda seed, step: None,
-        control: Callable[[], float] = lambda: 0.0,
+        control: Callable[[], float] | None = None,
         on_change: OnChange = lambda seed, before, reason: None,
     ) -> None:
         self.places = places
@@ -94,10 +95,13 @@ class Manager:
 
         Raises:
             IllegalTransition: a seed is already growing there.
+            ValueError: there are rivals, and no `control` to choose by.
             PluginError: the module does not fit the site.
         """
         if not self.free(site):
             raise IllegalTransition(f"site {site!r} has a seed on its way")
+        if rivals and self._control is None:
+            raise ValueError("candidates are chosen by their control loss, and this manager was given no control")
         place = self.places[site]
         id = self._born + 1
         # Spread by a large odd number, so that neighbouring runs do not share the streams of neighbouring seeds.
@@ -153,16 +157,16 @@ class Manager:
         return body
 
     def _blend_or_cull(self, seed: Seed) -> None:
-        candidates = seed.candidates
-        reason = self._choose(seed, candidates) if candidates else "trained"
+        reason = self._choose(seed) if seed.undecided else "trained"
         if reason and seed.finite:
             self._move(seed, Stage.BLENDING, reason)
         else:
             self._move(seed, Stage.CULLED, "its weights or its output are not finite")
 
-    def _choose(self, seed: Seed, candidates: Sequence[tuple[str, nn.Module]]) -> str:
+    def _choose(self, seed: Seed) -> str:
         """Makes the seed the candidate of the lowest control loss, and says so; empty if none gives a finite one."""
-        losses = []
+        assert self._control is not None  # without one there are no candidates
+        candidates, losses = seed.candidates, []
         for _, body in candidates:
             with seed.tried(body):
                 losses.append(self._control())

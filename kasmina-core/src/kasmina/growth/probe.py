@@ -1,54 +1,66 @@
-"""One forward pass that shows what every module of a host reads and gives."""
+"""Forward passes that show what every module of a host reads and gives."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
-from attrs import define, field
+from attrs import define, field, frozen
 from torch import Tensor, nn
 
+from kasmina.errors import UsageError
+from kasmina.growth.part import Path, tensors
 
-@define
-class Passage:
-    """How one module was called in the probe: tensors as they passed at its first call, if they were tensors."""
+Sample = Tensor | tuple[Any, ...] | Mapping[str, Any]
+"""What a host is called with: one tensor, a tuple of arguments, or a mapping of arguments by name."""
 
-    order: int
-    """Place of the module's first call among all calls."""
-    calls: int = 0
-    read: Tensor | None = None
-    gave: Tensor | None = None
-    """The output, or the first tensor of an output that is a tuple."""
-    slot: int | None = None
-    """Where `gave` stands in a tuple; None if it is the whole output."""
-    odd: str = ""
-    """What the output was, if it was neither."""
-    shapes: set[tuple[object, ...]] = field(factory=set)
-    """What the calls gave: the slot, the shape of one sample, the dtype. More than one if the calls differ."""
-    versions: list[tuple[Tensor, int]] = field(factory=list)
-    """The tensors read and given, with their versions at the moment that they passed."""
+
+@frozen(eq=False)
+class Seen:
+    """A tensor as it passed, and its version at that moment."""
+
+    tensor: Tensor
+    version: int
 
     @property
     def overwritten(self) -> bool:
-        """Whether the host overwrites what was read or given here, later in the same pass (``ReLU(inplace=True)``)."""
-        return any(tensor._version != version for tensor, version in self.versions)
+        """Whether the host overwrote it later in the same pass (``ReLU(inplace=True)``)."""
+        return self.tensor._version != self.version
 
 
-def first_tensor(output: object) -> int | None:
-    """Where the first tensor of a tuple stands; None for anything else."""
-    if not isinstance(output, tuple):
-        return None
-    return next((slot for slot, part in enumerate(output) if isinstance(part, Tensor)), None)
+@define(eq=False)
+class Call:
+    """One call of a module: what it read, by place and name of the arguments, what it gave, and the tensors in both."""
+
+    arguments: dict[int | str, Any]
+    read: dict[Path, Seen]
+    output: Any = None
+    gave: dict[Path, Seen] = field(factory=dict)
 
 
-def described(output: object) -> str:
-    """What an output is that holds no tensor to add to."""
-    if isinstance(output, Mapping):
-        return f"a {type(output).__name__} with the keys {', '.join(map(repr, output))}"
-    return f"a {type(output).__name__}"
+@define(eq=False)
+class Passage:
+    """How one module was called in the probe."""
+
+    order: int
+    """Place of the module's first call among all calls."""
+    calls: list[Call] = field(factory=list)
+
+
+def arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int | str, Any]:
+    """What a module was called with, as one mapping."""
+    return dict(chain(enumerate(args), kwargs.items()))
+
+
+def forward(host: nn.Module, sample: Sample) -> Any:
+    """What the host gives for a sample."""
+    if isinstance(sample, Mapping):
+        return host(**sample)
+    return host(*sample) if isinstance(sample, tuple) else host(sample)
 
 
 @contextmanager
@@ -71,36 +83,71 @@ def untouched(host: nn.Module) -> Iterator[None]:
                 setattr(module, name, buffer.copy_(was))
 
 
-def probe(host: nn.Module, sample: Tensor) -> dict[str, Passage]:
-    """Passages of all modules that one forward pass of `sample` (batch, …) calls, by name."""
+def probe(host: nn.Module, sample: Sample) -> dict[str, Passage]:
+    """Passages of all modules that one forward pass of `sample` calls, by name."""
     passages: dict[str, Passage] = {}
 
-    def enter(name: str, module: nn.Module, args: tuple[Any, ...]) -> None:
+    def enter(name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         passage = passages.setdefault(name, Passage(order=len(passages)))
-        passage.calls += 1
-        if args and isinstance(args[0], Tensor):
-            passage.read = args[0]
-            passage.versions.append((args[0], args[0]._version))
-            if getattr(module, "inplace", False):
-                # Dropout overwrites in training only, which the probe does not see: this counts as one overwriting.
-                args[0].mul_(1)
+        given = arguments(args, kwargs)
+        passage.calls.append(Call(given, _seen(given)))
+        if getattr(module, "inplace", False) and args and isinstance(args[0], Tensor):
+            # Dropout overwrites in training only, which the probe does not see: this counts as one overwriting.
+            args[0].mul_(1)
 
     def leave(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        passage = passages[name]
-        slot = first_tensor(output)
-        gave = output if slot is None else output[slot]
-        if not isinstance(gave, Tensor):
-            passage.odd = described(output)
-            return
-        passage.shapes.add((slot, gave.shape[1:], gave.dtype))
-        passage.versions.append((gave, gave._version))
-        if passage.gave is None:
-            passage.gave, passage.slot = gave, slot
+        # A module that calls itself leaves in the reverse order.
+        last = next(call for call in reversed(passages[name].calls) if call.output is None)
+        last.output, last.gave = output, _seen(output)
 
-    with untouched(host), ExitStack() as hooks:
+    with untouched(host), slow_path(), ExitStack() as hooks:
         for name, module in host.named_modules():
             if name:
-                hooks.enter_context(module.register_forward_pre_hook(partial(enter, name)))
+                hooks.enter_context(module.register_forward_pre_hook(partial(enter, name), with_kwargs=True))
                 hooks.enter_context(module.register_forward_hook(partial(leave, name)))
-        host(sample)
+        forward(host, sample)
     return passages
+
+
+@contextmanager
+def slow_path() -> Iterator[None]:
+    """Transformers as they compute while they learn: their fast path calls no inner module and nests padded batches."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
+
+
+def size(sample: Sample) -> int:
+    """How many samples are in it: the first dimension of its first tensor.
+
+    Raises:
+        UsageError: there is no such tensor.
+    """
+    for _, tensor in tensors(sample):
+        if tensor.dim():
+            return len(tensor)
+    raise UsageError("a sample to find sites with must hold a tensor, whose first dimension is the batch's")
+
+
+def longer(sample: Sample) -> Sample:
+    """The sample with its first row once more in the end: in each tensor whose first dimension is the batch's."""
+    rows = size(sample)
+
+    def extended(value: Any) -> Any:
+        if isinstance(value, Tensor) and value.dim() and len(value) == rows:
+            return torch.cat([value, value[:1]])
+        if isinstance(value, tuple | list):
+            parts = [extended(part) for part in value]
+            return type(value)._make(parts) if hasattr(value, "_make") else type(value)(parts)
+        if isinstance(value, Mapping):
+            return {key: extended(part) for key, part in value.items()}
+        return value
+
+    return extended(sample)  # type: ignore[no-any-return]
+
+
+def _seen(whole: Any) -> dict[Path, Seen]:
+    return {path: Seen(tensor, tensor._version) for path, tensor in tensors(whole)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from kasmina.errors import PluginError
+from kasmina.errors import PluginError, UsageError
 from kasmina.growth.candidates import Candidates
+from kasmina.growth.probe import untouched
 from kasmina.growth.site import Place
 from kasmina.growth.stream import Stream
 from kasmina.records import SeedState, Stage
@@ -122,13 +122,12 @@ class Seed(nn.Module):
     @property
     def finite(self) -> bool:
         """Whether the weights are finite, and what the seed gave last while it trained. Waits for the device."""
-        gave = [] if self._gave is None else [self._gave]
-        return all(bool(tensor.isfinite().all()) for tensor in [*self.parameters(), *gave])
+        return _finite(self) and (self._gave is None or bool(self._gave.isfinite().all()))
 
     def attach(self) -> None:
         """Puts the seed into the host's forward pass."""
         if self.place.source is not None:
-            self._handles.append(self.place.source.register_forward_pre_hook(self._on_read))
+            self._handles.append(self.place.source.register_forward_pre_hook(self._on_read, with_kwargs=True))
         self._handles.append(self.place.target.register_forward_hook(self._on_give))
 
     def detach(self) -> None:
@@ -147,11 +146,19 @@ class Seed(nn.Module):
             self._muted = False
 
     @property
+    def undecided(self) -> bool:
+        """Whether several candidates learn side by side, and one of them will be the seed."""
+        return isinstance(self.body, Candidates)
+
+    @property
     def candidates(self) -> list[tuple[str, nn.Module]]:
-        """Blueprints and modules of which one is still to be chosen; none if there is no choice."""
-        if not isinstance(self.body, Candidates):
-            return []
-        return list(zip(self.body.names, self.body.bodies(), strict=True))
+        """Blueprints and modules of those candidates of which all is finite, as `finite` has it."""
+        assert isinstance(self.body, Candidates)
+        members = zip(self.body.names, self.body.bodies(), strict=True)
+        gave = [True] * len(self.body.names)
+        if self._gave is not None:
+            gave = self._gave.flatten(1).isfinite().all(1).tolist()
+        return [(name, body) for (name, body), fine in zip(members, gave, strict=True) if fine and _finite(body)]
 
     @contextmanager
     def tried(self, body: nn.Module) -> Iterator[None]:
@@ -168,16 +175,17 @@ class Seed(nn.Module):
         self.blueprint, self.body = blueprint, body.train(self.training)
         self._gave = None  # which was of all of them
 
-    def _on_read(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        x = args[0]
+    def _on_read(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         # The body runs now and not when its output is due: what it reads may be overwritten in between.
         if not self._silent():
-            self._added = self._run(x)
+            self._added = self._run(self.place.read(args, kwargs))
 
     def _on_give(self, module: nn.Module, args: Any, output: Any) -> Any:
         if self._silent():
             return None
         h = self.place.given(output)
+        if self._added is None and self.place.source is not None:
+            raise self._refused("one of its ends, and not the other, is in a part that the host recomputes")
         f, self._added = (self._run(h) if self._added is None else self._added), None
         return self.place.replaced(output, self._joined(h, f))
 
@@ -192,7 +200,7 @@ class Seed(nn.Module):
     def _note(self, f: Tensor) -> None:
         """Keeps what `finite` will look at: the last output, or where there are many calls the largest number."""
         if self.place.calls > 1:
-            f = f.abs().max()
+            f = f.abs().flatten(1).amax(1, keepdim=True) if self.undecided else f.abs().max()
             f = f if self._gave is None else torch.maximum(f, self._gave)
         self._gave = f
 
@@ -213,10 +221,17 @@ class Seed(nn.Module):
             x = x.contiguous()
         try:
             if training in self._draws:
-                with self._stream.own():
+                again = torch._C._current_graph_task_id() != -1  # in a backward pass, so this is a recomputation
+                if again and self.place.calls > 1:
+                    raise self._refused("its module draws random numbers, and the host recomputes several calls of it")
+                with self._stream.own(again=again):
                     return self.body(x)  # type: ignore[no-any-return]
             return self.body(x)  # type: ignore[no-any-return]
+        except UsageError:
+            raise
         except Exception as error:
+            if type(error).__module__ == "torch.utils.checkpoint":
+                raise  # the way in which it ends a recomputation that has come far enough
             raise self._unfit(f"fails with {type(error).__name__}: {error}") from error
 
     def _meet(self, rivals: Sequence[tuple[str, nn.Module]]) -> None:
@@ -233,19 +248,20 @@ class Seed(nn.Module):
         return torch.zeros((2, *self.place.site.in_shape), device=self.place.device, dtype=self.place.dtype)
 
     def _try_out(self, body: nn.Module) -> None:
-        """Runs a copy of the body in each mode: does its output fit, does it draw random numbers, does it overwrite?"""
-        for training in (True, False):
-            x = self._zeros()
-            version = x._version
-            with torch.no_grad(), self._stream.own(keep=False):
-                self._check(self._answer(body, x, training))
-                if self._stream.drawn():
-                    self._draws.add(training)
-            self._overwrites |= x._version != version
+        """Runs the body in each mode: does its output fit, does it draw random numbers, does it overwrite?"""
+        with untouched(body):
+            for training in (True, False):
+                x = self._zeros()
+                version = x._version
+                with self._stream.own(keep=False):
+                    self._check(self._answer(body.train(training), x))
+                    if self._stream.drawn():
+                        self._draws.add(training)
+                self._overwrites |= x._version != version
 
-    def _answer(self, body: nn.Module, x: Tensor, training: bool) -> Any:
+    def _answer(self, body: nn.Module, x: Tensor) -> Any:
         try:
-            return copy.deepcopy(body).train(training)(x)
+            return body(x)
         except Exception as error:
             raise self._unfit(f"fails on {tuple(x.shape)} with {type(error).__name__}: {error}") from error
 
@@ -257,5 +273,12 @@ class Seed(nn.Module):
         if output.dtype != dtype:
             raise self._unfit(f"gives {output.dtype}, due is {dtype}")
 
+    def _refused(self, why: str) -> UsageError:
+        return UsageError(f"site {self.place.site.name!r} cannot be used with gradient checkpointing: {why}")
+
     def _unfit(self, what: str) -> PluginError:
         return PluginError(f"blueprint {self.blueprint!r} at site {self.place.site.name!r}: its module {what}")
+
+
+def _finite(module: nn.Module) -> bool:
+    return all(bool(parameter.isfinite().all()) for parameter in module.parameters())

@@ -1,4 +1,4 @@
-"""Sites: places in a host where a seed can grow, found by name patterns and one probe forward.
+"""Sites: places in a host where a seed can grow, found by name patterns and two probe forwards.
 
 A pattern names modules as ``named_modules`` does, with ``*`` and ``?`` as wildcards:
 
@@ -6,15 +6,20 @@ A pattern names modules as ``named_modules`` does, with ``*`` and ``?`` as wildc
 - ``"A:B"``: a span. A seed reads the input of A and adds to the output of B. ``"M:M"`` is around M; the span over
   linear, activation, linear is how a layer grows wider.
 
-Where a module gives a tuple, as ``nn.LSTM`` and ``nn.MultiheadAttention`` do, a seed adds to the first tensor in it.
+Behind a name, ``@TYPE`` leaves only modules of that class or made from it: ``"encoder.*@Linear"``, ``"@LSTM"``. In the
+end ``[PART]`` says which tensor, where a module gives or reads several: by place in a tuple, by key in a mapping, by
+field in a dataclass (``"lstm[1][0]"``, ``"encoder[last_hidden_state]"``), and by place or name of the argument for what
+is read (``"layer[hidden_states]:layer"``). Where nothing is said it is the first tensor of a tuple, the only one of a
+mapping, and the first argument.
+
+Two batches of different sizes show which dimension is the batch's. Where it is not the first, as after ``nn.LSTM`` and
+``nn.TransformerEncoderLayer`` without ``batch_first``, a seed sees the tensor turned and its answer is turned back.
 After a module that is called several times in one forward pass a seed runs at every call, with the same weights.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -22,14 +27,13 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from kasmina.errors import UsageError
-from kasmina.growth.probe import Passage, probe
+from kasmina.growth.end import Probes, Unfit, find_end, probe_twice
+from kasmina.growth.part import Part
+from kasmina.growth.pattern import ends, split
+from kasmina.growth.probe import Sample, arguments
 from kasmina.records import Kind, Site
 
 KINDS: dict[int, Kind] = {1: "vector", 2: "sequence", 3: "image"}
-
-
-class Unfit(Exception):
-    """Why a place cannot be a site."""
 
 
 @frozen(eq=False)
@@ -47,58 +51,59 @@ class Place:
     dtype: torch.dtype
     copies: bool
     """The host overwrites a tensor of this site in place, so that a seed must work on copies."""
-    slot: int | None = None
-    """Where the tensor that a seed adds to stands in a tuple that `target` gives; None if it gives the tensor alone."""
+    reads: Part
+    """Which of the arguments of `source`."""
+    gives: Part
+    """Which tensor of what `target` gives."""
     calls: int = 1
     """How often one forward pass calls `target`."""
 
+    def read(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+        """The tensor to read, batch first, in what `source` is called with."""
+        return self.reads.of(arguments(args, kwargs))
+
     def given(self, output: Any) -> Tensor:
-        """The tensor to add to, in what `target` gives."""
-        return output if self.slot is None else output[self.slot]  # type: ignore[no-any-return]
+        """The tensor to add to, batch first, in what `target` gives."""
+        return self.gives.of(output)
 
     def replaced(self, output: Any, tensor: Tensor) -> Any:
-        """What `target` gives, with another tensor to go on with; the rest of a tuple is passed through."""
-        if self.slot is None:
-            return tensor
-        parts = [tensor if slot == self.slot else part for slot, part in enumerate(output)]
-        # A named tuple is made of arguments, and every other one of its parts.
-        return type(output)._make(parts) if hasattr(output, "_make") else type(output)(parts)
+        """What `target` gives, with another tensor (batch first) to go on with."""
+        return self.gives.replaced(output, tensor)
 
 
-def find_places(host: nn.Module, patterns: Sequence[str], sample: Tensor) -> dict[str, Place]:
+def find_places(host: nn.Module, patterns: Sequence[str], sample: Sample) -> dict[str, Place]:
     """Places by site name, in the order of the patterns.
 
+    `sample` is what the host is called with: a tensor, a tuple of arguments, or a mapping of arguments by name. The
+    first dimension of its first tensor is the batch's, and two samples are enough.
+
     Raises:
-        UsageError: a pattern matches no module, or only modules that cannot be sites.
+        UsageError: a pattern matches no module, or only modules that cannot be sites; `sample` cannot be made longer.
     """
-    passages = probe(host, sample)
+    probes = probe_twice(host, sample)
     modules = dict(host.named_modules())
     places: dict[str, Place] = {}
     for pattern in patterns:
         refusals = []
         found = 0
-        for name in _matches(pattern, modules, passages):
+        for name in _names(pattern, probes):
             try:
-                places.setdefault(name, _place(name, modules, passages))
+                if name not in places:
+                    places[name] = _place(name, modules, probes)
                 found += 1
             except Unfit as reason:
                 refusals.append(f"{name} {reason}")
         if not found:
-            raise UsageError(f"site {pattern!r} cannot be used: {'; '.join(refusals[:3]) or 'no pair in that order'}")
+            reasons = "; ".join(refusals[:3]) or "no pair in that order"
+            raise UsageError(f"site {pattern!r} cannot be used: {reasons}")
     return places
 
 
-def _matches(pattern: str, modules: Mapping[str, nn.Module], passages: Mapping[str, Passage]) -> Iterator[str]:
+def _names(pattern: str, probes: Probes) -> Iterator[str]:
     """Names of the sites that a pattern asks for, in the order in which the host calls their modules."""
 
-    def called(part: str) -> list[str]:
-        names = [name for name in modules if name and fnmatchcase(name, part)]
-        if not names:
-            near = difflib.get_close_matches(part, [name for name in modules if name], n=3, cutoff=0.3)
-            raise UsageError(
-                f"site {pattern!r}: the host has no module {part!r}; the nearest: {', '.join(near) or 'none'}"
-            )
-        return sorted(names, key=lambda name: passages[name].order if name in passages else -1)
+    def called(word: str) -> list[str]:
+        return sorted(ends(probes.host, pattern, word), key=lambda end: probes.order(split(end)[0]))
 
     source, colon, target = pattern.partition(":")
     if not colon:
@@ -106,46 +111,33 @@ def _matches(pattern: str, modules: Mapping[str, nn.Module], passages: Mapping[s
         return
     for first in called(source):
         for last in called(target):
-            if first not in passages or last not in passages or passages[first].order <= passages[last].order:
+            orders = [probes.order(split(end)[0]) for end in (first, last)]
+            if -1 in orders or orders[0] <= orders[1]:
                 yield f"{first}:{last}"
 
 
-def _place(name: str, modules: Mapping[str, nn.Module], passages: Mapping[str, Passage]) -> Place:
+def _place(name: str, modules: Mapping[str, nn.Module], probes: Probes) -> Place:
     source, colon, last = name.partition(":")
-    last = last if colon else source
-    ends = [_called(end, passages, bool(colon)) for end in (source, last)]
-    read, gave = (ends[0].read if colon else ends[0].gave), ends[1].gave
-    if ends[1].odd or gave is None:
-        raise Unfit(f"gives {ends[1].odd}, and a seed adds to a tensor, or to the first tensor of a tuple")
-    if read is None:
-        raise Unfit("does not read a tensor as its first argument")
-    if not read.is_floating_point():
-        raise Unfit(f"reads {read.dtype}, and a seed needs floating point")
+    gives = find_end(last if colon else source, probes, read=False, span=bool(colon))
+    reads = find_end(source, probes, read=True, span=True) if colon else gives
+    read, gave = reads.tensor, gives.tensor
+    for verb, tensor in (("gives", gave), ("reads", read)):
+        if not tensor.is_floating_point():
+            raise Unfit(f"{verb} {tensor.dtype}, and a seed needs floating point")
     if read.dtype != gave.dtype:
         raise Unfit(f"reads {read.dtype} and gives {gave.dtype}")
-    if read.dim() != gave.dim() or read.dim() - 1 not in KINDS:
-        raise Unfit(
-            f"has shapes {tuple(read.shape[1:])} and {tuple(gave.shape[1:])}: not both vectors, sequences or images"
-        )
+    if len(reads.shape) != len(gives.shape) or len(gives.shape) not in KINDS:
+        raise Unfit(f"has shapes {reads.shape} and {gives.shape}: not both vectors, sequences or images")
+    target = split(last if colon else source)[0]
     return Place(
-        site=Site(name, KINDS[read.dim() - 1], tuple(read.shape[1:]), tuple(gave.shape[1:])),
-        host=modules[""],
-        source=modules[source] if colon else None,
-        target=modules[last],
+        site=Site(name, KINDS[len(gives.shape)], reads.shape, gives.shape),
+        host=probes.host,
+        source=modules[split(source)[0]] if colon else None,
+        target=modules[target],
         device=gave.device,
         dtype=gave.dtype,
-        copies=any(end.overwritten for end in ends),
-        slot=ends[1].slot,
-        calls=ends[1].calls,
+        copies=any(seen.overwritten for end in (reads, gives) for seen in end.seen),
+        reads=reads.part,
+        gives=gives.part,
+        calls=len(probes.first[target].calls),
     )
-
-
-def _called(name: str, passages: Mapping[str, Passage], span: bool) -> Passage:
-    if name not in passages:
-        raise Unfit("is never called by the host's forward")
-    passage = passages[name]
-    if span and passage.calls != 1:
-        raise Unfit(f"is called {passage.calls} times in one forward: a seed may stand after it, and not span it")
-    if len(passage.shapes) > 1:
-        raise Unfit(f"is called {passage.calls} times in one forward and gives other shapes or types each time")
-    return passage

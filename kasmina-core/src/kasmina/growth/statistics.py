@@ -65,9 +65,11 @@ class _Gathered:
         return self.came >= self.due
 
     def sample(self) -> Sample:
-        passed = sorted(self.slope)
-        parts = [self.read[n] for n in passed], [self.has[n] for n in passed], [self.slope[n] for n in passed]
-        read, has, slope = (torch.cat(part)[: self.due] for part in parts)
+        gathered = self.read, self.has, self.slope
+        shapes = {n: [part[n].shape[1:] for part in gathered] for n in self.slope}
+        # Texts may be padded to another length in each batch.
+        passed = [n for n in sorted(shapes) if shapes[n] == shapes[min(shapes)]]
+        read, has, slope = (torch.cat([part[n] for n in passed])[: self.due] for part in gathered)
         return Sample(read, has, slope, self.site.kind)
 
 
@@ -109,9 +111,9 @@ class Watch:
         return {name: need(*sample.rows()) for name, sample in self.samples().items()}
 
     def _watch(self, gathered: _Gathered, place: Place) -> None:
-        def on_read(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        def on_read(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             if place.host.training and not gathered.full:
-                gathered.read.append(args[0].detach().clone())
+                gathered.read.append(place.read(args, kwargs).detach().clone())
 
         def on_give(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             if gathered.full or not place.host.training:
@@ -121,15 +123,17 @@ class Watch:
             gathered.came += len(h)
             if place.source is None:
                 gathered.read.append(h.detach().clone())
-            first = args[0] if args and isinstance(args[0], Tensor) and args[0].dim() == h.dim() else h
-            gathered.has.append(first.detach().clone())
-            if h.requires_grad:
-                h.register_hook(  # type: ignore[no-untyped-call]
-                    lambda slope: gathered.slope.__setitem__(number, slope.detach() * len(slope))
-                )
+            gathered.has.append(_has(place, args, h).detach().clone())
+            added_to = place.gives.raw(output)  # `h` may be a view of it that nothing else reads
+            if added_to.requires_grad:
+
+                def on_slope(slope: Tensor) -> None:
+                    gathered.slope[number] = place.gives.turned(slope.detach()) * len(h)
+
+                added_to.register_hook(on_slope)  # type: ignore[no-untyped-call]
 
         if place.source is not None:
-            self._handles.append(place.source.register_forward_pre_hook(on_read))
+            self._handles.append(place.source.register_forward_pre_hook(on_read, with_kwargs=True))
         self._handles.append(place.target.register_forward_hook(on_give))
 
 
@@ -155,6 +159,15 @@ def need(read: Tensor, has: Tensor, slope: Tensor) -> float:
     cross = neurons.T @ slope
     solved = torch.linalg.solve(gram + ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device), cross)
     return max(0.0, float((cross * solved).sum()) / n)
+
+
+def _has(place: Place, args: tuple[Any, ...], h: Tensor) -> Tensor:
+    """What `target` reads, batch first, beside `h` that it gives; `h` itself if that is nothing alike."""
+    first = args[0] if args else None
+    if not isinstance(first, Tensor) or first.dim() != h.dim() or not first.is_floating_point():
+        return h
+    first = first.movedim(place.gives.batch, 0)
+    return first if len(first) == len(h) else h
 
 
 def _by_position(tensor: Tensor, kind: Kind) -> Tensor:

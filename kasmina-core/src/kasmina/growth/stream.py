@@ -14,20 +14,23 @@ class Stream:
 
     def __init__(self, device: torch.device, seed: int) -> None:
         self._cuda = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices=self._cuda):
-            torch.manual_seed(seed)
-            self._states = self._current()
+        devices = (torch.device("cpu"), *self._cuda)
+        self._states = self._last = [torch.Generator(each).manual_seed(seed).get_state() for each in devices]
 
     @contextmanager
-    def own(self, keep: bool = True) -> Iterator[None]:
-        """Within it torch draws from this stream, which goes on from there next time, unless `keep` is False."""
+    def own(self, keep: bool = True, again: bool = False) -> Iterator[None]:
+        """Within it torch draws from this stream, which goes on from there next time, unless `keep` is False.
+
+        With `again` it draws what it drew last time, and goes on next time as if it had not.
+        """
+        states = self._last if again else self._states
         with torch.random.fork_rng(devices=self._cuda):
-            torch.set_rng_state(self._states[0])
-            for device, state in zip(self._cuda, self._states[1:], strict=True):
+            torch.set_rng_state(states[0])
+            for device, state in zip(self._cuda, states[1:], strict=True):
                 torch.cuda.set_rng_state(state, device)
             yield
-            if keep:
-                self._states = self._current()
+            if keep and not again:
+                self._last, self._states = states, self._current()
 
     def drawn(self) -> bool:
         """Within `own`: whether anything was drawn since it began."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.growth.growth import Aim, Growth, Measure
+from kasmina.growth.probe import Sample, size
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.site import find_places
 from kasmina.plugins.catalog import KINDS, Entry, default
@@ -25,7 +26,7 @@ Loss = Tensor | float
 def attach(
     host: nn.Module,
     optimizer: torch.optim.Optimizer,
-    sample: Any,
+    sample: Sample,
     control: Callable[[], Loss | tuple[Loss, float]],
     *,
     sites: str | Sequence[str],
@@ -47,7 +48,8 @@ def attach(
     Args:
         host: stays as it is; seeds join its forward pass as they come.
         optimizer: of the host. Each seed joins it as a parameter group with the settings of the first.
-        sample: a batch of what the host reads, of the size of those in training.
+        sample: a batch of what the host reads, of the size of those in training: a tensor, a tuple of arguments, or a
+            mapping of arguments by name.
         control: the host's loss on data that is not trained on; or a pair of it and a metric, of which more is better.
             Called in evaluation mode without gradients.
         sites: patterns of names of the host's modules: "M", "A:B"; see `kasmina.growth.site`.
@@ -87,7 +89,7 @@ def attach(
         control=measured,
         aim=Aim("metric", target),
         recipe=options,
-        batch=len(sample),
+        batch=size(sample),
         seed=seed,
     )
 

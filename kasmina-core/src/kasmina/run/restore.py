@@ -33,6 +33,8 @@ class Trained:
     seeds: list[Seed]
     objective: Objective
     splits: Splits
+    classes: tuple[str, ...]
+    """Names of what is told apart; none for a regression."""
 
 
 def restore(path: Path, device: str | None = None) -> Trained:
@@ -61,7 +63,7 @@ def restore(path: Path, device: str | None = None) -> Trained:
     except (RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"the checkpoint in {path} does not fit the host of its config.yaml: {reason}") from error
-    return Trained(config, host, seeds, OBJECTIVES[data.goal], splits)
+    return Trained(config, host, seeds, OBJECTIVES[data.goal], splits, data.classes)
 
 
 def revive(state: SeedState, places: dict[str, Place], blueprint: object, checkpoint: Checkpoint) -> Seed:

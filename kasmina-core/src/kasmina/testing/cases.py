@@ -13,6 +13,8 @@ from kasmina.growth.site import Place, find_places
 from kasmina.records import Site
 
 BATCH = 8
+FORMS = ("*", "*:*")
+"""Patterns of all sites: after, around and span."""
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": lambda parameters: torch.optim.SGD(parameters, 0.05, momentum=0.9),
@@ -29,6 +31,7 @@ class Host:
     name: str
     in_shape: tuple[int, ...]
     make: Callable[[], nn.Module] = field(repr=False)
+    patterns: tuple[str, ...] = FORMS
 
     def __str__(self) -> str:
         return self.name
@@ -58,6 +61,8 @@ class Case:
     seed: int = 0
     elder: str = ""
     """A site at which a seed is active already."""
+    rivals: int = 0
+    """How many more of the body compete to be the seed."""
 
     def new_host(self) -> nn.Module:
         torch.manual_seed(self.seed)
@@ -69,7 +74,7 @@ class Case:
         return torch.randn(BATCH, *self.host.in_shape, generator=generator).to(DTYPES[self.dtype])
 
     def places(self, host: nn.Module) -> dict[str, Place]:
-        return find_places(host, ["*", "*:*"], self.batch(0)[:2])
+        return find_places(host, self.host.patterns, self.batch(0)[:2])
 
     def new_optimizer(self, host: nn.Module) -> torch.optim.Optimizer:
         parameters = host.named_parameters() if self.optimizer == "named" else host.parameters()

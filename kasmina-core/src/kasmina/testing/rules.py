@@ -260,15 +260,15 @@ def _at_site(world: World, seed: Seed) -> tuple[Tensor, Tensor]:
     caught: dict[str, Tensor] = {}
     place = seed.place
 
-    def read(module: torch.nn.Module, args: tuple[Tensor, ...]) -> None:
-        caught.setdefault("read", args[0].clone())
+    def read(module: torch.nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+        caught.setdefault("read", place.read(args, kwargs).clone())
 
     def gave(module: torch.nn.Module, args: tuple[Tensor, ...], output: object) -> None:
         caught.setdefault("gave", place.given(output).clone())
 
     handles = [place.target.register_forward_hook(gave)]
     if place.source is not None:
-        handles.append(place.source.register_forward_pre_hook(read))
+        handles.append(place.source.register_forward_pre_hook(read, with_kwargs=True))
     with undisturbed(world.host, world.manager.seeds.values()):
         world.host.eval()(world.case.batch(0))
         left = caught["gave"]

@@ -50,6 +50,7 @@ class World:
             Durations(training, blending, probation),
             seed=case.seed,
             ramp=lambda seed, step: self.ramp(seed, step),
+            control=self.control,
             on_change=lambda seed, before, reason: self.events.append((before, seed.state)),
         )
         if case.elder:
@@ -57,7 +58,14 @@ class World:
         torch.manual_seed(case.seed + 1)
 
     def germinate(self, site: str | None = None) -> Seed:
-        return self.manager.germinate(site or self.case.site, self.case.body.build, self.case.body.name)
+        body = self.case.body
+        rivals = [(body.name, body.build)] * self.case.rivals
+        return self.manager.germinate(site or self.case.site, body.build, body.name, rivals=rivals)
+
+    def control(self) -> float:
+        """The loss in evaluation mode; all stays as it was."""
+        with undisturbed(self.host, self.manager.seeds.values()), torch.no_grad():
+            return float((self.host.eval()(self.case.batch(0)) - 1).square().mean())
 
     def loss(self) -> Tensor:
         self.host.train()

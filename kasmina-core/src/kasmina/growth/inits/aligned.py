@@ -13,6 +13,10 @@ CANDIDATES = 64
 SPREAD = 1.5
 FAINT = 0.05
 """Share of a candidate's own length that counts against it, so that what is left of it is more than noise."""
+ROUNDING = 1e-6
+"""Share of a candidate's own length below which nothing is left of it."""
+TINY = 1e-150
+"""Keeps candidates that are silent from being divided by zero; its square is still a number."""
 
 
 def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) -> None:
@@ -28,7 +32,7 @@ def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) ->
     ends = found(body)
     rows = measured(ends, sample, generator)
     read = rows.read.shape[1]
-    drawn = uniform(generator, rows.read, max(CANDIDATES, 2 * ends.hidden), read + 1) * (SPREAD / read**0.5)
+    drawn = uniform(generator, SPREAD / read**0.5, max(CANDIDATES, 2 * ends.hidden), read + 1).to(rows.read.device)
     weights, biases = drawn[:, :read], drawn[:, read]
     if ends.first.bias is None:
         biases = torch.zeros_like(biases)
@@ -48,24 +52,27 @@ def pick(neurons: Tensor, wish: Tensor, squares: Tensor, count: int) -> Tensor:
         squares: squared lengths of the candidates, before anything was taken off them (m).
         count: how many, at most m.
     """
-    gram, cross = neurons.T @ neurons, neurons.T @ wish
-    faint = FAINT * squares.sqrt() + torch.finfo(squares.dtype).tiny
-    free = torch.zeros_like(squares)
+    left, cross = neurons.square().sum(0), neurons.T @ wish
+    lengths = squares.sqrt()
+    taken = torch.zeros_like(squares)  # minus infinity for those that were chosen
+    done = neurons.new_zeros(len(squares), count)  # what the chosen ones explain of each: a pivoted Cholesky factor
     chosen = []
-    for _ in range(count):
-        score = cross.norm(dim=1) / (gram.diagonal().clamp_min(0).sqrt() + faint) + free
+    for number in range(count):
+        score = torch.linalg.vector_norm(cross, dim=1) / (left.sqrt() + FAINT * lengths + TINY) + taken
         index = score.argmax(keepdim=True)
         chosen.append(index)
-        free = free.index_fill(0, index, -torch.inf)
-        column = gram.index_select(1, index)
-        share = column / (column.index_select(0, index) + torch.finfo(squares.dtype).tiny)
-        cross = cross - share @ cross.index_select(0, index)
-        gram = gram - share @ column.T
+        if number + 1 < count:
+            length = left[index].sqrt() + ROUNDING * lengths[index] + TINY
+            share = (neurons.T @ neurons[:, index] - done @ done[index].T) / length
+            done[:, number : number + 1] = share
+            left = (left - share[:, 0].square()).clamp_min(0)
+            cross = cross - share * (cross[index] / length)
+            taken = taken.index_fill(0, index, -torch.inf)
     return torch.cat(chosen)
 
 
 def unfit(ends: Ends) -> str | None:
     """Why candidates of a body with these ends would be nothing new to a layer."""
-    if not len(ends.between):
+    if not ends.activations:
         return "chooses among neurons, and this seed has no activation between its two maps"
     return matched(ends)

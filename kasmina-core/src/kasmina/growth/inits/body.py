@@ -10,6 +10,8 @@ from attrs import frozen
 from torch import Tensor, nn
 from torch.func import functional_call
 
+MAPS = (nn.Linear, nn.Conv2d)
+
 
 @frozen(eq=False)
 class Ends:
@@ -20,8 +22,8 @@ class Ends:
 
     first: Any
     last: Any
-    between: nn.Sequential
-    """A copy of the activations, in float64 and in evaluation mode; empty if there are none."""
+    activations: tuple[nn.Module, ...]
+    """Copies of what stands between, in float64 and in evaluation mode."""
 
     @property
     def hidden(self) -> int:
@@ -31,6 +33,12 @@ class Ends:
     def axis(self) -> int:
         """Where a tensor that the body reads or gives has its width."""
         return 1 if isinstance(self.first, nn.Conv2d) else -1
+
+    def between(self, x: Tensor) -> Tensor:
+        """What stands between the two maps, of numbers in float64."""
+        for activation in self.activations:
+            x = activation(x)
+        return x
 
     def rows(self, tensor: Tensor) -> Tensor:
         """(N, …) as (positions, width), in float64."""
@@ -61,32 +69,45 @@ class Ends:
 
 
 def found(body: nn.Module) -> Ends:
-    """The ends of a body that is known to have them.
+    """The ends of a body that an init fits, which is not looked into again.
 
     Raises:
         ValueError: it has none.
     """
-    answer = ends(body)
-    if isinstance(answer, str):
-        raise ValueError(f"this init {answer}")
-    return answer
+    parts = _parts(body)
+    if isinstance(parts, str):
+        raise ValueError(f"this init {parts}")
+    return Ends(parts[0], parts[-1], tuple(map(_still, parts[1:-1])))
 
 
 def ends(body: nn.Module) -> Ends | str:
-    """The ends of a body; if it has none, what an init needs, as the end of a sentence."""
+    """The ends of a body; if it has none that an init can work with, what is wrong, as the end of a sentence."""
+    parts = _parts(body)
+    if isinstance(parts, str):
+        return parts
+    answer = found(body)
+    if not _elementwise(answer):
+        between = ", ".join(type(part).__name__ for part in parts[1:-1])
+        return f"needs nothing but activations between the two maps, and there is {between}"
+    return answer
+
+
+def _parts(body: nn.Module) -> list[nn.Module] | str:
     parts = list(body) if isinstance(body, nn.Sequential) else []
-    names = [type(part).__name__ for part in parts]
-    if len(parts) < 2 or not _alike(parts[0], parts[-1]):
-        came = f"{type(body).__name__}({', '.join(names)})"
-        return f"needs a Sequential of Linear, activation, Linear (or Conv2d at both ends); the seed's module is {came}"
-    found = Ends(parts[0], parts[-1], copy.deepcopy(nn.Sequential(*parts[1:-1])).double().eval())
-    if not _elementwise(found):
-        return f"needs nothing but activations between the two maps, and there is {', '.join(names[1:-1])}"
-    return found
+    if len(parts) > 1 and any(isinstance(parts[0], kind) and isinstance(parts[-1], kind) for kind in MAPS):
+        return parts
+    came = f"{type(body).__name__}({', '.join(type(part).__name__ for part in parts)})"
+    return f"needs a Sequential of Linear, activation, Linear (or Conv2d at both ends); the seed's module is {came}"
 
 
-def _alike(first: nn.Module, last: nn.Module) -> bool:
-    return any(isinstance(first, kind) and isinstance(last, kind) for kind in (nn.Linear, nn.Conv2d))
+def _still(part: nn.Module) -> nn.Module:
+    """A copy in evaluation mode and float64."""
+    if part._parameters or part._buffers or part._modules:
+        return copy.deepcopy(part).double().eval()
+    # A deep copy of a bare ReLU would take longer than all else that an init does with it.
+    twin = copy.copy(part)
+    twin.training = False
+    return twin
 
 
 def _elementwise(found: Ends) -> bool:

@@ -28,8 +28,9 @@ class Measured:
     def left(self, matrix: Tensor) -> Tensor:
         """A matrix (n, …) without the part that a linear map of `has` explains."""
         gram = self.has.T @ self.has
-        ridge = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-        explained: Tensor = self.has @ torch.linalg.solve(gram + ridge, self.has.T @ matrix)
+        diagonal = gram.diagonal()
+        diagonal += RIDGE * diagonal.mean()
+        explained: Tensor = self.has @ torch.linalg.solve(gram, self.has.T @ matrix)
         return matrix - explained
 
 
@@ -52,10 +53,10 @@ def measured(ends: Ends, sample: Sample | None, generator: torch.Generator) -> M
     return Measured(read[chosen], has[chosen], wish[chosen])
 
 
-def uniform(generator: torch.Generator, like: Tensor, *shape: int) -> Tensor:
-    """Numbers from -1 to 1, in float64, on the device of `like`."""
-    drawn = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
-    return drawn.to(like.device) * 2 - 1
+def uniform(generator: torch.Generator, bound: float, *shape: int) -> Tensor:
+    """Numbers from -bound to bound, in float64, on the generator's device."""
+    numbers = torch.empty(shape, device=generator.device, dtype=torch.float64)
+    return numbers.uniform_(-bound, bound, generator=generator)
 
 
 def matched(ends: Ends) -> str | None:

@@ -1,0 +1,43 @@
+"""``kasmina export``: a trained network for where Kasmina is not installed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    type=click.Choice(["torch", "pt2", "onnx"]),
+    default="torch",
+    show_default=True,
+    help="torch: a module for torch.load; pt2: a program for torch.export.load; onnx: for onnxruntime.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The file. [default: exports/model.* in the run's folder]")
+@click.option(
+    "--fold/--no-fold", default=True, help="Make seeds part of the host's layers where that is exact. [default: fold]"
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def export(run: Path, format: str, out: Path | None, fold: bool, as_json: bool) -> None:
+    """Write a trained network as a file that needs no Kasmina.
+
+    RUN is the folder of a run. Beside FILE stands FILE.json: how inputs are scaled, and what the outputs mean.
+    """
+    from kasmina.run.export import export as write
+
+    record = write(run, format, out, fold)
+    if as_json:
+        click.echo(json.dumps(record, indent=2))
+        return
+    seeds, off = record["seeds"], record["difference"]
+    folded = sum(seed["part"].startswith("folded") for seed in seeds)
+    click.echo(
+        f"{record['file']}: {record['parameters']} parameters, {folded} of {len(seeds)} seeds folded into its layers;"
+        f" on the control split {f'off by {off:.1e}' if off else 'equal to the bit'}"
+    )
+    if record["unfolded_because"]:
+        click.echo(f"not folded: {record['unfolded_because']}")

@@ -1,0 +1,96 @@
+"""The kinds of file that a plain network can be written as."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Protocol
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from kasmina.errors import UsageError
+from kasmina.growth.export.layers import direct
+from kasmina.growth.export.plain import Plain
+from kasmina.growth.export.program import program
+
+Run = Callable[[Tensor], Tensor]
+
+
+class Format(Protocol):
+    @property
+    def suffix(self) -> str: ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether what is not folded is equal to the host to the bit: it is computed by torch."""
+
+    def write(self, plain: Plain, x: Tensor) -> tuple[bytes, Run]:
+        """The file's content, and what it computes."""
+
+
+@frozen
+class Torch:
+    """A module, pickled: ``torch.load(file, weights_only=False)``."""
+
+    suffix: str = ".pt"
+    exact: bool = True
+
+    def write(self, plain: Plain, x: Tensor) -> tuple[bytes, Run]:
+        module = program(plain.module, x).module() if plain.live else direct(plain.module)
+        file = io.BytesIO()
+        torch.save(module, file)
+        return file.getvalue(), module
+
+
+@frozen
+class Pt2:
+    """A program: ``torch.export.load(file).module()``."""
+
+    suffix: str = ".pt2"
+    exact: bool = True
+
+    def write(self, plain: Plain, x: Tensor) -> tuple[bytes, Run]:
+        exported = program(plain.module, x)
+        file = io.BytesIO()
+        torch.export.save(exported, file)
+        return file.getvalue(), exported.module()
+
+
+@frozen
+class Onnx:
+    """A graph for onnxruntime; it reads ``x`` and gives ``y``."""
+
+    suffix: str = ".onnx"
+    exact: bool = False
+
+    def write(self, plain: Plain, x: Tensor) -> tuple[bytes, Run]:
+        import onnxruntime  # type: ignore[import-untyped]
+
+        exported = torch.onnx.export(
+            program(plain.module, x), dynamo=True, input_names=["x"], output_names=["y"], verbose=False
+        )
+        assert exported is not None
+        proto = exported.model_proto
+        for node in [*proto.graph.node, *(node for function in proto.functions for node in function.node)]:
+            del node.metadata_props[:]  # classes, files and lines of the code that it came from
+        content = proto.SerializeToString()
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        return content, lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
+
+
+FORMATS: dict[str, Format] = {"torch": Torch(), "pt2": Pt2(), "onnx": Onnx()}
+
+
+def find_format(name: str) -> Format:
+    """The format of that name.
+
+    Raises:
+        UsageError: what it needs is not installed.
+    """
+    missing = [need for need in ("onnx", "onnxscript", "onnxruntime") if name == "onnx" and find_spec(need) is None]
+    if missing:
+        raise UsageError(f"--format onnx needs {' and '.join(missing)}: pip install 'kasmina-core[onnx]'")
+    return FORMATS[name]

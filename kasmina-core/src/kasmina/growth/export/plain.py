@@ -1,0 +1,113 @@
+"""A grown host without Kasmina: traced and folded, or as `torch.export` sees it where no plain graph can be had."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from attrs import frozen
+from torch import Tensor, fx, nn
+
+from kasmina.errors import UsageError
+from kasmina.growth.export.fold import fold
+from kasmina.growth.export.layers import layers
+from kasmina.growth.export.program import program
+from kasmina.growth.export.trace import trace
+from kasmina.growth.probe import untouched
+from kasmina.growth.seed import Seed
+
+TOLERANCE = 1e-6
+"""How far a folded export may be off in float32: the norm of the difference, as a share of the norm of the outputs."""
+
+
+def tolerance(dtype: torch.dtype) -> float:
+    """The same number of roundings in any dtype."""
+    return TOLERANCE * torch.finfo(dtype).eps / torch.finfo(torch.float32).eps
+
+
+@frozen(eq=False)
+class Plain:
+    """A grown host as modules of torch's own, in evaluation mode."""
+
+    module: nn.Module
+    live: bool
+    """There is no plain graph of the host: `module` is the host itself, which only `torch.export` can take along."""
+    folded: frozenset[int]
+    """Ids of the seeds that are part of the host's own layers now."""
+    unfolded_because: str
+    """Why nothing could be folded; empty if it could be, or if it was not asked for."""
+
+
+def plain(host: nn.Module, seeds: Sequence[Seed], x: Tensor, folding: bool = True) -> Plain:
+    """The host and its seeds without Kasmina; the host stays as it is.
+
+    Args:
+        x: samples (N, *in_shape), N > 2, on which the result is compared with the host.
+        folding: whether seeds are to become part of the host's own layers where the algebra allows it. Without it the
+            result is equal to the host's to the bit.
+
+    Raises:
+        UsageError: torch cannot export this host.
+    """
+    host.eval()
+    names = {free_name(f"seed_{seed.id}", host): seed for seed in seeds}
+    try:
+        module = trace(host, names, (x[:2], x[:3]))
+        if any(distance(module, host, rows) for rows in (x, x[:1])):
+            raise ValueError("its graph gives other numbers than itself")
+    except Exception as error:  # whatever a stranger's forward may do
+        return _as_program(host, x, " ".join(str(error).split()))
+    if folding:
+        narrow = fold(module)
+        off = distance(narrow, host, x)
+        if off > tolerance(x.dtype):
+            return Plain(layers(module), False, frozenset(), f"folded it would be off by {off:.1e}")
+        gone = present(module, names) - present(narrow, names)
+        return Plain(layers(narrow), False, frozenset(names[name].id for name in gone), "")
+    return Plain(layers(module), False, frozenset(), "")
+
+
+def _as_program(host: nn.Module, x: Tensor, reason: str) -> Plain:
+    try:
+        program(host, x)
+    except Exception as error:
+        raise UsageError(f"the host cannot be exported: {reason}; and torch.export: {_short(error)}") from error
+    return Plain(host, True, frozenset(), reason)
+
+
+def _short(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
+
+
+def distance(ours: Callable[[Tensor], Tensor], theirs: nn.Module, x: Tensor) -> float:
+    """How far two outputs are apart (`apart`).
+
+    With gradients on: without them torch takes a short cut through attention, which rounds in another way and which a
+    program of `torch.export` does not take.
+    """
+    with untouched(theirs), torch.enable_grad():
+        return apart(ours(x.clone()).detach(), theirs(x.clone()).detach())
+
+
+def apart(one: Tensor, other: Tensor) -> float:
+    """The norm of the difference, as a share of the norm of the second; 0 if they are equal to the bit."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return math.inf
+    if torch.equal(one, other) or torch.equal(one.nan_to_num(0, 1, -1), other.nan_to_num(0, 1, -1)):
+        return 0.0
+    share = float((one.double() - other.double()).norm() / other.double().norm())
+    return share if math.isfinite(share) else math.inf
+
+
+def present(module: fx.GraphModule, names: dict[str, Seed]) -> set[str]:
+    """Which seeds still have a part of their own in the graph."""
+    targets = {str(node.target).split(".")[0].removesuffix("_alpha") for node in module.graph.nodes}
+    return {name for name in names if name in targets}
+
+
+def free_name(name: str, host: nn.Module) -> str:
+    """The name, with as many underscores as it needs to be no name of the host's."""
+    while hasattr(host, name) or hasattr(host, f"{name}_alpha"):
+        name += "_"
+    return name

@@ -1,0 +1,80 @@
+"""A run's network as a file that needs no Kasmina, and beside it a JSON file that says how to use it."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from kasmina.errors import KasminaError, UsageError
+from kasmina.growth.export.formats import find_format
+from kasmina.growth.export.plain import TOLERANCE, Plain, distance, plain
+from kasmina.growth.seed import Seed
+from kasmina.records import Stage
+from kasmina.run.data import Scaler
+from kasmina.run.folder import write
+from kasmina.run.objective import evaluate
+from kasmina.run.restore import Trained, restore
+
+
+def export(path: Path, format: str, out: Path | None, folding: bool) -> dict[str, Any]:
+    """Writes the network of the run at `path` to `out`, and beside it `out`.json, whose content it gives back.
+
+    Args:
+        out: None is ``exports/model.<suffix>`` in the run's folder.
+
+    Raises:
+        UsageError: there is no run, a library of the format is missing, the host cannot be exported, or `out` written.
+        KasminaError: the file would not compute what the network does; nothing was written.
+    """
+    form = find_format(format)
+    trained = restore(path, "cpu")
+    x = trained.splits.control.x
+    result = plain(trained.host, trained.seeds, x, folding)
+    content, run = form.write(result, x)
+    off, allowed = distance(run, trained.host, x), TOLERANCE if result.folded or not form.exact else 0.0
+    if off > allowed:
+        raise KasminaError(f"the export to {format} would be off by {off:.1e}, and {allowed:.0e} is allowed")
+    out = out or path / "exports" / f"model{form.suffix}"
+    record = {"file": str(out), "format": format, "difference": off} | describe(trained, result)
+    try:
+        write(out, content)
+        write(out.with_name(f"{out.name}.json"), (json.dumps(record, indent=2) + "\n").encode())
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror or error}; choose another --out") from error
+    return record
+
+
+def describe(trained: Trained, result: Plain) -> dict[str, Any]:
+    """What one must know to use the file, and what became of the seeds in it."""
+    splits, objective = trained.splits, trained.objective
+    outputs = {"classes": list(trained.classes)} if splits.outputs is None else _scaling(splits.outputs)
+    return {
+        "input": {"shape": ["batch", *splits.control.x.shape[1:]], "dtype": "float32"} | _scaling(splits.inputs),
+        "output": outputs,
+        "metric": {"name": objective.metric_name, "control": evaluate(trained.host, objective, splits.control)[1]},
+        "parameters": size(trained, result),
+        "seeds": [_seed(seed, result) for seed in trained.seeds],
+        "unfolded_because": result.unfolded_because,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in ("kasmina-core", "torch")},
+    }
+
+
+def size(trained: Trained, result: Plain) -> int:
+    """How many parameters the file holds."""
+    modules = [trained.host, *(seed.body for seed in trained.seeds)] if result.live else [result.module]
+    return sum(parameter.numel() for module in modules for parameter in module.parameters())
+
+
+def _seed(seed: Seed, result: Plain) -> dict[str, Any]:
+    if seed.id in result.folded:
+        part = "folded into the host's layers"
+    else:
+        part = "none, as it gives nothing yet" if seed.stage is Stage.TRAINING else "layers of its own"
+    return {"id": seed.id, "site": seed.place.site.name, "blueprint": seed.blueprint, "stage": seed.stage, "part": part}
+
+
+def _scaling(scaler: Scaler) -> dict[str, Any]:
+    return {"mean": scaler.mean.tolist(), "std": scaler.std.tolist()}

@@ -1,0 +1,79 @@
+"""What a germination costs beside the training that goes on: a share of an epoch of a very small task."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from kasmina.growth.growth import Aim, Growth, Measure
+from kasmina.growth.recipe import Recipe
+from kasmina.growth.site import find_places
+from kasmina.records import Observation, Proposal, Site
+
+ROWS, BATCH, SITE = 1600, 128, "0:4"
+INITS = ["built", "zero_out", "orthogonal", "gradmax", "tiny", "aligned"]
+
+
+class Answers:
+    """The deciding hooks: a germination after every epoch, or none."""
+
+    def __init__(self, proposal: Proposal | None) -> None:
+        self.proposal = proposal
+
+    def propose_germination(self, observation: Observation) -> Proposal | None:
+        return self.proposal
+
+    def __getattr__(self, name: str) -> object:
+        return lambda **told: None
+
+
+def body(site: Site) -> nn.Module:
+    return nn.Sequential(nn.Linear(site.in_features, 1), nn.ReLU(), nn.Linear(1, site.out_features, bias=False))
+
+
+class Course:
+    """Training of 42 parameters on 1,600 points, epoch by epoch. A seed leaves as soon as it has germinated."""
+
+    def __init__(self, init: str, germinates: bool) -> None:
+        torch.manual_seed(0)
+        self.x, self.y = torch.randn(ROWS, 2), torch.randint(2, (ROWS,))
+        self.host = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+        self.optimizer = torch.optim.Adam(self.host.parameters(), fused=True)
+        self.growth = Growth(
+            self.host,
+            find_places(self.host, [SITE], self.x[:2]),
+            self.optimizer,
+            {SITE: {"body": body}},
+            Answers(Proposal(SITE) if germinates else None),
+            lambda: Measure(0.0, 0.0),
+            Aim("accuracy", None),
+            Recipe(init=init),
+            BATCH,
+        )
+        self.born = 0
+        self.epoch()
+
+    def epoch(self) -> None:
+        for rows in torch.randperm(ROWS).split(BATCH):
+            self.optimizer.zero_grad()
+            loss = functional.cross_entropy(self.host(self.x[rows]), self.y[rows])
+            loss.backward()
+            self.optimizer.step()
+            self.growth.after_step(loss)
+            self.cull()
+        self.growth.after_epoch()
+        self.cull()
+
+    def cull(self) -> None:
+        for seed in list(self.growth.manager.seeds.values()):
+            self.born += 1
+            self.growth.manager.cull(seed)
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_an_epoch_with_a_germination(compare, init):
+    """At most .25 of the smallest epoch; some 5 ms long, which is all that one without statistics may take."""
+    ours, theirs = Course(init, True), Course(init, False)
+    ratio = compare(ours.epoch, theirs.epoch, 201)
+    assert ours.born > 200 and theirs.born == 0
+    assert ratio <= 1.25
