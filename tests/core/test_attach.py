@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
@@ -15,7 +16,7 @@ import kasmina
 from kasmina import Event, Observation, Proposal, Site, Stage, hookimpl
 from kasmina.errors import PluginError, UsageError
 from kasmina.growth.growth import ROWS_TO_BEGIN
-from kasmina.growth.statistics import Watch
+from kasmina.growth.statistics import ROWS, Watch
 
 BATCHES, BATCH = 4, 8
 
@@ -129,6 +130,16 @@ def test_detaching_moves_the_output_in_no_stage_and_ends_growth(epochs):
     assert all(seed.stage is not Stage.TRAINING for seed in loop.growth.manager.seeds.values())
 
 
+def test_the_grown_host_is_to_be_had_without_kasmina():
+    loop = Loop().attach(Script({1: "0:3"})).train(3)
+    loop.growth.detach()
+    plain = loop.growth.plain(loop.x)
+    assert loop.host.training
+    torch.testing.assert_close(plain(loop.x), loop.host.eval()(loop.x), rtol=1e-5, atol=1e-6)
+    assert not any("kasmina" in type(module).__module__ for module in plain.modules())
+    assert sum(weights.numel() for weights in plain.parameters()) >= 4 * 3 + 4 + 4 * 1 + 1
+
+
 def test_observations_count_and_measure_what_the_loop_did():
     script = Script(asks=True)
     loop = Loop().attach(script).train(3)
@@ -224,3 +235,40 @@ def test_importing_kasmina_loads_no_torch_until_attach_is_asked_for():
 
     program = "import sys, kasmina; a = 'torch' in sys.modules; kasmina.attach; print(a, 'torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", program], text=True).split() == ["False", "True"]
+
+
+class Text(nn.Module):
+    """Called by name, and gives a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.map, self.head = nn.Embedding(9, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, *, ids: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        h = self.map(self.embed(ids)) * mask[..., None]
+        return {"logits": self.head(h.sum(1) / mask.sum(1, keepdim=True))}
+
+
+def test_a_host_may_be_called_by_name_with_texts_of_any_length():
+    host = Text()
+    optimizer = torch.optim.SGD(host.parameters(), 0.1)
+
+    def loss(length: int) -> torch.Tensor:
+        return host(ids=torch.randint(9, (BATCH, length)), mask=torch.ones(BATCH, length))["logits"].square().mean()
+
+    sample = {"ids": torch.randint(9, (BATCH, 7)), "mask": torch.ones(BATCH, 7)}
+    script = Script({1: "map"}, asks=True)
+    growth = kasmina.attach(
+        host, optimizer, sample, lambda: loss(5), sites="*@Linear", blueprint=Hidden(), controller=script
+    )
+    for _ in range(2):
+        for length in (3, 7, 7, 4):
+            optimizer.zero_grad()
+            step = loss(length)
+            step.backward()
+            optimizer.step()
+            growth.after_step(step)
+        growth.after_epoch()
+    assert [site.site.name for site in script.seen[0].sites] == ["map", "head"]
+    assert [event.seed.site for event in script.told][:1] == ["map"]
+    assert growth._watched_steps == math.ceil(ROWS / BATCH), "the batch is of samples, and not of arguments"

@@ -18,6 +18,7 @@ from kasmina.growth.manager import Build, Durations, Manager
 from kasmina.growth.part import Part, tensors
 from kasmina.growth.seed import Seed
 from kasmina.growth.site import Place, find_places
+from kasmina.growth.statistics import Watch
 from kasmina.records import Site, Stage
 
 BATCH, TIME, WIDTH = 4, 5, 6
@@ -162,6 +163,35 @@ def test_a_batch_in_another_dimension_is_found_and_turned(name: str) -> None:
         host(x[number : number + 1])
     assert got[0].shape == (BATCH, *place.site.in_shape)
     assert torch.allclose(got[0], torch.cat(got[1:]), atol=1e-6)
+
+
+def recurrent(self: Steps, x: Tensor) -> Tensor:
+    first = self.lstm.batch_first
+    h, _ = self.lstm(x if first else x.transpose(0, 1))
+    return self.head(h if first else h.transpose(0, 1))
+
+
+@pytest.mark.parametrize("site", ["lstm", "lstm:lstm", "lstm:head"])
+def test_the_need_of_a_site_is_the_same_whichever_dimension_is_the_batch(site: str) -> None:
+    needs = []
+    for batch_first in (True, False):
+        torch.manual_seed(0)
+        host = Steps(recurrent, lstm=nn.LSTM(WIDTH, WIDTH, batch_first=batch_first), head=linear())
+        watch = Watch(find_places(host, [site], sequences(2)))
+        watch.start()
+        for _ in range(8):
+            host(sequences()).square().sum(2).mean().backward()
+        needs.append(watch.needs()[site])
+    assert needs[0] == pytest.approx(needs[1], rel=1e-5) and needs[0] > 0
+
+
+def test_the_need_of_a_site_is_measured_on_texts_of_any_length() -> None:
+    host = Steps(recurrent, lstm=nn.LSTM(WIDTH, WIDTH, batch_first=True), head=linear())
+    watch = Watch(find_places(host, ["lstm"], sequences(2)))
+    watch.start()
+    for length in (5, 3, 5):
+        host(torch.randn(BATCH, length, WIDTH)).square().sum(2).mean().backward()
+    assert watch.samples()["lstm"].slope.shape == (2 * BATCH, 5, WIDTH)
 
 
 def test_types_filter_names() -> None:

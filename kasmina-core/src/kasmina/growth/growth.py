@@ -10,8 +10,9 @@ import torch
 from attrs import define, frozen
 from torch import Tensor, nn
 
-from kasmina.errors import PluginError
+from kasmina.errors import PluginError, UsageError
 from kasmina.growth.begin import begin, needs_sample
+from kasmina.growth.export.plain import plain
 from kasmina.growth.manager import Build, Manager
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.seed import Seed
@@ -178,6 +179,22 @@ class Growth:
         for seed in list(self.manager.seeds.values()):
             if seed.stage is Stage.TRAINING:
                 self.manager.cull(seed, "growth has ended")
+
+    def plain(self, x: Tensor) -> nn.Module:
+        """The grown host as modules of torch's own, a copy in evaluation mode, seeds folded into its layers.
+
+        Args:
+            x: some samples (N, *in_shape), N > 2, on which the copy is compared with the host.
+
+        Raises:
+            UsageError: the host's forward cannot be written down as a graph.
+        """
+        training = self.host.training
+        found = plain(self.host, list(self.manager.seeds.values()), x)
+        self.host.train(training)
+        if found.live:
+            raise UsageError(f"the host cannot be had as plain modules: {found.unfolded_because}")
+        return found.module
 
     def _judge(self, seed: Seed, observation: Observation) -> None:
         """Measures what a seed is worth on the control split, and keeps or culls it."""

@@ -120,18 +120,24 @@ def slow_path() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(enabled)
 
 
-def longer(sample: Sample) -> Sample:
-    """The sample with its first row once more in the end: in each tensor whose first dimension is the batch's.
+def size(sample: Sample) -> int:
+    """How many samples are in it: the first dimension of its first tensor.
 
     Raises:
-        UsageError: there is no tensor in it.
+        UsageError: there is no such tensor.
     """
-    sizes = [len(tensor) for _, tensor in tensors(sample) if tensor.dim()]
-    if not sizes:
-        raise UsageError("a sample to find sites with must hold a tensor, whose first dimension is the batch's")
+    for _, tensor in tensors(sample):
+        if tensor.dim():
+            return len(tensor)
+    raise UsageError("a sample to find sites with must hold a tensor, whose first dimension is the batch's")
+
+
+def longer(sample: Sample) -> Sample:
+    """The sample with its first row once more in the end: in each tensor whose first dimension is the batch's."""
+    rows = size(sample)
 
     def extended(value: Any) -> Any:
-        if isinstance(value, Tensor) and value.dim() and len(value) == sizes[0]:
+        if isinstance(value, Tensor) and value.dim() and len(value) == rows:
             return torch.cat([value, value[:1]])
         if isinstance(value, tuple | list):
             parts = [extended(part) for part in value]

@@ -65,9 +65,11 @@ class _Gathered:
         return self.came >= self.due
 
     def sample(self) -> Sample:
-        passed = sorted(self.slope)
-        parts = [self.read[n] for n in passed], [self.has[n] for n in passed], [self.slope[n] for n in passed]
-        read, has, slope = (torch.cat(part)[: self.due] for part in parts)
+        gathered = self.read, self.has, self.slope
+        shapes = {n: [part[n].shape[1:] for part in gathered] for n in self.slope}
+        # Texts may be padded to another length in each batch.
+        passed = [n for n in sorted(shapes) if shapes[n] == shapes[min(shapes)]]
+        read, has, slope = (torch.cat([part[n] for n in passed])[: self.due] for part in gathered)
         return Sample(read, has, slope, self.site.kind)
 
 

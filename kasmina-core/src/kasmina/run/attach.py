@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.growth.growth import Aim, Growth, Measure
-from kasmina.growth.part import tensors
-from kasmina.growth.probe import Sample
+from kasmina.growth.probe import Sample, size
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.site import find_places
 from kasmina.plugins.catalog import KINDS, Entry, default
@@ -90,7 +89,7 @@ def attach(
         control=measured,
         aim=Aim("metric", target),
         recipe=options,
-        batch=len(next(tensors(sample))[1]),
+        batch=size(sample),
         seed=seed,
     )
 

@@ -5,7 +5,7 @@ With L, M linear layers or convolutions and f an activation, over every sum of t
 - of the same input: ``L1 x + L2 x = (L1 + L2) x``, where a bare ``x`` counts as a layer of ones;
 - one upon another: ``L (M x) = (L M) x``, where the product joins another term, or is no larger than the two were;
 - side by side: ``L1 f(M1 x) + L2 f(M2 x) = L f(M x)``, M being the rows of M1 and M2, and L the columns of L1 and L2: a
-  wider layer.
+  wider layer. If others read ``f(M1 x)`` too, they read the new part by weights of zero.
 
 A layer that is called twice, or shares its weights, stays as it is.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import combinations
 
 from attrs import frozen
 from torch import fx
@@ -76,72 +77,50 @@ def _sum(root: fx.Node) -> Sum:
 
 
 def _absorb(module: fx.GraphModule) -> bool:
-    return any(_absorb_into(chains) for sum in sums(module) for chains in _by_base(sum))
+    return any(_absorb_into(term, sum) for sum in sums(module) for term in sum.terms)
 
 
-@frozen(eq=False)
-class Chain:
-    """A term of a sum: linear layers, the last one first, upon a node that is no such layer."""
-
-    sum: Sum
-    term: fx.Node
-    layers: tuple[fx.Node, ...]
-    base: fx.Node
-
-    def product(self) -> Layer | None:
-        """All its layers as one; None if they cannot be."""
-        *later, first = self.layers
-        result: Layer | None = own_layer(first)
-        for node in reversed(later):
-            layer = own_layer(node)
-            result = linear.product(layer, result) if layer is not None and result is not None else None
-        return result
-
-
-def _by_base(sum: Sum) -> list[list[Chain]]:
-    """Terms that read the same, two at least, if no term is there twice."""
-    inside: set[fx.Node] = set(sum.adds)
-    while True:
-        chains = [_chain(sum, term, inside) for term in sum.terms]
-        found = {node for chain in chains for node in chain.layers}
-        if found <= inside:
-            break
-        inside |= found
-    groups: dict[fx.Node, list[Chain]] = {}
-    for chain in chains:
-        groups.setdefault(chain.base, []).append(chain)
-    alone = len(set(sum.terms)) == len(sum.terms)
-    return [group for group in groups.values() if len(group) > 1 and alone]
-
-
-def _chain(sum: Sum, term: fx.Node, inside: set[fx.Node]) -> Chain:
-    """Down from a term as long as a layer is read by the sum alone, or by layers that are."""
-    layers, node = list[fx.Node](), term
-    while set(node.users) <= {*inside, *layers} and own_layer(node) is not None:
-        layers.append(node)
-        node = source(node)
-    return Chain(sum, term, tuple(layers), node)
-
-
-def _absorb_into(chains: Sequence[Chain]) -> bool:
-    """One layer for all these terms, if one of them is a single layer already."""
-    main = next((chain for chain in chains if len(chain.layers) == 1), None)
-    if main is None:
+def _absorb_into(main: fx.Node, sum: Sum) -> bool:
+    """Adds to the weights of one term all others that are linear in what it reads."""
+    layer = own_layer(main)
+    if layer is None or len(set(sum.terms)) < len(sum.terms):
         return False
-    others = [chain for chain in chains if chain is not main]
-    products = [chain.product() if chain.layers else None for chain in others]
-    if any(product is None and chain.layers for product, chain in zip(products, others, strict=True)):
+    others: dict[fx.Node, Layer | None] = {}
+    read = set(sum.adds)
+    for term in sum.terms:
+        path = None if term is main else _path(term, source(main))
+        if path is None:
+            continue
+        product = _product(path)
+        if (product is not None or not path) and linear.total(layer, [product]) is not None:
+            others[term] = product
+            read.update(path)
+    total = linear.total(layer, list(others.values()))
+    if not others or total is None or not set(main.users) <= read:
         return False
-    layer = own_layer(main.term)
-    assert layer is not None
-    total = linear.total(layer, products)
-    if total is None:
-        return False
-    _set(main.term, total)
-    for number, chain in enumerate(others):
-        # Every removal makes the sum another one.
-        (chain.sum if number == 0 else _sum_of(main.term)).without(chain.term)
+    _set(main, total)
+    for term in others:
+        _sum_of(main).without(term)  # every removal makes the sum another one
     return True
+
+
+def _path(node: fx.Node, base: fx.Node) -> list[fx.Node] | None:
+    """The layers between `base` and what `node` gives, the last one first; None if there is more between them."""
+    path = []
+    while node is not base:
+        if own_layer(node) is None:
+            return None
+        path.append(node)
+        node = source(node)
+    return path
+
+
+def _product(path: Sequence[fx.Node]) -> Layer | None:
+    result: Layer | None = None
+    for number, node in enumerate(reversed(path)):
+        layer = _layer(node)
+        result = layer if number == 0 else None if result is None else linear.product(layer, result)
+    return result
 
 
 def _sum_of(term: fx.Node) -> Sum:
@@ -156,7 +135,7 @@ def _sum_of(term: fx.Node) -> Sum:
 
 @frozen(eq=False)
 class Branch:
-    """``later(between(earlier(x)))`` as a term of a sum, read by nothing else."""
+    """``later(between(earlier(x)))`` as a term of a sum."""
 
     later: fx.Node
     between: fx.Node | None
@@ -164,17 +143,33 @@ class Branch:
     key: tuple[fx.Node, str, Geometry, Geometry]
     """What must be equal in branches that become one: x, the activation, how each layer reads."""
 
+    @property
+    def hidden(self) -> fx.Node:
+        """What the later layer reads."""
+        return self.between or self.earlier
+
+    @property
+    def alone(self) -> bool:
+        """Nothing else reads what is within."""
+        return len(self.hidden.users) == len(self.earlier.users) == len(self.later.users) == 1
+
+    @property
+    def extensible(self) -> bool:
+        """All else that reads what is within could read more, by weights of zero."""
+        inner = self.between is None or len(self.earlier.users) == 1
+        return inner and len(self.later.users) == 1 and all(own_layer(user) is not None for user in self.hidden.users)
+
 
 def _branch(term: fx.Node) -> Branch | None:
     later = own_layer(term)
-    if later is None or len(term.users) > 1:
+    if later is None:
         return None
     node = source(term)
     name = activation(node)
     between = node if name is not None else None
     earlier = source(node) if between is not None else node
     layer = own_layer(earlier)
-    if layer is None or any(len(part.users) > 1 for part in (node, earlier)):
+    if layer is None:
         return None
     key = source(earlier), name or "", linear.geometry(layer), linear.geometry(later)
     return Branch(term, between, earlier, key)
@@ -182,24 +177,27 @@ def _branch(term: fx.Node) -> Branch | None:
 
 def _merge(module: fx.GraphModule) -> bool:
     for sum in sums(module):
-        seen: dict[object, Branch] = {}
-        for branch in filter(None, map(_branch, sum.terms)):
-            first = seen.setdefault(branch.key, branch)
-            if first is not branch:
-                _widen(first, branch)
-                sum.without(branch.later)
+        branches = [branch for branch in map(_branch, sum.terms) if branch is not None]
+        for first, second in combinations(branches, 2):
+            if first.key == second.key and first.extensible and second.alone:
+                _widen(first, second)
+                sum.without(second.later)
                 return True
     return False
 
 
 def _widen(branch: Branch, by: Branch) -> None:
-    for one, other, join in (
-        (branch.earlier, by.earlier, linear.stacked),
-        (branch.later, by.later, linear.abreast),
-    ):
-        layers = own_layer(one), own_layer(other)
-        assert layers[0] is not None and layers[1] is not None
-        _set(one, join([layers[0], layers[1]]))
+    earlier, later = _layer(by.earlier), _layer(by.later)
+    for node in list(branch.hidden.users):
+        more = later if node is branch.later else linear.silent(_layer(node), later)
+        _set(node, linear.abreast([_layer(node), more]))
+    _set(branch.earlier, linear.stacked([_layer(branch.earlier), earlier]))
+
+
+def _layer(node: fx.Node) -> Layer:
+    layer = own_layer(node)
+    assert layer is not None
+    return layer
 
 
 # -- one upon another --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a graph is run as: a mere chain as `nn.Sequential`, which anyone can read, and any other with as little as may be."""
+"""How a graph is run: a mere chain as `nn.Sequential`, which anyone can read, any other at as little cost as may be."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FUNCTIONS: dict[type[nn.Module], Callable[..., Tensor]] = {
 
 
 def layers(module: fx.GraphModule) -> nn.Module:
-    """A chain of modules as such; or the graph, with functions for activations, which cost less to call than modules."""
+    """A chain of modules as such; or the graph with functions for activations, which cost less to call than modules."""
     name_activations(module)
     chain = _chain(module)
     if chain is None:
@@ -37,7 +37,7 @@ def direct(module: nn.Module) -> nn.Module:
         return module
     outer = nn.Module()
     outer.add_module("graph", module)
-    outer.forward = module.forward  # type: ignore[method-assign]
+    outer.forward = module.forward
     return outer.eval()
 
 

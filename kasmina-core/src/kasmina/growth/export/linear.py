@@ -89,6 +89,11 @@ def abreast(layers: Sequence[Layer]) -> Layer:
     return made(layers[0], torch.cat([layer.weight for layer in layers], 1), bias)
 
 
+def silent(like: Layer, read: Layer) -> Layer:
+    """A layer of zeros with the geometry and output of `like`, which reads as much as `read` does."""
+    return made(like, like.weight.new_zeros(len(like.weight), read.weight.shape[1], *like.weight.shape[2:]), None)
+
+
 def scaled(layer: Layer, factor: float) -> Layer:
     bias = _double(layer.bias)
     return made(layer, layer.weight.double() * factor, None if bias is None else bias * factor)

@@ -14,10 +14,16 @@ from kasmina.growth.export.fold import fold
 from kasmina.growth.export.layers import layers
 from kasmina.growth.export.program import program
 from kasmina.growth.export.trace import trace
+from kasmina.growth.probe import untouched
 from kasmina.growth.seed import Seed
 
 TOLERANCE = 1e-6
-"""How far a folded export may be from the host: the norm of the difference, as a share of the norm of the outputs."""
+"""How far a folded export may be off in float32: the norm of the difference, as a share of the norm of the outputs."""
+
+
+def tolerance(dtype: torch.dtype) -> float:
+    """The same number of roundings in any dtype."""
+    return TOLERANCE * torch.finfo(dtype).eps / torch.finfo(torch.float32).eps
 
 
 @frozen(eq=False)
@@ -55,7 +61,7 @@ def plain(host: nn.Module, seeds: Sequence[Seed], x: Tensor, folding: bool = Tru
     if folding:
         narrow = fold(module)
         off = distance(narrow, host, x)
-        if off > TOLERANCE:
+        if off > tolerance(x.dtype):
             return Plain(layers(module), False, frozenset(), f"folded it would be off by {off:.1e}")
         gone = present(module, names) - present(narrow, names)
         return Plain(layers(narrow), False, frozenset(names[name].id for name in gone), "")
@@ -80,7 +86,7 @@ def distance(ours: Callable[[Tensor], Tensor], theirs: nn.Module, x: Tensor) -> 
     With gradients on: without them torch takes a short cut through attention, which rounds in another way and which a
     program of `torch.export` does not take.
     """
-    with torch.enable_grad():
+    with untouched(theirs), torch.enable_grad():
         return apart(ours(x.clone()).detach(), theirs(x.clone()).detach())
 
 

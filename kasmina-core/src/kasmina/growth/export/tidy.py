@@ -50,7 +50,7 @@ def name_activations(module: fx.GraphModule) -> None:
 
 def _each(module: fx.GraphModule, change: Callable[[fx.GraphModule, fx.Node], None]) -> None:
     for node in list(module.graph.nodes):
-        if node.users:
+        if node.users or overwrites(node, module):  # and was not taken out meanwhile
             change(module, node)
 
 
@@ -92,7 +92,12 @@ def _keep_apart(module: fx.GraphModule, node: fx.Node) -> None:
         return
     if not _fresh(before) or not all(user is node or _fresh(user) for user in before.users) or not _gives_new(node):
         return
-    place = {each: number for number, each in enumerate(module.graph.nodes)}
+    _rewired(before, node)
+
+
+def _rewired(before: fx.Node, node: fx.Node) -> None:
+    """Who read what was overwritten, after that, reads what it was overwritten by."""
+    place = {each: number for number, each in enumerate(node.graph.nodes)}
     before.replace_all_uses_with(node, lambda user: place[user] > place[node])
 
 
@@ -105,10 +110,10 @@ def _gives_new(node: fx.Node) -> bool:
         apart.inplace = False  # type: ignore[assignment]
         node.target = free(node.graph.owning_module, str(node.target).rpartition(".")[2])
         put(node.graph.owning_module, str(node.target), apart)
-    elif node.op == "call_function" and name in ACTIVATIONS and node.kwargs.get("inplace"):
+    elif name in ACTIVATIONS:
         node.kwargs = {key: value for key, value in node.kwargs.items() if key != "inplace"}
-    elif node.op == "call_method" and name.removesuffix("_") in ACTIVATIONS:
-        node.target = name.removesuffix("_")
+    elif name.removesuffix("_") in ACTIVATIONS:
+        node.op, node.target = "call_function", getattr(nn.functional, name.removesuffix("_"))
     elif node.op == "call_function" and name in ("iadd", "imul", "isub"):
         node.target = getattr(operator, name.removeprefix("i"))
     else:
