@@ -98,6 +98,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def growth(session: nox.Session) -> None:
+    """The table of growth recipes (docs/recipes.md): `nox -s growth -- spirals`, or digits. Takes some minutes."""
+    prepare(session, (CORE,))
+    session.run("python", "tests/benchmarks/growth/table.py", *session.posargs)
+
+
+@nox.session
 def picture(session: nox.Session) -> None:
     """Draws the picture of the README: the screen of a default run."""
     prepare(session, ALL)

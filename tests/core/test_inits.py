@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.growth.inits import INITS, NEEDS_SAMPLE, aligned, unfit
-from kasmina.growth.inits.body import Ends, found
+from kasmina.growth.inits.body import Ends, Matrix, found
 from kasmina.growth.inits.measured import measured
 from kasmina.growth.statistics import Sample
 
@@ -162,8 +162,9 @@ def test_gradmax_has_the_largest_gradient_of_all_directions(hidden: int, activat
         assert body[0].weight.grad.norm() <= best * (1 + 1e-5)
 
 
-def explained(part: Tensor, wish: Tensor) -> float:
+def explained(part: Tensor | Matrix, wish: Tensor | Matrix) -> float:
     """Squares of `wish` (n, out) that a linear map of `part` (n, k) explains."""
+    part, wish = torch.as_tensor(part), torch.as_tensor(wish)
     basis, sizes, _ = torch.linalg.svd(part, full_matrices=False)
     basis = basis[:, sizes > 1e-9 * sizes[0]]
     return float((basis.T @ wish).square().sum())
@@ -175,14 +176,14 @@ def test_tiny_is_the_best_map_of_its_rank(hidden: int) -> None:
     body, passed = linear(hidden).double(), sample(dtype=torch.float64)
     INITS["tiny"](body, passed, generator())
     rows = measured(found(body), passed, generator())
-    wish = rows.left(rows.wish)
-    error = float((wish - body(rows.read).detach()).square().sum())
-    basis = torch.linalg.qr(rows.read)[0]
+    wish, read = torch.from_numpy(rows.left(rows.wish)), torch.from_numpy(rows.read)
+    error = float((wish - body(read).detach()).square().sum())
+    basis = torch.linalg.qr(read)[0]
     sizes = torch.linalg.svdvals(basis.T @ wish)[:hidden]
     assert error == pytest.approx(float(wish.square().sum() - sizes.square().sum()), rel=1e-9)
     for seed in range(30):
         incoming = torch.randn(READ, hidden, generator=generator(seed), dtype=torch.float64)
-        assert error <= wish.square().sum() - explained(rows.read @ incoming, wish) + 1e-9
+        assert error <= wish.square().sum() - explained(read @ incoming, wish) + 1e-9
 
 
 @pytest.mark.parametrize("activation", [nn.Tanh(), nn.Sigmoid(), nn.GELU(), Odd()])
@@ -209,9 +210,9 @@ def new(body: nn.Sequential, passed: Sample) -> float:
     """Share of what is left of the wish that the neurons of a body explain, without what the target has."""
     ends = found(body)
     rows = measured(ends, passed, generator())
-    neurons = ends.between(rows.read @ ends.first.weight.double().T + ends.first.bias.double())
-    rest, wish = rows.left(neurons.detach()), rows.left(rows.wish)
-    return explained(rest, wish) / float(wish.square().sum())
+    weight, bias = (value.detach().double().numpy() for value in (ends.first.weight, ends.first.bias))
+    wish = rows.left(rows.wish)
+    return explained(rows.left(ends.between(rows.read @ weight.T + bias)), wish) / float((wish**2).sum())
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.Tanh(), Odd()])
@@ -233,13 +234,13 @@ def test_aligned_neurons_explain_more_than_random_ones(hidden: int, activation: 
 def test_aligned_picks_what_matching_pursuit_by_hand_picks(seed: int) -> None:
     g = generator(seed)
     neurons, wish = (torch.randn(50, width, generator=g, dtype=torch.float64) for width in (12, 3))
-    squares = neurons.square().sum(0) * 1.5
-    picked = aligned.pick(neurons, wish, squares, 6).tolist()
+    whole = neurons.norm(dim=0) * 1.2
+    picked = aligned.pick(neurons.numpy(), wish.numpy(), whole.numpy(), 6).tolist()
     by_hand: list[int] = []
     for _ in range(6):
         basis = torch.linalg.qr(neurons[:, by_hand])[0] if by_hand else neurons[:, :0]
         rest, left = (part - basis @ (basis.T @ part) for part in (neurons, wish))
-        score = (rest.T @ left).norm(dim=1) / (rest.norm(dim=0) + aligned.FAINT * squares.sqrt())
+        score = (rest.T @ left).norm(dim=1) / (rest.norm(dim=0) + aligned.FAINT * whole)
         score[by_hand] = -1
         by_hand.append(int(score.argmax()))
     assert picked == by_hand
@@ -250,7 +251,7 @@ def test_aligned_picks_every_candidate_once_at_most_however_alike_they_are(rank:
     g = generator(rank)
     neurons = torch.randn(50, rank, generator=g, dtype=torch.float64) @ torch.ones(rank, 40, dtype=torch.float64)
     wish = torch.randn(50, 3, generator=g, dtype=torch.float64)
-    picked = aligned.pick(neurons, wish, neurons.square().sum(0), 40)
+    picked = aligned.pick(neurons.numpy(), wish.numpy(), neurons.norm(dim=0).numpy(), 40)
     assert sorted(picked.tolist()) == list(range(40))
 
 
@@ -258,7 +259,7 @@ def test_aligned_picks_every_candidate_once_at_most_however_alike_they_are(rank:
 def test_rows_of_a_convolution_are_what_its_neurons_read(name: str) -> None:
     body, passed = built(name), sample(name)
     ends = found(body)
-    by_rows = ends.patches(passed.read) @ ends.first.weight.flatten(1).double().T + ends.first.bias.double()
+    by_rows = ends.patches(passed.read) @ ends.first.weight.flatten(1).T + ends.first.bias
     assert torch.allclose(by_rows, ends.rows(body[0](passed.read)), atol=1e-5)
 
 

@@ -37,6 +37,7 @@ SPIRALS = [
     Row("never grown", "2-4-4-2", NEVER),
     Row("**grown**", "ReLU, one every 4 epochs, 0:4, aligned, .5 + 1 epochs", GROWN),
     Row("**grown**", "sine, one every 2 of 60 epochs, 0:1, 0:4, 2:4 in turn", SINE),
+    Row("**grown**", "the same, of 40 epochs", evolve(SINE, epochs=40)),
     *(Row("init", init, evolve(GROWN, init=init)) for init in ("orthogonal", "tiny", "zero_out", "gradmax")),
     Row("isolation", "1 step", evolve(GROWN, training=0)),
     Row("isolation", "2 epochs", evolve(GROWN, training=2)),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import nn
 
-from kasmina.growth.inits.body import Ends, found
+from kasmina.growth.inits.body import Ends, Matrix, found
 from kasmina.growth.inits.measured import matched, measured, uniform
 from kasmina.growth.statistics import Sample
 
@@ -32,43 +34,44 @@ def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) ->
     ends = found(body)
     rows = measured(ends, sample, generator)
     read = rows.read.shape[1]
-    drawn = uniform(generator, SPREAD / read**0.5, max(CANDIDATES, 2 * ends.hidden), read + 1).to(rows.read.device)
+    drawn = uniform(generator, SPREAD / read**0.5, max(CANDIDATES, 2 * ends.hidden), read + 1)
     weights, biases = drawn[:, :read], drawn[:, read]
     if ends.first.bias is None:
-        biases = torch.zeros_like(biases)
-    with torch.no_grad():
-        neurons = ends.between(torch.addmm(biases, rows.read, weights.T))
+        biases = np.zeros_like(biases)
+    neurons = ends.between(rows.read @ weights.T + biases)
     # What is left of the neurons sees of the wish only what is left of it too.
-    chosen = pick(rows.left(neurons), rows.wish, neurons.square().sum(0), ends.hidden)
-    ends.set(weights[chosen], biases[chosen], 0.0)
+    chosen = pick(rows.left(neurons), rows.wish, lengths(neurons), ends.hidden)
+    ends.set(weights[chosen], biases[chosen], None)
 
 
-def pick(neurons: Tensor, wish: Tensor, squares: Tensor, count: int) -> Tensor:
+def pick(neurons: Matrix, wish: Matrix, whole: Matrix, count: int) -> NDArray[np.intp]:
     """Indices of `count` candidates, greedily.
 
     Args:
         neurons: what is left of the candidates (n, m).
         wish: what they are to explain (n, out).
-        squares: squared lengths of the candidates, before anything was taken off them (m).
+        whole: lengths of the candidates, before anything was taken off them (m).
         count: how many, at most m.
     """
-    left, cross = neurons.square().sum(0), neurons.T @ wish
-    lengths = squares.sqrt()
-    taken = torch.zeros_like(squares)  # minus infinity for those that were chosen
-    done = neurons.new_zeros(len(squares), count)  # what the chosen ones explain of each: a pivoted Cholesky factor
-    chosen = []
+    left, cross = lengths(neurons), neurons.T @ wish
+    taken = np.zeros(len(whole))  # minus infinity for those that were chosen
+    done = np.zeros((len(whole), count))  # what the chosen ones explain of each: a pivoted Cholesky factor
+    chosen = np.zeros(count, np.intp)
     for number in range(count):
-        score = torch.linalg.vector_norm(cross, dim=1) / (left.sqrt() + FAINT * lengths + TINY) + taken
-        index = score.argmax(keepdim=True)
-        chosen.append(index)
-        if number + 1 < count:
-            length = left[index].sqrt() + ROUNDING * lengths[index] + TINY
-            share = (neurons.T @ neurons[:, index] - done @ done[index].T) / length
-            done[:, number : number + 1] = share
-            left = (left - share[:, 0].square()).clamp_min(0)
-            cross = cross - share * (cross[index] / length)
-            taken = taken.index_fill(0, index, -torch.inf)
-    return torch.cat(chosen)
+        score = lengths(cross.T) / (left + FAINT * whole + TINY) + taken
+        chosen[number] = index = score.argmax()
+        length = left[index] + ROUNDING * whole[index] + TINY
+        share = (neurons.T @ neurons[:, index] - done @ done[index]) / length
+        done[:, number] = share
+        left = np.sqrt(np.maximum(left * left - share * share, 0))
+        cross = cross - np.outer(share, cross[index] / length)
+        taken[index] = -np.inf
+    return chosen
+
+
+def lengths(matrix: Matrix) -> Matrix:
+    """Of the columns of a matrix."""
+    return np.sqrt(np.einsum("ij,ij->j", matrix, matrix))  # type: ignore[no-any-return]
 
 
 def unfit(ends: Ends) -> str | None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import torch
 from attrs import frozen
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
+Matrix = NDArray[np.float64]
 MAPS = (nn.Linear, nn.Conv2d)
+ELEMENTWISE = frozenset({nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid})
+"""Known to be so, and so not tried."""
 
 
 @frozen(eq=False)
@@ -23,7 +28,7 @@ class Ends:
     first: Any
     last: Any
     activations: tuple[nn.Module, ...]
-    """Copies of what stands between, in float64 and in evaluation mode."""
+    """Copies of what stands between, on the CPU, in float64 and in evaluation mode."""
 
     @property
     def hidden(self) -> int:
@@ -34,15 +39,18 @@ class Ends:
         """Where a tensor that the body reads or gives has its width."""
         return 1 if isinstance(self.first, nn.Conv2d) else -1
 
-    def between(self, x: Tensor) -> Tensor:
-        """What stands between the two maps, of numbers in float64."""
+    @torch.no_grad()
+    def between(self, x: Matrix) -> Matrix:
+        """What stands between the two maps, of numbers that may have any shape."""
+        passed = torch.from_numpy(x)
         for activation in self.activations:
-            x = activation(x)
-        return x
+            passed = activation(passed)
+        return passed.numpy()
 
     def rows(self, tensor: Tensor) -> Tensor:
-        """(N, …) as (positions, width), in float64."""
-        return tensor.detach().double().movedim(self.axis, -1).flatten(0, -2)
+        """(N, …) as (positions, width)."""
+        tensor = tensor.detach()
+        return tensor if tensor.dim() == 2 else tensor.movedim(self.axis, -1).flatten(0, -2)
 
     def patches(self, read: Tensor) -> Tensor:
         """What each output position of the first map reads, as rows (positions, weights of one of its neurons)."""
@@ -57,13 +65,17 @@ class Ends:
         return self.rows(functional_call(self.first, parameters, read))
 
     @torch.no_grad()
-    def set(self, incoming: Tensor, bias: Tensor | float, outgoing: Tensor | float) -> None:
-        """Weights of the first map (hidden, read) and its biases; of the last (out, hidden), whose biases become 0."""
-        self.first.weight.copy_(incoming.view_as(self.first.weight))
+    def set(self, incoming: Matrix, bias: Matrix | float, outgoing: Matrix | None) -> None:
+        """Weights of the first map (hidden, read) and its biases; of the last (out, hidden), None for zero.
+
+        The biases of the last map become 0.
+        """
+        self.first.weight.copy_(torch.from_numpy(incoming).view(self.first.weight.shape))
         if self.first.bias is not None:
             self.first.bias.copy_(torch.as_tensor(bias))
-        outgoing = torch.as_tensor(outgoing)
-        self.last.weight.copy_(outgoing.view_as(self.last.weight) if outgoing.dim() else outgoing)
+        self.last.weight.zero_()
+        if outgoing is not None:
+            self.last.weight.copy_(torch.from_numpy(outgoing).view(self.last.weight.shape))
         if self.last.bias is not None:
             self.last.bias.zero_()
 
@@ -103,7 +115,7 @@ def _parts(body: nn.Module) -> list[nn.Module] | str:
 def _still(part: nn.Module) -> nn.Module:
     """A copy in evaluation mode and float64."""
     if part._parameters or part._buffers or part._modules:
-        return copy.deepcopy(part).double().eval()
+        return copy.deepcopy(part).to("cpu", torch.float64).eval()
     # A deep copy of a bare ReLU would take longer than all else that an init does with it.
     twin = copy.copy(part)
     twin.training = False
@@ -112,10 +124,11 @@ def _still(part: nn.Module) -> nn.Module:
 
 def _elementwise(found: Ends) -> bool:
     """Whether what stands between treats every number by itself: tried on a row of another width, and on its parts."""
-    row = torch.linspace(-2, 2, found.hidden + 1, dtype=torch.float64, device=found.first.weight.device)[None]
+    if all(type(part) in ELEMENTWISE for part in found.activations):
+        return True
+    row = np.linspace(-2, 2, found.hidden + 1)[None]
     try:
-        with torch.no_grad():
-            whole, part = found.between(row), found.between(row[:, :2])
+        whole, part = found.between(row), found.between(row[:, :2])
     except Exception:
         return False
-    return whole.shape == row.shape and torch.equal(whole[:, :2], part)
+    return whole.shape == row.shape and np.array_equal(whole[:, :2], part)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from kasmina.growth.inits.body import Ends, found
 from kasmina.growth.inits.measured import matched, measured
@@ -27,12 +28,12 @@ def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) ->
     """
     ends = found(body)
     rows = measured(ends, sample, generator)
-    directions = torch.linalg.svd(rows.wish.T @ rows.read, full_matrices=False)[0]
+    directions = np.linalg.svd(rows.wish.T @ rows.read, full_matrices=False)[0]
     out, count = directions.shape
-    column = torch.arange(ends.hidden, device=directions.device)
+    column = np.arange(ends.hidden)
     signs = 1 - 2 * (column // count % 2)
     outgoing = directions[:, column % count] * signs * (out / (3 * ends.hidden)) ** 0.5
-    ends.set(torch.zeros_like(ends.first.weight), 0.0 if derivative(ends, 0.0) else LIFT, outgoing)
+    ends.set(np.zeros((ends.hidden, rows.read.shape[1])), 0.0 if derivative(ends, 0.0) else LIFT, outgoing)
 
 
 def unfit(ends: Ends) -> str | None:
@@ -44,7 +45,8 @@ def unfit(ends: Ends) -> str | None:
 
 def derivative(ends: Ends, at: float) -> float:
     """Of what stands between the two maps, as autograd has it."""
-    point: Tensor = torch.full((1, 1), at, dtype=torch.float64, device=ends.first.weight.device, requires_grad=True)
+    value = point = torch.full((1, 1), at, dtype=torch.float64, requires_grad=True)
     with torch.enable_grad():
-        value = ends.between(point)
-    return float(torch.autograd.grad(value.sum(), point)[0])
+        for activation in ends.activations:
+            value = activation(value)
+        return float(torch.autograd.grad(value.sum(), point)[0])

@@ -1,12 +1,17 @@
-"""A site's sample in the matrices that inits work on."""
+"""A site's sample in the matrices that inits work on.
+
+They are numpy's and on the CPU, in float64, wherever the host is: they are small, so that what counts is how many
+operations there are, and not all devices have float64.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from kasmina.growth.inits.body import Ends
+from kasmina.growth.inits.body import Ends, Matrix
 from kasmina.growth.statistics import Sample
 
 ROWS = 256
@@ -16,22 +21,21 @@ RIDGE = 1e-9
 
 @frozen
 class Measured:
-    """Rows, one a position, in float64."""
+    """Rows, one a position."""
 
-    read: Tensor
+    read: Matrix
     """What a neuron of the first map reads: (n, read), patches if the map is a convolution with a kernel."""
-    has: Tensor
+    has: Matrix
     """What the target has already, and the constant: (n, 1 + k)."""
-    wish: Tensor
+    wish: Matrix
     """-dL/d(what the seed adds to): (n, out)."""
 
-    def left(self, matrix: Tensor) -> Tensor:
+    def left(self, matrix: Matrix) -> Matrix:
         """A matrix (n, …) without the part that a linear map of `has` explains."""
         gram = self.has.T @ self.has
-        diagonal = gram.diagonal()
-        diagonal += RIDGE * diagonal.mean()
-        explained: Tensor = self.has @ torch.linalg.solve(gram, self.has.T @ matrix)
-        return matrix - explained
+        gram.flat[:: len(gram) + 1] += RIDGE * gram.trace() / len(gram)
+        rest: Matrix = matrix - self.has @ np.linalg.solve(gram, self.has.T @ matrix)
+        return rest
 
 
 def measured(ends: Ends, sample: Sample | None, generator: torch.Generator) -> Measured:
@@ -42,21 +46,17 @@ def measured(ends: Ends, sample: Sample | None, generator: torch.Generator) -> M
     """
     if sample is None:
         raise ValueError("this init looks at what passed at its site, and there is no sample")
-    read, wish = ends.patches(sample.read), -ends.rows(sample.slope)
-    has = ends.rows(sample.has) if sample.has.dim() == sample.slope.dim() else wish[:, :0]
-    if len(has) != len(wish):  # a target with a stride, or that changes the length: what it has is no matter of rows
-        has = wish[:, :0]
-    has = torch.cat([torch.ones_like(wish[:, :1]), has], 1)
-    if len(wish) <= ROWS:
-        return Measured(read, has, wish)
-    chosen = torch.randint(len(wish), (ROWS,), generator=generator, device=generator.device).to(wish.device)
-    return Measured(read[chosen], has[chosen], wish[chosen])
-
-
-def uniform(generator: torch.Generator, bound: float, *shape: int) -> Tensor:
-    """Numbers from -bound to bound, in float64, on the generator's device."""
-    numbers = torch.empty(shape, device=generator.device, dtype=torch.float64)
-    return numbers.uniform_(-bound, bound, generator=generator)
+    parts = [ends.patches(sample.read), ends.rows(sample.slope)]
+    if sample.has.dim() == sample.slope.dim():
+        parts.append(ends.rows(sample.has))
+    count = len(parts[1])
+    # A target with a stride, or one that changes the length, has what belongs to other rows.
+    parts = [part for part in parts if len(part) == count]
+    if count > ROWS:
+        chosen = torch.randint(count, (ROWS,), generator=generator, device=generator.device).to(parts[0].device)
+        parts = [part[chosen] for part in parts]
+    read, slope, *had = [part.to("cpu", torch.float64).numpy() for part in parts]
+    return Measured(read, np.concatenate([np.ones((len(read), 1)), *had], 1), -slope)
 
 
 def matched(ends: Ends) -> str | None:
@@ -69,3 +69,10 @@ def matched(ends: Ends) -> str | None:
     if (last.kernel_size, last.stride, last.padding) != ((1, 1), (1, 1), (0, 0)):
         return "needs a last map of one pixel (kernel and stride 1, no padding)"
     return None
+
+
+def uniform(generator: torch.Generator, bound: float, *shape: int) -> Matrix:
+    """Numbers from -bound to bound."""
+    numbers: Tensor = torch.empty(shape, device=generator.device, dtype=torch.float64)
+    drawn: Matrix = numbers.uniform_(-bound, bound, generator=generator).cpu().numpy()
+    return drawn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -10,8 +11,8 @@ from kasmina.growth.inits.measured import matched, measured
 from kasmina.growth.statistics import Sample
 
 STEP = 1e-3
-CUT = 1e-9
-"""Directions of what is read with less than this share of the largest variance count as none."""
+CUT = 1e-6
+"""Directions of what is read, and of the wish, with less than this share of the largest one's length count as none."""
 ROUNDING = 1e-5
 """Share of the wish's cross products with what is read, below which a rest is rounding."""
 
@@ -32,21 +33,20 @@ def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) ->
     """
     ends = found(body)
     rows = measured(ends, sample, generator)
-    n = len(rows.wish)
     rest = rows.left(rows.wish)
-    whole, cross = rows.read.T @ rows.wish / n, rows.read.T @ rest / n
-    if cross.norm() <= ROUNDING * whole.norm():
-        cross = whole
-    variances, axes = torch.linalg.eigh(rows.read.T @ rows.read / n)
-    roots = torch.where(variances > CUT * variances[-1], variances, torch.inf).rsqrt()
-    whiten = axes * roots @ axes.T
-    left, sizes, right = torch.linalg.svd(whiten @ cross, full_matrices=False)
-    k = min(ends.hidden, len(sizes))
-    alive = sizes[:k] > 1e-12 * sizes[0]
-    scale = torch.where(alive, sizes[:k], 0).sqrt()
-    incoming = ends.first.weight.detach().double().flatten(1).clone()
-    outgoing = rows.wish.new_zeros(rows.wish.shape[1], ends.hidden)
-    incoming[:k] = torch.where(alive[:, None], (whiten @ left[:, :k] * scale).T, incoming[:k])
+    if np.linalg.norm(rows.read.T @ rest) <= ROUNDING * np.linalg.norm(rows.read.T @ rows.wish):
+        rest = rows.wish
+    # With H = P w Q', S^-1/2 N is Q P'G / sqrt(n), and S^-1/2 is Q w^-1 Q' sqrt(n).
+    basis, widths, axes = np.linalg.svd(rows.read, full_matrices=False)
+    known = widths > CUT * widths[0]
+    basis, widths, axes = basis[:, known], widths[known], axes[known]
+    left, sizes, right = np.linalg.svd(basis.T @ rest, full_matrices=False)
+    k = min(ends.hidden, int((sizes > CUT * sizes[:1]).sum()))
+    # The roots of n in s, and in what is whitened, make one.
+    scale = np.sqrt(sizes[:k])
+    incoming = ends.first.weight.detach().to("cpu", torch.float64).flatten(1).numpy().copy()
+    outgoing = np.zeros((rows.wish.shape[1], ends.hidden))
+    incoming[:k] = (axes.T / widths @ left[:, :k] * scale).T
     outgoing[:, :k] = right[:k].T * scale / slope(ends)
     ends.set(incoming, 0.0, outgoing)
 
@@ -60,7 +60,5 @@ def unfit(ends: Ends) -> str | None:
 
 def slope(ends: Ends) -> float:
     """Of what stands between the two maps, on both sides of 0 together."""
-    at = torch.tensor([[STEP, -STEP]], dtype=torch.float64, device=ends.first.weight.device)
-    with torch.no_grad():
-        above, below = ends.between(at)[0].tolist()
+    above, below = ends.between(np.array([[STEP, -STEP]]))[0]
     return float(above - below) / (2 * STEP)
