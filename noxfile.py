@@ -6,7 +6,7 @@ import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["black", "flake8", "mypy", "core", "plugins", "contracts", "end_to_end"]
+nox.options.sessions = ["black", "flake8", "mypy", "core", "plugins", "contracts", "end_to_end", "export"]
 
 CORE, BLUEPRINTS, CONTROLLERS, LOGGERS = ALL = (
     "kasmina-core",
@@ -62,6 +62,13 @@ def end_to_end(session: nox.Session) -> None:
     """The commands as a user types them, with strangers' plugins really installed."""
     prepare(session, ALL, *TEST, *BUILD)
     test(session, "end_to_end")
+
+
+@nox.session
+def export(session: nox.Session) -> None:
+    """Exported files, run in environments without Kasmina, which the tests make themselves."""
+    prepare(session, ALL, *TEST, "./kasmina-core[onnx]", "uv")
+    test(session, "export")
 
 
 @nox.session

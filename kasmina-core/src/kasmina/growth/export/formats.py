@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -69,9 +72,10 @@ class Onnx:
     def write(self, plain: Plain, x: Tensor) -> tuple[bytes, Run]:
         import onnxruntime  # type: ignore[import-untyped]
 
-        exported = torch.onnx.export(
-            program(plain.module, x), dynamo=True, input_names=["x"], output_names=["y"], verbose=False
-        )
+        with quiet():
+            exported = torch.onnx.export(
+                program(plain.module, x), dynamo=True, input_names=["x"], output_names=["y"], verbose=False
+            )
         assert exported is not None
         proto = exported.model_proto
         for node in [*proto.graph.node, *(node for function in proto.functions for node in function.node)]:
@@ -79,6 +83,20 @@ class Onnx:
         content = proto.SerializeToString()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         return content, lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the exporter's talk of libraries that are not there and of its own ageing."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 FORMATS: dict[str, Format] = {"torch": Torch(), "pt2": Pt2(), "onnx": Onnx()}
