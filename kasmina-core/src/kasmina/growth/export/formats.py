@@ -15,6 +15,7 @@ from attrs import frozen
 from torch import Tensor
 
 from kasmina.errors import UsageError
+from kasmina.growth.export.graph import bare
 from kasmina.growth.export.layers import direct
 from kasmina.growth.export.plain import Plain
 from kasmina.growth.export.program import program
@@ -42,7 +43,10 @@ class Torch:
     exact: bool = True
 
     def write(self, plain: Plain, x: Tensor) -> tuple[bytes, Run]:
-        module = program(plain.module, x).module() if plain.live else direct(plain.module)
+        module = direct(plain.module)
+        if plain.live:
+            live = program(plain.module, x).module(check_guards=False)
+            module = bare(live, live.graph)
         file = io.BytesIO()
         torch.save(module, file)
         return file.getvalue(), module
