@@ -7,7 +7,8 @@ import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["black", "flake8", "mypy", "core", "plugins", "contracts", "foreign", "end_to_end", "wheels"]
+nox.options.sessions = ["black", "flake8", "mypy", "core", "plugins", "contracts"]
+nox.options.sessions += ["foreign", "end_to_end", "wheels", "export"]
 
 CORE, BLUEPRINTS, CONTROLLERS, LOGGERS = ALL = (
     "kasmina-core",
@@ -88,6 +89,13 @@ def wheels(session: nox.Session) -> None:
     session.install(*map(str, sorted(Path(out, "wheels").glob("*.whl"))))
     test(session, "wheels")
     session.run("pytest", f"{FOURIER}/tests", *session.posargs)
+
+
+@nox.session
+def export(session: nox.Session) -> None:
+    """Exported files, run in environments without Kasmina, which the tests make themselves."""
+    prepare(session, ALL, *TEST, "./kasmina-core[onnx]", "uv")
+    test(session, "export")
 
 
 @nox.session
