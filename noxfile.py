@@ -19,7 +19,7 @@ CORE, BLUEPRINTS, CONTROLLERS, LOGGERS = ALL = (
 FOURIER = "examples/kasmina-fourier"
 SOURCES = [*ALL, "tests", "examples", "noxfile.py"]
 TORCH = "torch==2.13.0"
-TEST = ["pytest==9.2.0", "hypothesis==6.170.15"]
+TEST = ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0"]
 # Strangers' distributions are built and installed by the tests themselves.
 BUILD = ["pip", "hatchling"]
 
@@ -35,7 +35,9 @@ def prepare(session: nox.Session, distributions: tuple[str, ...], *tools: str) -
 
 
 def test(session: nox.Session, folder: str) -> None:
-    session.run("pytest", f"tests/{folder}", *session.posargs, env={"PYTHONWARNINGS": "default"})
+    # As many processes as cores, of one thread each: torch's own would only wait for one another.
+    environment = {"PYTHONWARNINGS": "default", "OMP_NUM_THREADS": "1"}
+    session.run("pytest", "-n", "auto", f"tests/{folder}", *session.posargs, env=environment)
 
 
 @nox.session

@@ -74,7 +74,7 @@ class Onnx:
     exact: bool = False
 
     def write(self, plain: Plain, x: Tensor) -> tuple[bytes, Run]:
-        import onnxruntime  # type: ignore[import-untyped]
+        import onnxruntime
 
         with quiet():
             exported = torch.onnx.export(
