@@ -96,7 +96,8 @@ def wheels(session: nox.Session) -> None:
 @nox.session
 def export(session: nox.Session) -> None:
     """Exported files, run in environments without Kasmina, which the tests make themselves."""
-    prepare(session, ALL, *TEST, "./kasmina-core[onnx]", "uv")
+    prepare(session, ALL, *TEST, "uv")
+    session.install("-e", "./kasmina-core[onnx]")
     test(session, "export")
 
 

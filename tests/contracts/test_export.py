@@ -10,7 +10,7 @@ import pytest
 import torch
 from attrs import frozen
 from cases import Case, cases, fits, sites
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kasmina_blueprints.bottleneck import Bottleneck
 from kasmina_blueprints.conv import Conv
@@ -114,7 +114,6 @@ def hosts(draw: st.DrawFn) -> tuple[nn.Module, Tensor, str]:
 
 
 @given(st.data(), st.integers(0, 99))
-@settings(max_examples=3 * settings().max_examples)
 def test_folding_keeps_the_function(data: st.DataObject, random: int) -> None:
     torch.manual_seed(random)
     host, x, activation = data.draw(hosts())
