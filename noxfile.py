@@ -7,7 +7,8 @@ import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["black", "flake8", "mypy", "core", "plugins", "contracts", "foreign", "end_to_end", "wheels"]
+nox.options.sessions = ["black", "flake8", "mypy", "core", "plugins", "contracts"]
+nox.options.sessions += ["foreign", "end_to_end", "wheels", "export"]
 
 CORE, BLUEPRINTS, CONTROLLERS, LOGGERS = ALL = (
     "kasmina-core",
@@ -18,7 +19,7 @@ CORE, BLUEPRINTS, CONTROLLERS, LOGGERS = ALL = (
 FOURIER = "examples/kasmina-fourier"
 SOURCES = [*ALL, "tests", "examples", "noxfile.py"]
 TORCH = "torch==2.13.0"
-TEST = ["pytest==9.2.0", "hypothesis==6.170.15"]
+TEST = ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0"]
 # Strangers' distributions are built and installed by the tests themselves.
 BUILD = ["pip", "hatchling"]
 
@@ -34,7 +35,9 @@ def prepare(session: nox.Session, distributions: tuple[str, ...], *tools: str) -
 
 
 def test(session: nox.Session, folder: str) -> None:
-    session.run("pytest", f"tests/{folder}", *session.posargs, env={"PYTHONWARNINGS": "default"})
+    # As many processes as cores, of one thread each: torch's own would only wait for one another.
+    environment = {"PYTHONWARNINGS": "default", "OMP_NUM_THREADS": "1"}
+    session.run("pytest", "-n", "auto", f"tests/{folder}", *session.posargs, env=environment)
 
 
 @nox.session
@@ -88,6 +91,13 @@ def wheels(session: nox.Session) -> None:
     session.install(*map(str, sorted(Path(out, "wheels").glob("*.whl"))))
     test(session, "wheels")
     session.run("pytest", f"{FOURIER}/tests", *session.posargs)
+
+
+@nox.session
+def export(session: nox.Session) -> None:
+    """Exported files, run in environments without Kasmina, which the tests make themselves."""
+    prepare(session, ALL, *TEST, "./kasmina-core[onnx]", "uv")
+    test(session, "export")
 
 
 @nox.session

@@ -17,7 +17,6 @@ from kasmina_blueprints.conv import Conv
 from kasmina_blueprints.lora import Lora
 from kasmina_blueprints.neurons import Neurons
 from torch import Tensor, nn
-from world import hooks, same, structure
 from zoo_bodies import BODIES, BUILT_IN, STEADY
 from zoo_hosts import HOSTS
 
@@ -28,6 +27,7 @@ from kasmina.growth.manager import Durations, Manager
 from kasmina.growth.seed import Seed
 from kasmina.growth.site import find_places
 from kasmina.records import Stage
+from kasmina.testing.world import hooks, same, structure
 
 EXPORTED = (Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.ACTIVE)
 
@@ -35,7 +35,8 @@ EXPORTED = (Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.ACTIVE)
 def grown(host: nn.Module, x: Tensor, seeds: Sequence[tuple[str, Any, Stage]], random: int) -> list[Seed]:
     """The host with these seeds (site, build, stage), with weights that make them heard."""
     optimizer = torch.optim.SGD(host.parameters(), 0.01)
-    manager = Manager(find_places(host, ["*", "*:*"], x[:2]), optimizer, Durations(1, 3, 1), seed=random)
+    sites = dict.fromkeys(site for site, _, _ in seeds)
+    manager = Manager(find_places(host, list(sites), x[:2]), optimizer, Durations(1, 3, 1), seed=random)
     torch.manual_seed(random)
     for site, build, stage in seeds:
         if manager.free(site):
@@ -71,7 +72,7 @@ def check(host: nn.Module, seeds: list[Seed], x: Tensor) -> Plain:
 def test_every_host_with_every_seed_in_every_stage(case: Case, stage: Stage) -> None:
     host, x = case.new_host(), case.batch(0)
     elder = [(case.elder, BODIES["fits_anything"], Stage.ACTIVE)] if case.elder else []
-    check(host, grown(host, x, [*elder, (case.site, case.build, stage)], case.seed), x)
+    check(host, grown(host, x, [*elder, (case.site, case.body.build, stage)], case.seed), x)
 
 
 @pytest.mark.parametrize("body", BUILT_IN)
@@ -80,7 +81,7 @@ def test_every_host_with_every_built_in(name: str, body: str) -> None:
     """At two of the sites that the blueprint fits, both at once."""
     places = [site for site, place in sites(name).items() if fits(place, body)]
     chosen = places[:: max(1, len(places) // 2)][:2]
-    case = Case(name, dtype="float64")
+    case = Case(host=name, dtype="float64")
     host, x = case.new_host(), case.batch(0)
     check(host, grown(host, x, [(site, BODIES[body], Stage.ACTIVE) for site in chosen], 1), x)
 
@@ -208,7 +209,7 @@ def test_a_branch_of_two_seeds_past_the_host_becomes_one() -> None:
 
 
 def test_weights_that_are_tied_stay_tied() -> None:
-    host, x = HOSTS["tied"][1](), torch.randn(8, 6)
+    host, x = HOSTS["tied"].make(), torch.randn(8, 6)
     result = check(host, grown(host, x, [("decode", linear_seed, Stage.ACTIVE)], 1), x)
     assert not result.folded
     assert len({id(parameter) for parameter in result.module.parameters()}) == len(list(host.parameters())) + 2

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 from sklearn.datasets import load_wine
+from torch import nn
 
 import kasmina
+from kasmina.testing import blueprint_checks, controller_checks
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -69,6 +72,21 @@ def test_a_plugin_is_written_edited_installed_checked_and_run():
         Path(kasmina.__file__).parent / "templates/blueprint/src/kasmina_sprout_blueprint/__init__.py"
     ).read_text()
     assert [line.endswith("sin") for line in source.splitlines() if old in line] == [True]
+
+
+def plugin_checks():
+    """The checks of the plugins that the README shows whole."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    shown = vars(kasmina) | {"attrs": attrs, "nn": nn}
+    for block in blocks:
+        if block.startswith("@attrs.define"):
+            exec(block, shown)
+    return blueprint_checks(shown["Narrow"], units=2) + controller_checks(shown["Early"])
+
+
+@pytest.mark.parametrize("check", plugin_checks())
+def test_a_plugin_of_the_readme_keeps_the_contract(check):
+    check()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)

@@ -54,6 +54,8 @@ class Heuristic:
     """Epochs since the best training loss."""
     _wait: int = field(init=False)
     """`patience`, doubled at each cull."""
+    _asked: bool = field(init=False, default=False)
+    """Whether statistics were asked for, and so are there, when the next proposal may be due."""
     _best: Best = field(init=False, factory=Best)
     _best_before: Best = field(init=False, factory=Best)
     """As it was when the last seed germinated."""
@@ -78,7 +80,7 @@ class Heuristic:
     @hookimpl
     def propose_germination(self, observation: Observation) -> Proposal | None:
         free = [state for state in observation.sites if state.free]
-        if self._stalled < self._wait or self._enough(observation) or not free:
+        if self._stalled < self._wait or not self._asked or self._enough(observation) or not free:
             return None
         site = max(free, key=lambda state: state.need or 0)
         reason = self._reason(observation, site)
@@ -88,7 +90,8 @@ class Heuristic:
 
     @hookimpl
     def wants_statistics(self, observation: Observation) -> bool:
-        return self._stalled == self._wait - 1 and not self._enough(observation)
+        self._asked = self._stalled >= self._wait - 1 and not self._enough(observation)
+        return self._asked
 
     @hookimpl
     def judge_seed(self, seed: SeedState, observation: Observation) -> Verdict:

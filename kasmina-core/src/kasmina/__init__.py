@@ -21,6 +21,8 @@ Registered in the distribution's pyproject.toml, it is there on the day that it 
     [project.entry-points."kasmina.blueprints"]
     narrow = "my_package:Narrow"
 
+``kasmina new blueprint NAME`` writes all of that, and :mod:`kasmina.testing` checks that it keeps the contract.
+
 Controllers and loggers implement hooks, which :mod:`kasmina.hookspecs` describes, by methods marked ``@hookimpl``.
 
 And :func:`kasmina.attach` grows a network in a training loop of your own.

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import torch
-from attrs import define, evolve
+from attrs import define, evolve, frozen
 
 from kasmina.growth.site import KINDS
 from kasmina.records import Site, Stage
@@ -28,101 +28,107 @@ LIFE: list[tuple[str, Any]] = [
     *[("germinate", 1), ("cull", 0), *STEPS, ("cull", 0), ("cull", 1), ("cull", 2), *STEPS],
 ]
 """Legal changes and illegal ones."""
-Rule = Callable[[Case], None]
 
-# Name, rule, how it is looked at, and whether in two dtypes at each site: where rounding could matter, or cost is low.
-RULES: list[tuple[str, str, list[Rule], bool]] = [
-    (
+
+@frozen
+class Rule:
+    """A rule of a seed's life."""
+
+    name: str
+    says: str
+    looks: tuple[Callable[[Case], None], ...]
+    both: bool = False
+    """At each site in two dtypes: where rounding could matter, or the cost is low."""
+
+
+RULES = (
+    Rule(
         "birth changes nothing",
         "a new seed leaves the host's output the same to the bit",
-        [rules.birth_changes_nothing],
-        True,
+        (rules.birth_changes_nothing,),
+        both=True,
     ),
-    ("isolation holds", "while a seed trains, the host learns as if there were none", [rules.isolation_holds], True),
-    ("seeds learn", "every parameter of a seed gets a gradient within two steps", [rules.seeds_learn], True),
-    (
+    Rule(
+        "isolation holds",
+        "while a seed trains, the host learns as if there were none",
+        (rules.isolation_holds,),
+        both=True,
+    ),
+    Rule(
+        "seeds learn",
+        "every parameter of a seed gets a gradient within two steps",
+        (rules.seeds_learn,),
+        both=True,
+    ),
+    Rule(
         "nothing jumps",
         "the output moves with alpha and no more than alpha, from stage to stage",
-        [rules.nothing_jumps, partial(rules.alpha_is_continuous, low=0.3, high=0.6)],
-        False,
+        (rules.nothing_jumps, partial(rules.alpha_is_continuous, low=0.3, high=0.6)),
     ),
-    (
+    Rule(
         "nothing freezes",
         "from blending on, the host's parameters get gradients as before",
-        [rules.nothing_freezes],
-        False,
+        (rules.nothing_freezes,),
     ),
-    (
+    Rule(
         "culls leave no trace",
         "a culled seed leaves the host, its optimiser and its random numbers as if it had never been",
-        [
+        (
             rules.early_cull_leaves_no_trace,
             partial(rules.late_cull_leaves_no_trace, stage=Stage.BLENDING),
             partial(rules.late_cull_leaves_no_trace, stage=Stage.ACTIVE),
-        ],
-        False,
+        ),
     ),
-    (
+    Rule(
         "random numbers are apart",
         "a seed never draws from the host's random numbers",
-        [rules.random_numbers_are_apart],
-        False,
+        (rules.random_numbers_are_apart,),
     ),
-    (
+    Rule(
         "the optimiser survives",
         "germination adds to the optimiser and changes nothing in it",
-        [rules.optimizer_survives],
-        False,
+        (rules.optimizer_survives,),
     ),
-    (
+    Rule(
         "life is legal",
         "each change of stage is a legal one and told once",
-        [partial(life_is_legal, operations=LIFE)],
-        False,
+        (partial(life_is_legal, operations=LIFE),),
     ),
-    ("dormant is free", "a seed that is gone leaves nothing on the host", [rules.dormant_is_free], False),
-    ("trains in every stage", "losses are finite from birth to cull", [rules.every_stage_trains], True),
-]
+    Rule("dormant is free", "a seed that is gone leaves nothing on the host", (rules.dormant_is_free,)),
+    Rule("trains in every stage", "losses are finite from birth to cull", (rules.every_stage_trains,), both=True),
+)
+MODULES = {
+    "parameters are settled": (
+        "a module has its parameters when it is built, and as many each time",
+        modules.parameters_are_settled,
+    ),
+    "evaluation repeats itself": (
+        "in evaluation mode the same input gives the same output",
+        modules.evaluation_repeats,
+    ),
+    "copies and saves": (
+        "a copy, and a new module with the saved state, give the same output",
+        modules.copies_and_saves,
+    ),
+    "fits a small task": (
+        "training brings the loss of a task that its like has made well down",
+        modules.fits_a_task,
+    ),
+}
 
 
 def checks(cls: Any, **options: Any) -> list[Check]:
     """The contract for the blueprint `cls` with these options."""
     subject = Subject("blueprint", cls, options)
     ground = Ground(subject)
-    own = [
-        Check(
-            "fits tells the truth",
-            "fits answers None or the reason on one line, and where it is None the module gives the right shape",
-            lambda: modules.fits_tells_the_truth(ground.blueprint),
-        ),
-        *[
-            Check(name, rule, partial(ground.for_every_module, look))
-            for name, rule, look in (
-                (
-                    "parameters are settled",
-                    "a module has its parameters when it is built, and as many each time",
-                    modules.parameters_are_settled,
-                ),
-                (
-                    "evaluation repeats itself",
-                    "in evaluation mode the same input gives the same output",
-                    modules.evaluation_repeats,
-                ),
-                (
-                    "copies and saves",
-                    "a copy, and a new module with the saved state, give the same output",
-                    modules.copies_and_saves,
-                ),
-                (
-                    "fits a small task",
-                    "training brings the loss of a task that its like has made well down",
-                    modules.fits_a_task,
-                ),
-            )
-        ],
-    ]
-    life = [Check(name, rule, partial(ground.at_every_site, looks, wide)) for name, rule, looks, wide in RULES]
-    return [*option_checks(subject), *hook_checks(subject), *own, *life]
+    fits = Check(
+        "fits tells the truth",
+        "fits answers None or the reason on one line, and where it is None the module gives the right shape",
+        lambda: modules.fits_tells_the_truth(ground.blueprint),
+    )
+    own = [Check(name, says, partial(ground.for_every_module, look)) for name, (says, look) in MODULES.items()]
+    life = [Check(rule.name, rule.says, partial(ground.at_every_site, rule)) for rule in RULES]
+    return [*option_checks(subject), *hook_checks(subject), fits, *own, *life]
 
 
 @define
@@ -160,11 +166,11 @@ class Ground:
                 with located(case):
                     look(self.blueprint, sites_of(case.host)[case.site])
 
-    def at_every_site(self, looks: list[Rule], both: bool) -> None:
+    def at_every_site(self, rule: Rule) -> None:
         for number, case in enumerate(self.cases):
             other = OTHER[(number + number // 3) % 2]
-            dtypes = ["float32", other] if both else [["float32", *OTHER][(number + number // 3) % 3]]
-            for dtype, look in product(dtypes, looks):
+            dtypes = ["float32", other] if rule.both else [["float32", *OTHER][(number + number // 3) % 3]]
+            for dtype, look in product(dtypes, rule.looks):
                 typed = evolve(case, dtype=dtype)
                 with one_thread(), located(typed):
                     look(typed)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -12,6 +15,7 @@ from attrs import frozen
 from torch import Tensor
 
 from kasmina.errors import UsageError
+from kasmina.growth.export.graph import bare
 from kasmina.growth.export.layers import direct
 from kasmina.growth.export.plain import Plain
 from kasmina.growth.export.program import program
@@ -39,7 +43,10 @@ class Torch:
     exact: bool = True
 
     def write(self, plain: Plain, x: Tensor) -> tuple[bytes, Run]:
-        module = program(plain.module, x).module() if plain.live else direct(plain.module)
+        module = direct(plain.module)
+        if plain.live:
+            live = program(plain.module, x).module(check_guards=False)
+            module = bare(live, live.graph)
         file = io.BytesIO()
         torch.save(module, file)
         return file.getvalue(), module
@@ -67,11 +74,12 @@ class Onnx:
     exact: bool = False
 
     def write(self, plain: Plain, x: Tensor) -> tuple[bytes, Run]:
-        import onnxruntime  # type: ignore[import-untyped]
+        import onnxruntime
 
-        exported = torch.onnx.export(
-            program(plain.module, x), dynamo=True, input_names=["x"], output_names=["y"], verbose=False
-        )
+        with quiet():
+            exported = torch.onnx.export(
+                program(plain.module, x), dynamo=True, input_names=["x"], output_names=["y"], verbose=False
+            )
         assert exported is not None
         proto = exported.model_proto
         for node in [*proto.graph.node, *(node for function in proto.functions for node in function.node)]:
@@ -79,6 +87,20 @@ class Onnx:
         content = proto.SerializeToString()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         return content, lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the exporter's talk of libraries that are not there and of its own ageing."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 FORMATS: dict[str, Format] = {"torch": Torch(), "pt2": Pt2(), "onnx": Onnx()}

@@ -34,6 +34,18 @@ def overwrites(node: fx.Node, root: nn.Module) -> bool:
     return marked or node.target in IN_PLACE or bool(node.kwargs.get("inplace")) or node.kwargs.get("out") is not None
 
 
+def bare(root: nn.Module, graph: fx.Graph) -> fx.GraphModule:
+    """A graph with what it uses of `root`, in evaluation mode; who traced it, with what types and how, is forgotten."""
+    fresh = fx.Graph()
+    given = fresh.graph_copy(graph, {})
+    fresh.output(given[0] if isinstance(given, tuple) else given)  # torch.export gives a tuple of one
+    for node in fresh.nodes:
+        node.type = None  # written as text, an annotation cannot be saved
+    module = fx.GraphModule(root, fresh, "Exported")
+    module.training = False  # the modules in it are so already, and those of torch.export refuse to be told
+    return module
+
+
 def put(root: nn.Module, target: str, value: nn.Module | Tensor) -> None:
     """Puts a module, parameter or buffer at a dotted name, with empty modules on the way to it."""
     *path, last = target.split(".")

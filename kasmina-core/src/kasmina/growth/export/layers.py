@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, fx, nn
 
+from kasmina.growth.export import linear
 from kasmina.growth.export.graph import module_of, source
 from kasmina.growth.export.tidy import name_activations
 
@@ -20,11 +21,11 @@ FUNCTIONS: dict[type[nn.Module], Callable[..., Tensor]] = {
 
 
 def layers(module: fx.GraphModule) -> nn.Module:
-    """A chain of modules as such; or the graph with functions for activations, which cost less to call than modules."""
+    """A chain of modules as such; or the graph with functions for modules where they cost less to call."""
     name_activations(module)
     chain = _chain(module)
     if chain is None:
-        for node in module.graph.nodes:
+        for node in list(module.graph.nodes):
             _call_function(node)
         module.delete_all_unused_submodules()
     module.recompile()
@@ -43,6 +44,11 @@ def direct(module: nn.Module) -> nn.Module:
 
 def _call_function(node: fx.Node) -> None:
     called = module_of(node)
+    if isinstance(called, nn.Linear) and linear.is_layer(called):
+        with node.graph.inserting_before(node):
+            weight = node.graph.get_attr(f"{node.target}.weight")
+            bias = None if called.bias is None else node.graph.get_attr(f"{node.target}.bias")
+        node.op, node.target, node.args = "call_function", nn.functional.linear, (source(node), weight, bias)
     for kind, function in FUNCTIONS.items():
         if repr(called) == repr(kind()):
             node.op, node.target = "call_function", function

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 from torch.nn.utils import parametrize
 
-from kasmina.growth.export.graph import overwrites, put
+from kasmina.growth.export.graph import bare, overwrites, put
 from kasmina.growth.export.tracer import Root, Tracer, counting
 from kasmina.growth.probe import untouched
 from kasmina.growth.seed import Seed
@@ -39,12 +39,10 @@ def trace(host: nn.Module, seeds: Mapping[str, Seed], samples: Sequence[Tensor])
             graph = tracer.trace(root)
         graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output") or overwrites(node, root))
         plain = _copied(graph, root, tracer)
-    fresh = fx.Graph()  # the traced one remembers its tracer, which is a class of Kasmina's
-    fresh.output(fresh.graph_copy(graph, {}))
-    for node in fresh.nodes:
-        node.type = None  # written as text, an annotation cannot be saved
+    module = bare(plain, graph)
+    for node in module.graph.nodes:
         node.meta["seed"] = str(node.target).partition(".")[0] in seeds
-    return fx.GraphModule(plain, fresh, "Exported").eval()
+    return module
 
 
 def _copied(graph: fx.Graph, root: nn.Module, tracer: Tracer) -> nn.Module:
