@@ -186,6 +186,13 @@ def test_tiny_is_the_best_map_of_its_rank(hidden: int) -> None:
         assert error <= wish.square().sum() - explained(read @ incoming, wish) + 1e-9
 
 
+def test_tiny_gives_both_sides_of_a_neuron_one_size() -> None:
+    body, passed = linear(3).double(), sample(dtype=torch.float64)
+    INITS["tiny"](body, passed, generator())
+    incoming = (passed.read @ body[0].weight.T).square().mean(0)
+    assert torch.allclose(incoming, body[-1].weight.square().sum(0))
+
+
 @pytest.mark.parametrize("activation", [nn.Tanh(), nn.Sigmoid(), nn.GELU(), Odd()])
 def test_tiny_takes_an_activation_by_its_slope(activation: nn.Module) -> None:
     """Of a wish so small that the activation is linear, with what it gives at 0 left out."""

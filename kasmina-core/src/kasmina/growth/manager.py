@@ -64,7 +64,7 @@ class Manager:
         """Seeds that were culled and are gone."""
         self.epoch = 0
         self.version = 0
-        """Goes up whenever the host's forward or backward pass changes."""
+        """Goes up whenever what the host's forward and backward pass multiply changes: not as a seed is kept."""
         self.durations = durations
         """Of the stages that seeds pass from now on."""
         self._optimizer = optimizer
@@ -202,7 +202,7 @@ class Manager:
             raise IllegalTransition(f"seed {seed.id} cannot go from {before} to {stage}")
         seed.stage = stage
         seed.steps = 0
-        self.version += 1
+        self.version += stage not in (Stage.PROBATION, Stage.ACTIVE)
         if stage is Stage.TRAINING:
             seed.attach()
             self._enrol(seed)

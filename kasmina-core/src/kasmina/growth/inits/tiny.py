@@ -36,17 +36,17 @@ def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) ->
     rest = rows.left(rows.wish)
     if np.linalg.norm(rows.read.T @ rest) <= ROUNDING * np.linalg.norm(rows.read.T @ rows.wish):
         rest = rows.wish
-    # With H = P w Q', S^-1/2 N is Q P'G / sqrt(n), and S^-1/2 is Q w^-1 Q' sqrt(n).
+    # With H = P w Q', S^-1/2 is sqrt(n) Q w^-1 Q' and S^-1/2 N is Q P'G / sqrt(n).
+    root = len(rows.read) ** 0.5
     basis, widths, axes = np.linalg.svd(rows.read, full_matrices=False)
     known = widths > CUT * widths[0]
     basis, widths, axes = basis[:, known], widths[known], axes[known]
-    left, sizes, right = np.linalg.svd(basis.T @ rest, full_matrices=False)
+    left, sizes, right = np.linalg.svd(basis.T @ rest / root, full_matrices=False)
     k = min(ends.hidden, int((sizes > CUT * sizes[:1]).sum()))
-    # The roots of n in s, and in what is whitened, make one.
     scale = np.sqrt(sizes[:k])
     incoming = ends.first.weight.detach().to("cpu", torch.float64).flatten(1).numpy().copy()
     outgoing = np.zeros((rows.wish.shape[1], ends.hidden))
-    incoming[:k] = (axes.T / widths @ left[:, :k] * scale).T
+    incoming[:k] = (root * axes.T / widths @ left[:, :k] * scale).T
     outgoing[:, :k] = right[:k].T * scale / slope(ends)
     ends.set(incoming, 0.0, outgoing)
 
