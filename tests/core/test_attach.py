@@ -197,6 +197,19 @@ class Narrow:
         return nn.Linear(site.in_features, site.out_features)
 
 
+def test_a_target_needs_a_metric():
+    loop = Loop().attach(Script(), target=0.9)
+    with pytest.raises(UsageError, match="target.*metric"):
+        loop.train(1)
+
+
+def test_what_happened_is_to_be_read():
+    loop = Loop().attach(script := Script({1: "0:3"})).train(8)
+    assert loop.growth.events == script.told
+    assert [(seed.id, seed.stage) for seed in loop.growth.seeds] == [(1, script.told[-1].seed.stage)]
+    assert "Hidden at 0:3" in repr(loop.growth) and "epoch 8" in repr(loop.growth)
+
+
 def test_several_blueprints_compete():
     script = Script({1: "0:3"})
     Loop().attach(script, blueprint=[Hidden(2), Wide(9)], candidates=2).train(3)
@@ -214,7 +227,11 @@ class Wide(Hidden):
         ({"blueprint": "fouriers"}, UsageError, "fouriers"),
         ({"controller": "nobody"}, UsageError, "nobody"),
         ({"sites": []}, UsageError, "site"),
-        ({"training": -1}, ValueError, "training"),
+        ({"training": -1}, UsageError, "training"),
+        ({"sites": ""}, UsageError, "sites: name"),
+        ({"init": "gradmx"}, UsageError, "init.*gradmax"),
+        ({"candidates": "four"}, UsageError, "candidates"),
+        ({"controler": "never"}, UsageError, "controler"),
     ],
 )
 def test_what_does_not_fit_is_said_at_once(options, error, part):

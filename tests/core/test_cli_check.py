@@ -45,9 +45,9 @@ def test_one_line_a_check_and_a_sentence_for_what_failed(capsys):
     *lines, last = [line for line in capsys.readouterr().out.splitlines() if line != "asked"]
     assert "ok     defaults make it" in lines and last.endswith(f"of {len(lines)} checks failed")
     (sentence,) = [line for line in lines if line.startswith("FAILED waits for a free site: ")]
-    assert sentence.endswith(
-        "while no site is free nothing is proposed; but it proposed 'layers.0', where a seed is on its way"
-    )
+    assert sentence.endswith("while no site is free nothing is proposed; but it is as with 'answers many runs'")
+    (first,) = [line for line in lines if line.startswith("FAILED answers many runs: ")]
+    assert "but it proposed 'layers.0', where a seed is on its way" in first
 
 
 def test_options_are_set_as_for_a_run(capsys):

@@ -60,7 +60,7 @@ def test_the_file_says_how_to_use_it(run, capsys):
     assert out.err == "" and out.out.count("\n") == 1
     assert [part for part in ("run/exports/model.pt", "27 parameters", "1 of 1 seeds") if part not in out.out] == []
     assert told["input"]["shape"] == ["batch", 2] and len(told["input"]["mean"]) == len(told["input"]["std"]) == 2
-    assert told["output"] == {"classes": ["0", "1"]} and told["metric"]["name"] == "accuracy"
+    assert told["output"]["classes"] == ["0", "1"] and told["metric"]["name"] == "accuracy"
     assert told["parameters"] == 27
     assert [seed["part"] for seed in told["seeds"]] == ["folded into the host's layers"]
     assert 0 <= told["difference"] <= 1e-6
@@ -89,12 +89,18 @@ def test_a_later_export_replaces_the_earlier_one_and_leaves_nothing_else(run):
     assert sorted(path.name for path in (run / "exports").iterdir()) == ["model.pt", "model.pt.json"]
 
 
+def test_the_ending_of_the_file_tells_its_format(run, capsys):
+    assert main(["export", str(run), "--out", "net.pt2"]) == 0
+    assert torch.export.load("net.pt2").module()(torch.zeros(3, 2)).shape == (3, 2)
+
+
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
         (["none"], ["none is not the folder of a run"]),
         (["run", "--format", "pickle"], ["'pickle'", "torch", "onnx"]),
         (["run", "--out", "run/config.yaml/model.pt"], ["run/config.yaml/model.pt", "--out"]),
+        (["run", "--out", "net.onnx", "--format", "torch"], ["net.onnx", "onnx", "torch"]),
         (["run", "--out", "run/checkpoints"], ["run/checkpoints", "--out"]),
     ],
     ids=lambda value: value[-1],

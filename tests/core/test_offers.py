@@ -16,7 +16,9 @@ from kasmina.errors import PluginError, UsageError
 from kasmina.growth.growth import Offer
 from kasmina.growth.site import Place, find_places
 from kasmina.plugins.catalog import Entry
+from kasmina.run.config import Choice
 from kasmina.run.offers import offers
+from kasmina.run.plugins import choose
 
 
 @attrs.define(eq=False)
@@ -101,3 +103,17 @@ def test_another_answer_breaks_the_contract(places, came):
 def test_one_that_raises_is_named_with_its_error(places):
     with pytest.raises(PluginError, match="'mine' of tests 0: fits fails on site '0' with RuntimeError: no idea"):
         asked(Says(fail), places)
+
+
+@attrs.define(eq=False)
+class Misspelled:
+    """Its author meant `build`."""
+
+    def bild(self, site: Site) -> nn.Module:
+        return nn.Identity()
+
+
+def test_a_blueprint_without_its_method_is_told_so(plant):
+    plant("misspelled", {"kasmina.blueprints": {"typo": f"{__name__}:Misspelled"}})
+    with pytest.raises(PluginError, match="'typo' of misspelled 1.0 has no method build, .*did you mean bild"):
+        choose("blueprint", Choice("typo", {}))

@@ -70,6 +70,11 @@ def infinite(module: Map, x: Tensor, y: Tensor) -> Tensor:
     return y + torch.inf
 
 
+def reseeds(module: Map, x: Tensor, y: Tensor) -> Tensor:
+    torch.manual_seed(0)
+    return y + 0.1 * torch.randn_like(y)
+
+
 def in_double(module: Map, x: Tensor, y: Tensor) -> Tensor:
     return y.float()
 
@@ -166,6 +171,8 @@ BLUEPRINTS = {
     "fits tells the truth": (SiteBlind, Yes, tampered(wide)),
     "parameters are settled": (Lazy, Varying),
     "evaluation repeats itself": (tampered(noisy),),
+    "gives numbers": (tampered(infinite),),
+    "leaves the seed alone": (tampered(reseeds),),
     "copies and saves": (tampered(counting),),
     "fits a small task": (tampered(writes_up),),
     "birth changes nothing": (Picky, tampered(in_double)),

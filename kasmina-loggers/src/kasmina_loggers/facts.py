@@ -90,6 +90,8 @@ def of_growth(parameters: Mapping[str, int]) -> str:
     start, final = parameters.get("start"), parameters.get("final")
     if not start or final is None:
         return ""
+    if final == start:
+        return f"{count(start)}, as at the start"
     return f"{count(start)} to {count(final)}, {final / start:.2g} times as many"
 
 

@@ -52,7 +52,7 @@ def check(ctx: click.Context, kind: str, name: str, sets: tuple[str, ...], as_js
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
             results.append(_result(each))
         if not as_json:
-            click.echo(_line(results[-1]))
+            click.echo(_line(results[-1], results[:-1]))
     failed = sum(not result.passed for result in results)
     if as_json:
         origin = {"kind": kind, "name": entry.name, "distribution": entry.distribution, "version": entry.version}
@@ -91,9 +91,16 @@ def _result(check: Any) -> Result:
     return Result(check.name, True, check.rule, round(time.perf_counter() - began, 3))
 
 
-def _line(result: Result) -> str:
+def _seen(result: Result) -> str:
+    """What a failed check saw, without the rule and without where it was: the same mistake fails many a check."""
+    return result.sentence.partition("; but ")[2].partition(" (")[0]
+
+
+def _line(result: Result, before: list[Result]) -> str:
     terminal = sys.stdout.isatty() and (sys.stdout.encoding or "").lower().startswith("utf")
     good, bad = ("✓", "✗") if terminal else ("ok    ", "FAILED")
     if result.passed:
         return f"{click.style(good, fg='green')} {result.name}"
-    return f"{click.style(bad, fg='red')} {result.name}: {result.sentence}"
+    again = next((other.name for other in before if not other.passed and _seen(other) == _seen(result)), None)
+    sentence = f"{result.sentence.partition('; but ')[0]}; but it is as with {again!r}" if again else result.sentence
+    return f"{click.style(bad, fg='red')} {result.name}: {sentence}"

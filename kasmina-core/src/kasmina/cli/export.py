@@ -13,16 +13,15 @@ import click
 @click.option(
     "--format",
     type=click.Choice(["torch", "pt2", "onnx"]),
-    default="torch",
-    show_default=True,
-    help="torch: a module for torch.load; pt2: a program for torch.export.load; onnx: for onnxruntime.",
+    help="torch: a module for torch.load; pt2: a program for torch.export.load; onnx: for onnxruntime. "
+    "[default: as --out ends, or torch]",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The file. [default: exports/model.* in the run's folder]")
 @click.option(
     "--fold/--no-fold", default=True, help="Make seeds part of the host's layers where that is exact. [default: fold]"
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def export(run: Path, format: str, out: Path | None, fold: bool, as_json: bool) -> None:
+def export(run: Path, format: str | None, out: Path | None, fold: bool, as_json: bool) -> None:
     """Write a trained network as a file that needs no Kasmina.
 
     RUN is the folder of a run. Beside FILE stands FILE.json: how inputs are scaled, and what the outputs mean.

@@ -18,7 +18,7 @@ from kasmina.growth.recipe import Recipe
 from kasmina.growth.seed import Seed
 from kasmina.growth.site import Place
 from kasmina.growth.statistics import ROWS, Watch
-from kasmina.records import Event, Observation, Proposal, SiteState, Stage, Verdict
+from kasmina.records import Event, Observation, Proposal, SeedState, SiteState, Stage, Verdict
 
 ROWS_TO_BEGIN = 256
 """Of a sample, from which the weights of a seed begin."""
@@ -86,6 +86,8 @@ class Growth:
         self.step = 0
         """Training steps done."""
         self.phase = ""
+        self.events: list[Event] = []
+        """Every change of a seed's stage so far."""
         self.manager = Manager(
             places,
             optimizer,
@@ -114,6 +116,16 @@ class Growth:
         """How many parameters host and seeds have, trainable or not."""
         own = sum(parameter.numel() for parameter in self.host.parameters())
         return own + sum(seed.state.parameters for seed in self.manager.seeds.values())
+
+    @property
+    def seeds(self) -> list[SeedState]:
+        """Every seed so far, also those that were culled and are gone, in the order of their germination."""
+        living = [seed.state for seed in self.manager.seeds.values()]
+        return sorted([*self.manager.past, *living], key=lambda seed: seed.id)
+
+    def __repr__(self) -> str:
+        seeds = ", ".join(f"{seed.blueprint} at {seed.site} {seed.stage}" for seed in self.seeds)
+        return f"Growth(epoch {self.epoch}, {self.parameters} parameters, seeds: {seeds or 'none'})"
 
     def after_step(self, loss: Tensor) -> None:
         """To be called after each step of the optimiser, with the step's loss: a mean over its batch."""
@@ -171,7 +183,11 @@ class Growth:
             self._germinate(observation)
 
     def detach(self) -> None:
-        """Ends growth: seeds in training go, which nobody notices; whatever has a part in the output stays as it is."""
+        """Ends growth; the output stays the same to the bit.
+
+        Seeds in training go, for they have no part in it. One that is blending or on probation stays as it is, with its
+        alpha where it stands: let a few epochs without germinations (``after_epoch(germinate=False)``) go before.
+        """
         self._end_watch()
         if self._sown:
             self._sown.watch.stop()
@@ -232,11 +248,12 @@ class Growth:
         self._sown = None
         site, sample = sown.proposal.site, sown.watch.samples().get(sown.proposal.site)
         first, *rivals = [one for one in sown.offer.items() for _ in range(self._recipe.candidates)]
+        reason = sown.proposal.reason + (f"; {len(rivals) + 1} candidates side by side" if rivals else "")
 
         def prepare(body: nn.Module, generator: torch.Generator) -> None:
             begin(self._recipe.init, body, sample, generator)
 
-        self.manager.germinate(site, first[1], first[0], sown.proposal.reason, rivals, prepare)
+        self.manager.germinate(site, first[1], first[0], reason, rivals, prepare)
 
     def _offered(self, proposal: Proposal) -> Offer:
         """What may grow as it is proposed.
@@ -265,4 +282,5 @@ class Growth:
 
     def _announce(self, seed: Seed, before: Stage, reason: str) -> None:
         event = Event(self.epoch, self.step, self.phase, seed.state, before, reason)
+        self.events.append(event)
         self._hooks.on_seed_change(event=event)

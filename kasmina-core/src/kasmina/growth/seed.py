@@ -240,7 +240,7 @@ class Seed(nn.Module):
         for self.blueprint, rival in rivals:  # the name is for the messages of those that do not fit
             members.append((self.blueprint, rival.to(self.place.device, self.place.dtype).train()))
             self._try_out(rival)
-        self.blueprint = members[0][0]
+        self.blueprint = " or ".join(dict.fromkeys(name for name, _ in members))
         with self._stream.own(keep=False):
             self.body = Candidates(members, self._zeros())
 

@@ -78,8 +78,11 @@ def find_places(host: nn.Module, patterns: Sequence[str], sample: Sample) -> dic
     first dimension of its first tensor is the batch's, and two samples are enough.
 
     Raises:
-        UsageError: a pattern matches no module, or only modules that cannot be sites; `sample` cannot be made longer.
+        UsageError: there is no pattern, or one that matches no module or only modules that cannot be sites; `sample`
+            cannot be made longer.
     """
+    if not patterns or not all(patterns):
+        raise UsageError("sites: name some modules of the host, such as 'layers.*'")
     probes = probe_twice(host, sample)
     modules = dict(host.named_modules())
     places: dict[str, Place] = {}

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kasmina.errors import UsageError
 from kasmina.growth.growth import Aim, Growth, Measure
 from kasmina.growth.probe import Sample, size
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.site import find_places
 from kasmina.plugins.catalog import KINDS, Entry, default
 from kasmina.plugins.hooks import Hooks
+from kasmina.plugins.strict import structure
 from kasmina.run.config import Choice
 from kasmina.run.offers import check_init, offers
 from kasmina.run.plugins import choose
@@ -57,18 +59,19 @@ def attach(
         controller: a name or an instance. None: the installed default.
         target: of the metric, at which no more seeds are wanted.
         seed: of the random numbers of all seeds.
-        recipe: options of `kasmina.growth.recipe.Recipe`, such as ``training=0.5`` (epochs) or ``candidates=4``.
+        recipe: options of `kasmina.growth.recipe.Recipe`, such as ``training=0.5`` (epochs), ``candidates=4``
+            or ``init="tiny"``.
 
     Raises:
-        UsageError: a site, blueprint or controller that is not there or does not fit.
+        UsageError: an option, a site, a blueprint or a controller that is not there or does not fit.
         PluginError: a plugin broke the contract.
     """
+    options = structure(recipe, Recipe, "")
     places = find_places(host, [sites] if isinstance(sites, str) else sites, sample)
     named = blueprint if isinstance(blueprint, list | tuple) else [blueprint]
     blueprints = [_chosen("blueprint", word) for word in named]
     sites_found = [place.site for place in places.values()]
     offered = offers(sites_found, blueprints)
-    options = Recipe(**recipe)
     check_init(options.init, sites_found, offered)
 
     def measured() -> Measure:
@@ -77,6 +80,8 @@ def attach(
         with torch.no_grad():
             answer = control()
         host.train(training)
+        if target is not None and not isinstance(answer, tuple):
+            raise UsageError("target: is of the metric, and control gives a loss alone; let it give (loss, metric)")
         loss, metric = answer if isinstance(answer, tuple) else (answer, -float(answer))
         return Measure(float(loss), float(metric))
 

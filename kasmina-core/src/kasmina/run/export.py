@@ -18,25 +18,34 @@ from kasmina.run.folder import write
 from kasmina.run.objective import evaluate
 from kasmina.run.restore import Trained, restore
 
+SUFFIXES = {".pt": "torch", ".pth": "torch", ".pt2": "pt2", ".onnx": "onnx"}
 
-def export(path: Path, format: str, out: Path | None, folding: bool) -> dict[str, Any]:
+
+def export(path: Path, format: str | None, out: Path | None, folding: bool) -> dict[str, Any]:
     """Writes the network of the run at `path` to `out`, and beside it `out`.json, whose content it gives back.
 
     Args:
+        format: None is what `out` ends in, or torch.
         out: None is ``exports/model.<suffix>`` in the run's folder.
 
     Raises:
         UsageError: there is no run, a library of the format is missing, the host cannot be exported, or `out` written.
         KasminaError: the file would not compute what the network does; nothing was written.
     """
+    format = format or _format_of(out)
     form = find_format(format)
+    if out and out.suffix in SUFFIXES and SUFFIXES[out.suffix] != format:
+        raise UsageError(f"--out {out}: is a name for {SUFFIXES[out.suffix]}, and --format is {format}")
     trained = restore(path, "cpu")
     x = trained.splits.control.x
     result = plain(trained.host, trained.seeds, x, folding)
     content, run = form.write(result, x)
     off, allowed = distance(run, trained.host, x), TOLERANCE if result.folded or not form.exact else 0.0
     if off > allowed:
-        raise KasminaError(f"the export to {format} would be off by {off:.1e}, and {allowed:.0e} is allowed")
+        raise KasminaError(
+            f"the export to {format} would be off by {off:.1e}, and {allowed:.0e} is allowed: does the host or a seed "
+            "draw random numbers in evaluation mode, or set their seed?"
+        )
     out = out or path / "exports" / f"model{form.suffix}"
     record = {"file": str(out), "format": format, "difference": off} | describe(trained, result)
     try:
@@ -47,12 +56,23 @@ def export(path: Path, format: str, out: Path | None, folding: bool) -> dict[str
     return record
 
 
+def _format_of(out: Path | None) -> str:
+    return SUFFIXES.get(out.suffix, "torch") if out else "torch"
+
+
 def describe(trained: Trained, result: Plain) -> dict[str, Any]:
     """What one must know to use the file, and what became of the seeds in it."""
     splits, objective = trained.splits, trained.objective
-    outputs = {"classes": list(trained.classes)} if splits.outputs is None else _scaling(splits.outputs)
+    if splits.outputs is None:
+        outputs = {"values": "logits, one a class", "classes": list(trained.classes)}
+    else:
+        outputs = {"values": "y * std + mean is the target"} | _scaling(splits.outputs)
+    task = trained.config.task.name
+    inputs = {"shape": ["batch", *splits.control.x.shape[1:]], "dtype": "float32"}
     return {
-        "input": {"shape": ["batch", *splits.control.x.shape[1:]], "dtype": "float32"} | _scaling(splits.inputs),
+        "input": inputs
+        | {"values": f"(x - mean) / std of samples x as the task {task!r} loads them"}
+        | _scaling(splits.inputs),
         "output": outputs,
         "metric": {"name": objective.metric_name, "control": evaluate(trained.host, objective, splits.control)[1]},
         "parameters": size(trained, result),

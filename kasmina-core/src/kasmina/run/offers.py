@@ -70,4 +70,5 @@ def check_init(init: str | None, sites: Sequence[Site], offered: Mapping[str, Of
         with torch.random.fork_rng():
             why = unfit(init, build(site))
         if why:
-            raise UsageError(f"growth.init={init} does not fit the blueprint {name!r}: {why}; take another, or built")
+            hint = "leave it out, and each seed begins as suits it"
+            raise UsageError(f"growth.init={init} does not fit the blueprint {name!r}: {why}; {hint}")

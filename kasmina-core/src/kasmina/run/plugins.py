@@ -8,13 +8,16 @@ from typing import Any
 
 from attrs import asdict, field, fields, frozen
 
-from kasmina.errors import UsageError
+from kasmina.errors import PluginError, UsageError, nearest
 from kasmina.plugins.catalog import Entry, defaults, find
 from kasmina.plugins.drivers import make
 from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.own import Own, adopt, is_own
 from kasmina.run.config import Choice, Config
 from kasmina.run.layers import Raw
+
+OWED: Mapping[str, str] = {"blueprint": "build", "host": "build", "task": "load"}
+"""The method that a plugin of each kind must have; the others implement hooks, as many as they like."""
 
 
 @frozen(eq=False)
@@ -79,7 +82,12 @@ def choose(kind: str, choice: Choice) -> tuple[Entry, Any]:
     if is_own(kind, choice.name):
         return adopt(kind, choice.name, choice.options)
     entry = find(kind, choice.name)
-    return entry, make(entry, choice.options)
+    plugin = make(entry, choice.options)
+    owed = OWED.get(kind)
+    if owed and not callable(getattr(plugin, owed, None)):
+        hint = nearest(owed, [name for name in dir(plugin) if not name.startswith("_")])
+        raise PluginError(f"the {entry} has no method {owed}, which it owes; {hint}")
+    return entry, plugin
 
 
 def written(config: Config, plugins: Plugins, sites: Sequence[str]) -> Raw:

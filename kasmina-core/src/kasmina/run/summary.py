@@ -27,7 +27,6 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
     test, control = (
         _finite(evaluate(run.host, run.objective, split)[1]) for split in (run.splits.test, run.splits.control)
     )
-    seeds = [*run.growth.manager.past, *(seed.state for seed in run.growth.manager.seeds.values())]
     summary = {
         "status": status,
         "task": run.info.task,
@@ -42,7 +41,7 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
         "test": test,
         "control": control,
         "parameters": {"start": run.info.parameters, "final": run.growth.parameters},
-        "seeds": [_seed(seed) for seed in sorted(seeds, key=lambda seed: seed.id)],
+        "seeds": [_seed(seed) for seed in run.growth.seeds],
         "epochs": run.growth.epoch,
         "flops": run.flops.total,
         "seconds": round(seconds, 3),

@@ -98,6 +98,11 @@ RULES = (
     Rule("trains in every stage", "losses are finite from birth to cull", (rules.every_stage_trains,), both=True),
 )
 MODULES = {
+    "gives numbers": ("what it gives is finite", modules.gives_numbers),
+    "leaves the seed alone": (
+        "its forward draws random numbers, if any, as they come",
+        modules.leaves_the_seed_alone,
+    ),
     "parameters are settled": (
         "a module has its parameters when it is built, and as many each time",
         modules.parameters_are_settled,
@@ -111,7 +116,7 @@ MODULES = {
         modules.copies_and_saves,
     ),
     "fits a small task": (
-        "training brings the loss of a task that its like has made well down",
+        "training brings down the loss of a task that its like has made",
         modules.fits_a_task,
     ),
 }

@@ -84,6 +84,8 @@ class Onnx:
         proto = exported.model_proto
         for node in [*proto.graph.node, *(node for function in proto.functions for node in function.node)]:
             del node.metadata_props[:]  # classes, files and lines of the code that it came from
+        for value in (*proto.graph.input, *proto.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
         content = proto.SerializeToString()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         return content, lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0])
