@@ -60,6 +60,8 @@ def pick(neurons: Matrix, wish: Matrix, whole: Matrix, count: int) -> NDArray[np
     for number in range(count):
         score = lengths(cross.T) / (left + FAINT * whole + TINY) + taken
         chosen[number] = index = score.argmax()
+        if number + 1 == count:
+            break
         length = left[index] + ROUNDING * whole[index] + TINY
         share = (neurons.T @ neurons[:, index] - done @ done[index]) / length
         done[:, number] = share
