@@ -12,7 +12,8 @@ from kasmina.growth.inits.measured import matched, measured, uniform
 from kasmina.growth.statistics import Sample
 
 CANDIDATES = 64
-SPREAD = 1.5
+SCALES = 1.0, 15.0
+"""Of the candidates' weights, least and most: what suits depends on the activation and on what is read."""
 FAINT = 0.05
 """Share of a candidate's own length that counts against it, so that what is left of it is more than noise."""
 ROUNDING = 1e-6
@@ -28,13 +29,17 @@ def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) ->
     the target can make of what it has: greedily the neuron with the largest |phi'G| / (|phi| + .05 of its full
     length), after which its share is taken off G and off the other neurons, until there are as many as the seed has.
 
-    Candidates are uniform within +-`SPREAD` / sqrt(read), biases too.
+    Candidates are uniform within +-scale / sqrt(read), biases too, each with a scale of its own, log-uniform within
+    `SCALES`. So one that bends, or swings, as often as the wish does is among them, whatever the activation.
     Orthogonal matching pursuit (Pati, Rezaiifar and Krishnaprasad, 1993) over random features.
     """
     ends = found(body)
     rows = measured(ends, sample, generator)
     read = rows.read.shape[1]
-    drawn = uniform(generator, SPREAD / read**0.5, max(CANDIDATES, 2 * ends.hidden), read + 1)
+    drawn = uniform(generator, 1.0, max(CANDIDATES, 2 * ends.hidden), read + 2)
+    low, high = SCALES
+    scales = low * (high / low) ** ((drawn[:, -1:] + 1) / 2)
+    drawn = drawn[:, :-1] * (scales / read**0.5)
     weights, biases = drawn[:, :read], drawn[:, read]
     if ends.first.bias is None:
         biases = np.zeros_like(biases)
