@@ -12,7 +12,10 @@ from kasmina.growth.inits.measured import matched, measured, uniform
 from kasmina.growth.statistics import Sample
 
 CANDIDATES = 64
-SPREAD = 1.5
+SCALE = 1.5
+"""Of the candidates' weights, where the activation makes the same of all scales, as ReLU does."""
+SCALES = 1.0, 15.0
+"""Least and most of them otherwise: what suits depends on the activation and on what is read."""
 FAINT = 0.05
 """Share of a candidate's own length that counts against it, so that what is left of it is more than noise."""
 ROUNDING = 1e-6
@@ -28,13 +31,16 @@ def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) ->
     the target can make of what it has: greedily the neuron with the largest |phi'G| / (|phi| + .05 of its full
     length), after which its share is taken off G and off the other neurons, until there are as many as the seed has.
 
-    Candidates are uniform within +-`SPREAD` / sqrt(read), biases too.
+    Candidates are uniform within +-scale / sqrt(read), biases too. The scale is `SCALE`, unless the activation makes
+    something else of a larger one: then each has a scale of its own, log-uniform within `SCALES`, so that one that
+    bends, or swings, as often as the wish does is among them.
     Orthogonal matching pursuit (Pati, Rezaiifar and Krishnaprasad, 1993) over random features.
     """
     ends = found(body)
     rows = measured(ends, sample, generator)
     read = rows.read.shape[1]
-    drawn = uniform(generator, SPREAD / read**0.5, max(CANDIDATES, 2 * ends.hidden), read + 1)
+    count = max(CANDIDATES, 2 * ends.hidden)
+    drawn = uniform(generator, 1 / read**0.5, count, read + 1) * scales(ends, count, generator)
     weights, biases = drawn[:, :read], drawn[:, read]
     if ends.first.bias is None:
         biases = np.zeros_like(biases)
@@ -42,6 +48,17 @@ def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) ->
     # What is left of the neurons sees of the wish only what is left of it too.
     chosen = pick(rows.left(neurons), rows.wish, lengths(neurons), ends.hidden)
     ends.set(weights[chosen], biases[chosen], None)
+
+
+def scales(ends: Ends, count: int, generator: torch.Generator) -> Matrix | float:
+    """Of the candidates' weights: one for all, or one each (count, 1)."""
+    some = np.linspace(-1, 1, 9)[:, None]
+    if np.allclose(ends.between(4 * some), 4 * ends.between(some)):
+        return SCALE
+    low, high = SCALES
+    middle, half = (np.log(high) + np.log(low)) / 2, (np.log(high) - np.log(low)) / 2
+    drawn: Matrix = np.exp(middle + half * uniform(generator, 1.0, count, 1))
+    return drawn
 
 
 def pick(neurons: Matrix, wish: Matrix, whole: Matrix, count: int) -> NDArray[np.intp]:
@@ -60,6 +77,8 @@ def pick(neurons: Matrix, wish: Matrix, whole: Matrix, count: int) -> NDArray[np
     for number in range(count):
         score = lengths(cross.T) / (left + FAINT * whole + TINY) + taken
         chosen[number] = index = score.argmax()
+        if number + 1 == count:
+            break
         length = left[index] + ROUNDING * whole[index] + TINY
         share = (neurons.T @ neurons[:, index] - done @ done[index]) / length
         done[:, number] = share
