@@ -30,7 +30,7 @@ class Bottleneck:
     hidden: int | None = field(
         default=None,
         validator=[validators.optional(validators.ge(1)), parts.enough_units],
-        metadata={"help": "units between the two maps; None: a quarter of what the seed reads, 8 at least"},
+        metadata={"help": "units between the two maps; None: half of what the seed reads, from 8 to 64"},
     )
     activation: Activation = field(default="relu", metadata={"help": "what stands between the two maps"})
 
@@ -42,7 +42,7 @@ class Bottleneck:
         """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         from torch import nn
 
-        hidden = self.hidden or max(8, site.in_features // 4)
+        hidden = self.hidden or min(max(8, site.in_features // 2), 64)
         down = parts.linear(site, site.in_features, hidden)
         up = parts.linear(site, hidden, site.out_features, bias=False)
         if self.activation == "relu":

@@ -78,10 +78,10 @@ def find_places(host: nn.Module, patterns: Sequence[str], sample: Sample) -> dic
     first dimension of its first tensor is the batch's, and two samples are enough.
 
     Raises:
-        UsageError: there is no pattern, or one that matches no module or only modules that cannot be sites; `sample`
+        UsageError: a pattern is empty, or matches no module or only modules that cannot be sites; `sample`
             cannot be made longer.
     """
-    if not patterns or not all(patterns):
+    if not all(patterns):
         raise UsageError("sites: name some modules of the host, such as 'layers.*'")
     probes = probe_twice(host, sample)
     modules = dict(host.named_modules())

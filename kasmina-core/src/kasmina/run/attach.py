@@ -67,7 +67,7 @@ def attach(
         PluginError: a plugin broke the contract.
     """
     options = structure(recipe, Recipe, "")
-    places = find_places(host, [sites] if isinstance(sites, str) else sites, sample)
+    places = find_places(host, [sites] if isinstance(sites, str) else sites or [""], sample)
     named = blueprint if isinstance(blueprint, list | tuple) else [blueprint]
     blueprints = [_chosen("blueprint", word) for word in named]
     sites_found = [place.site for place in places.values()]
