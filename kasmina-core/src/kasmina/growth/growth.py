@@ -20,7 +20,7 @@ from kasmina.growth.site import Place
 from kasmina.growth.statistics import ROWS, Watch
 from kasmina.records import Event, Observation, Proposal, SeedState, SiteState, Stage, Verdict
 
-ROWS_TO_BEGIN = 256
+ROWS_TO_BEGIN = 128
 """Of a sample, from which the weights of a seed begin."""
 
 Offer = Mapping[str, Build]
