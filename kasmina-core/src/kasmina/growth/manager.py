@@ -149,11 +149,10 @@ class Manager:
             except Exception as error:
                 what = f"{type(error).__name__}: {error}"
                 raise PluginError(f"blueprint {blueprint!r} cannot build for {place.site.name!r}: {what}") from error
-        if not isinstance(body, nn.Module):
-            raise PluginError(f"blueprint {blueprint!r}: build gave {type(body).__name__}, due is a torch.nn.Module")
-        body.to(place.device, place.dtype)
-        with stream.own():
-            prepare(body, torch.default_generator)
+            if not isinstance(body, nn.Module):
+                came = type(body).__name__
+                raise PluginError(f"blueprint {blueprint!r}: build gave {came}, due is a torch.nn.Module")
+            prepare(body.to(place.device, place.dtype), torch.default_generator)
         return body
 
     def _blend_or_cull(self, seed: Seed) -> None:

@@ -31,10 +31,14 @@ class Measured:
     """-dL/d(what the seed adds to): (n, out)."""
 
     def left(self, matrix: Matrix) -> Matrix:
-        """A matrix (n, …) without the part that a linear map of `has` explains."""
-        gram = self.has.T @ self.has
+        """A matrix (n, …) without the part that a linear map of `has` explains.
+
+        Where `has` is wider than half of the rows it would explain whatever there is: then it is the constant alone.
+        """
+        has = self.has if 2 * self.has.shape[1] <= len(self.has) else self.has[:, :1]
+        gram = has.T @ has
         gram.flat[:: len(gram) + 1] += RIDGE * gram.trace() / len(gram)
-        rest: Matrix = matrix - self.has @ np.linalg.solve(gram, self.has.T @ matrix)
+        rest: Matrix = matrix - has @ np.linalg.solve(gram, has.T @ matrix)
         return rest
 
 
