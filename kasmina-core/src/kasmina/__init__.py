@@ -34,6 +34,7 @@ from kasmina.hookspecs import hookimpl
 from kasmina.records import (
     Data,
     Event,
+    Incident,
     Observation,
     Phase,
     Proposal,
@@ -65,6 +66,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "Data",
     "Event",
+    "Incident",
     "Observation",
     "Phase",
     "Proposal",

@@ -22,6 +22,14 @@ class PluginError(KasminaError):
     """A plugin broke the contract or could not be loaded."""
 
 
+class SeedError(PluginError):
+    """A seed's module broke the contract while it took part in the forward pass; `seed` is its id."""
+
+    def __init__(self, sentence: str, seed: int) -> None:
+        super().__init__(sentence)
+        self.seed = seed
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A clause that names the nearest known words, or all of them if there are few and none is near."""
     known = sorted({str(other) for other in known})  # YAML has keys that are no text

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from kasmina.records import Event, Observation, Phase, Proposal, RunInfo, SeedState, Verdict
+from kasmina.records import Event, Incident, Observation, Phase, Proposal, RunInfo, SeedState, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,6 +66,11 @@ def on_epoch_end(observation: Observation) -> None:
 @hookspec
 def on_seed_change(event: Event) -> None:
     """A seed went from one stage to another; exactly one event for each change."""
+
+
+@hookspec
+def on_incident(incident: Incident) -> None:
+    """The run went back to its last good state, or a proposal was over the budget."""
 
 
 @hookspec

@@ -137,6 +137,25 @@ class Event:
 
 
 @frozen
+class Incident:
+    """Something that befell a run, besides the changes of its seeds' stages."""
+
+    epoch: int
+    step: int
+    phase: str
+    kind: Literal["rollback", "refusal"]
+    """A rollback: the governor saw a fault, and the run went back to its last good state, which `epoch` and `step` are
+    of. A refusal: a proposal was over the budget."""
+    reason: str
+    """What was seen, such as "the training loss is nan at step 105"."""
+    action: str = ""
+    """What was done about it, if anything was."""
+    site: str | None = None
+    seed: int | None = None
+    """The id of the seed that it cost, if it cost one."""
+
+
+@frozen
 class Phase:
     """A stretch of the run with its own rules."""
 
