@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import attrs
 import pytest
 import torch
 from torch import nn
@@ -12,6 +13,8 @@ from kasmina import Site
 from kasmina.errors import UsageError
 from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import make
+from kasmina.plugins.states import put_back, remembers, state_of
+from kasmina_blueprints.bottleneck import Bottleneck
 from kasmina_blueprints.lora import Lora
 from kasmina_blueprints.mixture import Mixture
 
@@ -144,3 +147,19 @@ def test_a_strangers_module_that_overwrites_what_it_reads_takes_nothing_from_the
 def test_a_strangers_module_that_gives_another_shape_is_named(strangers):
     with pytest.raises(ValueError, match=r"its member 'short' gives \(2, 1\), due is \(2, 4\)"):
         Mixture(("lora", "short")).build(VECTOR)
+
+
+def test_it_remembers_what_its_members_remember() -> None:
+    """The installed ones remember nothing, so a run with a mixture can be resumed."""
+
+    @attrs.define(eq=False)
+    class Counting(Bottleneck):
+        _built: int = attrs.field(init=False, default=0)
+
+    one, other = Mixture(), Mixture()
+    assert remembers("blueprint", one) and state_of(one) == {}
+    for mixture in (one, other):
+        mixture._made = (Counting(), mixture._made[1])
+    one._made[0]._built = 3
+    put_back(other, state_of(one))
+    assert other._made[0]._built == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,6 +12,7 @@ from kasmina import Site
 from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import make
 from kasmina.plugins.phrases import row
+from kasmina.plugins.states import put_back, remembers, state_of
 from kasmina_blueprints import parts
 
 if TYPE_CHECKING:
@@ -44,6 +46,16 @@ class Mixture:
         self._made = tuple(make(find("blueprint", word), {}) for word in self.members)
         if any(isinstance(member, Mixture) for member in self._made):
             raise ValueError("'members' must be other blueprints, and a mixture is no part of itself")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of those members that remember anything."""
+        members = zip(self.members, self._made, strict=True)
+        return {word: state_of(member) for word, member in members if remembers("blueprint", member)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for word, member in zip(self.members, self._made, strict=True):
+            if word in state:
+                put_back(member, state[word])
 
     def fits(self, site: Site) -> str | None:
         """Every site that one of the members fits."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 from attrs import field, validators
@@ -31,3 +33,10 @@ class Random:
         if not wished or not free or len(observation.seeds) >= self.seeds:
             return None
         return Proposal(self._draw.choice(free), "drawn at random")
+
+    def state_dict(self) -> dict[str, Any]:
+        version, words, spare = self._draw.getstate()
+        return {"version": version, "words": list(words), "spare": spare}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._draw.setstate((state["version"], tuple(state["words"]), state["spare"]))

@@ -20,6 +20,19 @@ Blueprints, hosts and tasks are called directly and not by hooks. They owe one m
 - a host: ``build(in_shape: tuple[int, ...], outputs: int) -> torch.nn.Module``;
 - a task: ``load() -> Data``.
 
+So that a run can be resumed to the bit, and go back when something blew up, plugins are asked what they remember, and
+are given it again after `on_run_start` and `on_phase_start`:
+
+- any plugin may have ``state_dict()``, which gives a dict of plain values (None, bool, int, float, str), lists, dicts
+  with text as keys, and torch tensors, and ``load_state_dict(state)``, which takes it back, as in torch. What is given
+  passes through JSON: a tuple comes back as a list. Both are copies: nobody else changes them;
+- a controller or a blueprint needs neither if all that it remembers is in attrs fields with ``init=False``: these are
+  saved and put back by their declared types, records, enums, tuples, sets and deques among them. A field that cannot be
+  kept in this way (a `random.Random`) wants the two methods; without them the run goes on but cannot be resumed, and
+  says so when it starts. A state that does not fit stops the run that would be resumed;
+- a logger keeps what its two methods say and nothing else. If one of them raises, that is reported once, the logger
+  stays on, and the run goes on.
+
 A host or a task that is not installed is named ``package.module:callable`` and may be a plain callable: a host's is
 called with `in_shape`, `outputs` and its options as keywords, a task's with its options.
 """

@@ -13,6 +13,7 @@ from kasmina.plugins.catalog import Entry, defaults, find
 from kasmina.plugins.drivers import make
 from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.own import Own, adopt, is_own
+from kasmina.plugins.states import States
 from kasmina.run.config import Choice, Config
 from kasmina.run.layers import Raw
 
@@ -65,11 +66,20 @@ class Plugins:
         rivals = [(self.entries[f"rival.{name}"], rival) for name, rival in self.rivals.items()]
         return [(self.entries["blueprint"], self.blueprint), *rivals]
 
-    def hooks(self, warn: Callable[[str], None]) -> Hooks:
-        """All that may implement hooks, registered afresh: controller and blueprints, then loggers in their order."""
+    @property
+    def told(self) -> list[tuple[Entry, Any]]:
+        """All that may implement hooks and remember things: controller and blueprints, then loggers in their order."""
         controller = self.entries["controller"], self.controller
         loggers = [(self.entries[f"logger.{name}"], logger) for name, logger in self.loggers.items()]
-        return Hooks([controller, *self.blueprints, *loggers], warn)
+        return [controller, *self.blueprints, *loggers]
+
+    def hooks(self, warn: Callable[[str], None]) -> Hooks:
+        """Their hooks, registered afresh."""
+        return Hooks(self.told, warn)
+
+    def states(self, warn: Callable[[str], None]) -> States:
+        """What they remember."""
+        return States(self.told, warn)
 
 
 def choose(kind: str, choice: Choice) -> tuple[Entry, Any]:
