@@ -21,7 +21,7 @@ def test_an_epoch_of_the_loop(compare, tmp_path):
         """A run of `EPOCHS` epochs that is about to begin, so that only the loop is timed."""
         config = configure(options={"controller": "never", "loggers": {"rich": False}}, epochs=EPOCHS)
         plugins = Plugins.of(config)
-        run = assemble(config, plugins, plugins.hooks(print), Folder.new(tmp_path / str(next(numbers)), "spirals"))
+        run = assemble(config, plugins, Folder.new(tmp_path / str(next(numbers)), "spirals"), print)
         run.hooks.on_run_start(run=run.info)
         return run
 

@@ -191,7 +191,7 @@ def build(tmp_path_factory) -> Callable[..., World]:
         entries = {kind: entry(kind) for kind in named} | {"logger.ear": entry("logger")}
         plugins = Plugins(task or Rows(), Mlp(hidden=3, depth=depth), script, Linear(), {"ear": ear}, entries)
         folder = Folder(tmp_path_factory.mktemp("run") / "run")
-        return World(assemble(config, plugins, plugins.hooks(pytest.fail), folder), script, ear)
+        return World(assemble(config, plugins, folder, pytest.fail), script, ear)
 
     return built
 
@@ -257,6 +257,7 @@ def test_batches_are_a_partition_of_the_train_rows_and_differ_in_size_by_one_at_
         for _ in range(2):
             parts.clear()
             loop.train_epoch(world.run)
+            world.run.growth.observe()
             orders.append([row for part in parts for row in part])
             sizes = {len(part) for part in parts}
             assert len(parts) == world.run.info.steps_per_epoch == math.ceil(len(world.run.splits.train) / batch)

@@ -25,7 +25,7 @@ def germinations(folder, task, hidden, depth, seed):
         sets=[f"host.hidden={hidden}", f"host.depth={depth}", *phases],
     )
     plugins = Plugins.of(config)
-    run = assemble(config, plugins, plugins.hooks(print), Folder.new(folder / str(seed), task))
+    run = assemble(config, plugins, Folder.new(folder / str(seed), task), print)
     train(run)
     manager = run.growth.manager
     return [seed.germinated_at for seed in [*manager.past, *(seed.state for seed in manager.seeds.values())]]

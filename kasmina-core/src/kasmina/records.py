@@ -193,6 +193,8 @@ class RunInfo:
     """Every option that had a say, as in config.yaml."""
     rivals: tuple[str, ...] = ()
     """Further blueprints, which compete with the first at each germination."""
+    resumed_at: int | None = None
+    """The step from which an earlier process's run goes on; None: it begins."""
 
     @property
     def epochs(self) -> int:

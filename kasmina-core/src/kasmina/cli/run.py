@@ -62,6 +62,9 @@ def once(context: click.Context, option: click.Parameter, words: tuple[str, ...]
 @click.option("--epochs", type=click.IntRange(min=1), help="In all; the phases keep their proportions.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of weights, order and seeds. [default: 0]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="[default: auto]")
+@click.option(
+    "--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run that was stopped or killed."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder, a new one. [default: runs/TASK-N]")
 @click.option("--config", type=click.Path(path_type=Path), help="YAML, shaped like the config.yaml of a run.")
 @click.option(
@@ -71,6 +74,7 @@ def once(context: click.Context, option: click.Parameter, words: tuple[str, ...]
     "--json", "as_json", is_flag=True, help="The summary on stdout, as one JSON document; all else goes to stderr."
 )
 def run(
+    resume: Path | None,
     out: Path | None,
     config: Path | None,
     sets: tuple[str, ...],
@@ -89,21 +93,45 @@ def run(
     'kasmina plugins' lists every NAME, and 'kasmina plugins show NAME' its options.
     """
     from kasmina.run.config import configure
-    from kasmina.run.experiment import run_experiment
+    from kasmina.run.experiment import resume_experiment, run_experiment
 
+    if resume:
+        alone(click.get_current_context())
     said = {name: value for name, value in options.items() if value not in (None, ())}
     if blueprints:
         said["blueprint"], said["rivals"] = blueprints[0], list(blueprints[1:])
     said["loggers"] = {name: {} for name in loggers} | {find("logger", name).name: False for name in silenced}
     # Whatever loggers print goes beside the document and not into it.
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        folder, summary = run_experiment(configure(config, said, sets, epochs), out, warn)
+        if resume:
+            folder, summary = resume_experiment(resume, warn)
+        else:
+            folder, summary = run_experiment(configure(config, said, sets, epochs), out, warn)
     if as_json:
         click.echo(json.dumps(summary | {"folder": str(folder)}, indent=2))
     else:
-        click.echo(f"{summary['status']}; everything is in {folder}, and 'kasmina evaluate {folder}' measures it again")
+        next_step = f"'kasmina evaluate {folder}' measures it again"
+        if summary["status"] == "stopped":
+            next_step = f"'kasmina run --resume {folder}' goes on"
+        click.echo(f"{summary['status']}; everything is in {folder}, and {next_step}")
     if summary["status"] == "stopped":
         raise SystemExit(130)
+
+
+def alone(context: click.Context) -> None:
+    """A run that is resumed has its options in its folder.
+
+    Raises:
+        click.UsageError: others were given with it.
+    """
+    typed = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in ("resume", "as_json")
+        and context.get_parameter_source(str(option.name)) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if typed:
+        raise click.UsageError(f"--resume goes on with the options in the run's folder, and takes no {typed[0]}")
 
 
 def warn(message: str) -> None:

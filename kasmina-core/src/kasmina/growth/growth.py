@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from attrs import define, frozen
+from cattrs import structure, unstructure
 from torch import Tensor, nn
 
 from kasmina.errors import PluginError, UsageError
@@ -108,6 +109,8 @@ class Growth:
         """Of the steps of this epoch."""
         self._sown: _Sown | None = None
         self._watch: Watch | None = None
+        self._watch_born = 0
+        """How many seeds there had been when that began."""
         self._watch_from: int | None = None
         """The step of an epoch after which sites are watched."""
 
@@ -126,6 +129,16 @@ class Growth:
     def __repr__(self) -> str:
         seeds = ", ".join(f"{seed.blueprint} at {seed.site} {seed.stage}" for seed in self.seeds)
         return f"Growth(epoch {self.epoch}, {self.parameters} parameters, seeds: {seeds or 'none'})"
+
+    @property
+    def batches(self) -> int:
+        """How many steps of the epoch in hand are done; 0 between epochs."""
+        return len(self._losses)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are done."""
+        return self.epoch - bool(self._losses)
 
     def after_step(self, loss: Tensor) -> None:
         """To be called after each step of the optimiser, with the step's loss: a mean over its batch."""
@@ -150,8 +163,7 @@ class Growth:
         """What a controller may know of the epoch that has just ended."""
         losses, self._losses = self._losses, []
         if len(losses) != self._steps_per_epoch:
-            self._steps_per_epoch = len(losses)
-            self.manager.durations = self._recipe.durations(len(losses))
+            self._set_pace(len(losses))
         needs = self._end_watch()
         if self._sown:
             self._bear(self._sown)
@@ -182,16 +194,61 @@ class Growth:
         if germinate:
             self._germinate(observation)
 
+    def state_dict(self) -> dict[str, Any]:
+        """All that growth is, as plain values and tensors, at any step; without the host's weights and the optimiser's.
+
+        What a loop of one's own saves: this, ``host.state_dict()`` and ``optimizer.state_dict()``.
+        """
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "phase": self.phase,
+            "events": [unstructure(event) for event in self.events],
+            "steps_per_epoch": self._steps_per_epoch,
+            "losses": torch.stack(self._losses) if self._losses else None,
+            "watch": self._watch and self._watch.state_dict(),
+            "watch_born": self._watch_born,
+            "watch_from": self._watch_from,
+            "sown": self._sown and unstructure(self._sown.proposal),
+            "sown_watch": self._sown and self._sown.watch.state_dict(),
+            "manager": self.manager.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Becomes what it was. To be called before ``optimizer.load_state_dict``, for it brings the seeds' groups.
+
+        Args:
+            state: from `state_dict`, of the same host, places, offers and recipe.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: it is of others.
+        """
+        self._stop_watching()
+        self.epoch, self.step, self.phase = state["epoch"], state["step"], state["phase"]
+        self.events = [structure(event, Event) for event in state["events"]]
+        self._losses = [] if state["losses"] is None else list(state["losses"].unbind())
+        self._set_pace(state["steps_per_epoch"])
+        self._watch_from = state["watch_from"]
+
+        def resume_watch(seed: float) -> None:
+            # A watch sees what seeds add that were there before it, and not what younger ones add.
+            if self._watch is None and state["watch"] is not None and seed > state["watch_born"]:
+                self._start_watch(state["watch"])
+
+        self.manager.load_state_dict(state["manager"], self._offers, before=resume_watch)
+        resume_watch(math.inf)
+        self._watch_born = state["watch_born"]
+        if state["sown"] is not None:
+            proposal = structure(state["sown"], Proposal)
+            self._sow(proposal, self._offered(proposal), state["sown_watch"])
+
     def detach(self) -> None:
         """Ends growth; the output stays the same to the bit.
 
         Seeds in training go, for they have no part in it. One that is blending or on probation stays as it is, with its
         alpha where it stands: let a few epochs without germinations (``after_epoch(germinate=False)``) go before.
         """
-        self._end_watch()
-        if self._sown:
-            self._sown.watch.stop()
-            self._sown = None
+        self._stop_watching()
         for seed in list(self.manager.seeds.values()):
             if seed.stage is Stage.TRAINING:
                 self.manager.cull(seed, "growth has ended")
@@ -234,11 +291,12 @@ class Growth:
             if self._watch_from == 0:
                 self._start_watch()
 
-    def _sow(self, proposal: Proposal, offer: Offer) -> None:
+    def _sow(self, proposal: Proposal, offer: Offer, gathered: Mapping[str, Any] | None = None) -> None:
         """A seed germinates as soon as what its weights begin from has been gathered, within the next steps."""
         place = self.manager.places[proposal.site]
         rows = ROWS_TO_BEGIN if needs_sample(self._recipe.init) else 0
         self._sown = _Sown(proposal, offer, Watch({proposal.site: place}, rows))
+        self._sown.watch.load_state_dict(gathered or {})
         if rows:
             self._sown.watch.start()
         else:
@@ -272,13 +330,28 @@ class Growth:
             )
         return {proposal.blueprint: offer[proposal.blueprint]}
 
-    def _start_watch(self) -> None:
+    def _set_pace(self, steps: int) -> None:
+        """How many steps an epoch has."""
+        self._steps_per_epoch = steps
+        if steps:
+            self.manager.durations = self._recipe.durations(steps)
+
+    def _start_watch(self, gathered: Mapping[str, Any] | None = None) -> None:
         self._watch = Watch(self.manager.places)
+        self._watch.load_state_dict(gathered or {})
+        self._watch_born = self.manager.born
         self._watch.start()
 
     def _end_watch(self) -> dict[str, float]:
         watch, self._watch, self._watch_from = self._watch, None, None
         return watch.needs() if watch else {}
+
+    def _stop_watching(self) -> None:
+        """Lets go of all that is being gathered."""
+        for watch in (self._watch, self._sown and self._sown.watch):
+            if watch:
+                watch.stop()
+        self._watch = self._watch_from = self._sown = None
 
     def _announce(self, seed: Seed, before: Stage, reason: str) -> None:
         event = Event(self.epoch, self.step, self.phase, seed.state, before, reason)

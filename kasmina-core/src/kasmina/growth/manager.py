@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from cattrs import structure, unstructure
 from torch import nn
 
 from kasmina.errors import PluginError
 from kasmina.growth.recipe import Durations
-from kasmina.growth.seed import LEGAL, Seed
+from kasmina.growth.seed import LEGAL, Build, Seed, revive
 from kasmina.growth.site import Place
 from kasmina.growth.stream import Stream
-from kasmina.records import SeedState, Site, Stage
+from kasmina.records import SeedState, Stage
 
-Build = Callable[[Site], nn.Module]
 Ramp = Callable[[SeedState, int], float | None]
 Prepare = Callable[[nn.Module, torch.Generator], None]
 OnChange = Callable[[Seed, Stage, str], None]
@@ -72,8 +72,8 @@ class Manager:
         self._ramp = ramp
         self._control = control
         self._on_change = on_change
-        self._born = 0
-        self._groups: dict[int, dict[str, Any]] = {}
+        self.born = 0
+        """How many seeds there have been; the id of the last."""
 
     def free(self, site: str) -> bool:
         """Whether a seed may germinate at this site: none is on its way there, though any number may be active."""
@@ -103,14 +103,14 @@ class Manager:
         if rivals and self._control is None:
             raise ValueError("candidates are chosen by their control loss, and this manager was given no control")
         place = self.places[site]
-        id = self._born + 1
+        id = self.born + 1
         # Spread by a large odd number, so that neighbouring runs do not share the streams of neighbouring seeds.
         stream = Stream(place.device, (self._seed * 1_000_003 + id) % 2**63)
         bodies = [
             (name, self._body(place, name, make, stream, prepare)) for name, make in ((blueprint, build), *rivals)
         ]
         seed = Seed(id, place, bodies[0][1], blueprint, self.epoch, stream, bodies[1:])
-        self._born = id
+        self.born = id
         self.seeds[id] = seed
         self._move(seed, Stage.TRAINING, reason)
         return seed
@@ -125,6 +125,53 @@ class Manager:
                 self._raise_alpha(seed)
             elif seed.stage is Stage.CULLED:
                 self._lower_alpha(seed)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that it is, as plain values and tensors; of the optimiser only which seeds are in it, in their order."""
+        seeds = list(self.seeds.values())
+        groups = self._optimizer.param_groups
+        return {
+            "epoch": self.epoch,
+            "version": self.version,
+            "born": self.born,
+            "past": [unstructure(seed) for seed in self.past],
+            "seeds": [seed.state_dict() for seed in seeds],
+            "enrolled": [seed.id for group in groups for seed in seeds if self._belongs(group, seed)],
+        }
+
+    def load_state_dict(
+        self,
+        state: Mapping[str, Any],
+        offers: Mapping[str, Mapping[str, Build]],
+        before: Callable[[int], None] = lambda id: None,
+    ) -> None:
+        """Becomes what it was; the host is as it was without seeds but for its weights, and gets them all anew.
+
+        Args:
+            state: from `state_dict`, of a manager of the same places. The optimiser has a group for every seed in it
+                afterwards, so that its own state can be loaded next.
+            offers: what makes the seeds' modules, by site and blueprint.
+            before: called with the id of each seed before it joins the host's forward pass.
+
+        Raises:
+            KeyError, RuntimeError: a seed does not fit what its blueprint builds now.
+        """
+        for seed in self.seeds.values():
+            seed.detach()
+            self._withdraw(seed)
+        self.seeds.clear()
+        for record in state["seeds"]:
+            site = record["_extra_state"]["site"]
+            seed = revive(record, self.places[site], offers[site])
+            before(seed.id)
+            seed.attach()
+            self.seeds[seed.id] = seed
+        for id in state["enrolled"]:
+            self._enrol(self.seeds[id])
+        for id in self.seeds.keys() - set(state["enrolled"]):
+            self.seeds[id].requires_grad_(False)
+        self.past = [structure(seed, SeedState) for seed in state["past"]]
+        self.epoch, self.version, self.born = state["epoch"], state["version"], state["born"]
 
     def due(self) -> list[Seed]:
         """Seeds whose probation is over, and which wait for a judgement."""
@@ -223,16 +270,19 @@ class Manager:
             named = settings.pop("param_names", None) is not None
             members = list(parameters.items()) if named else list(parameters.values())
             self._optimizer.add_param_group(settings | {"params": members})
-            self._groups[seed.id] = self._optimizer.param_groups[-1]
 
     def _withdraw(self, seed: Seed) -> None:
         """The seed's parameters leave the optimiser and learn no more."""
-        group = self._groups.pop(seed.id, None)
         groups = self._optimizer.param_groups
-        groups[:] = [other for other in groups if other is not group]
+        groups[:] = [group for group in groups if not self._belongs(group, seed)]
         for parameter in seed.parameters():
             self._optimizer.state.pop(parameter, None)
             parameter.requires_grad_(False)
+
+    @staticmethod
+    def _belongs(group: dict[str, Any], seed: Seed) -> bool:
+        """Whether a group of the optimiser is the seed's. By its parameters: loading an optimiser replaces its groups."""
+        return any(group["params"][0] is parameter for parameter in seed.parameters())
 
     def _release(self, seed: Seed) -> None:
         """The seed leaves the forward pass; its site is dormant again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,9 @@ from kasmina.growth.candidates import Candidates
 from kasmina.growth.probe import untouched
 from kasmina.growth.site import Place
 from kasmina.growth.stream import Stream
-from kasmina.records import SeedState, Stage
+from kasmina.records import SeedState, Site, Stage
+
+Build = Callable[[Site], nn.Module]
 
 LEGAL: dict[Stage, frozenset[Stage]] = {
     Stage.DORMANT: frozenset({Stage.TRAINING}),
@@ -118,6 +120,35 @@ class Seed(nn.Module):
             active_at=self.active_at,
             contribution=self.contribution,
         )
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What makes up the seed besides its weights: part of its `state_dict`, and enough to make it again (`revive`)."""
+        return {
+            "id": self.id,
+            "site": self.place.site.name,
+            "blueprints": self.body.names if isinstance(self.body, Candidates) else [self.blueprint],
+            "stage": self.stage.value,
+            "steps": self.steps,
+            "level": self._level,
+            "germinated_at": self.germinated_at,
+            "active_at": self.active_at,
+            "contribution": self.contribution,
+            # Only of a body that draws random numbers: those of building it are drawn again when it is built again.
+            "stream": self._stream.state_dict() if self._draws else None,
+            # Of one call a forward pass, the next pass replaces it before anybody looks.
+            "gave": self._gave if self.place.calls > 1 else None,
+        }
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `get_extra_state` gave; id, site and blueprints are those that the seed was made with."""
+        self.stage = Stage(state["stage"])
+        self.steps = state["steps"]
+        self.level = state["level"]
+        self.active_at = state["active_at"]
+        self.contribution = state["contribution"]
+        self._gave = state["gave"]
+        if state["stream"]:
+            self._stream.load_state_dict(state["stream"])
 
     @property
     def finite(self) -> bool:
@@ -278,6 +309,25 @@ class Seed(nn.Module):
 
     def _unfit(self, what: str) -> PluginError:
         return PluginError(f"blueprint {self.blueprint!r} at site {self.place.site.name!r}: its module {what}")
+
+
+def revive(state: Mapping[str, Any], place: Place, offer: Mapping[str, Build]) -> Seed:
+    """The seed of which this is the `state_dict`, built anew; not yet in the host's forward pass.
+
+    Args:
+        place: that of its site.
+        offer: what makes its module, or those of its candidates, by blueprint.
+
+    Raises:
+        KeyError, RuntimeError: the state is of another module than the blueprint builds now.
+    """
+    facts = state["_extra_state"]
+    stream = Stream(place.device, 0)
+    with stream.own():
+        first, *rivals = [(name, offer[name](place.site)) for name in facts["blueprints"]]
+    seed = Seed(facts["id"], place, first[1], first[0], facts["germinated_at"], stream, rivals)
+    seed.load_state_dict(state)
+    return seed
 
 
 def _finite(module: nn.Module) -> bool:

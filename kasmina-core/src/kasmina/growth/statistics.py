@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from attrs import define, field, frozen
+from attrs import asdict, define, evolve, field, frozen
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -101,6 +101,15 @@ class Watch:
         """Whether all that is wanted has been gathered."""
         return all(gathered.full for gathered in self._samples.values())
 
+    def state_dict(self) -> dict[str, Any]:
+        """What has been gathered so far, by site."""
+        return {name: asdict(gathered, filter=_is_part) for name, gathered in self._samples.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on with what had been gathered; to be called before `start`."""
+        for name, parts in state.items():
+            self._samples[name] = evolve(self._samples[name], **parts)
+
     def samples(self) -> dict[str, Sample]:
         """Stops; the sample of every site that a gradient came to."""
         self.stop()
@@ -159,6 +168,10 @@ def need(read: Tensor, has: Tensor, slope: Tensor) -> float:
     cross = neurons.T @ slope
     solved = torch.linalg.solve(gram + ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device), cross)
     return max(0.0, float((cross * solved).sum()) / n)
+
+
+def _is_part(attribute: Any, value: Any) -> bool:
+    return attribute.name not in ("site", "rows")
 
 
 def _has(place: Place, args: tuple[Any, ...], h: Tensor) -> Tensor:

@@ -32,6 +32,14 @@ class Stream:
             if keep and not again:
                 self._last, self._states = states, self._current()
 
+    def state_dict(self) -> dict[str, list[Tensor]]:
+        """Where it stands."""
+        return {"states": self._states, "last": self._last}
+
+    def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
+        """Goes on from there."""
+        self._states, self._last = state["states"], state["last"]
+
     def drawn(self) -> bool:
         """Within `own`: whether anything was drawn since it began."""
         return any(not torch.equal(now, then) for now, then in zip(self._current(), self._states, strict=True))

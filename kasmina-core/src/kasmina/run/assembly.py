@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,7 +14,6 @@ from kasmina.errors import KasminaError, PluginError, UsageError
 from kasmina.growth.growth import Aim, Growth, Measure, Offer
 from kasmina.growth.probe import untouched
 from kasmina.growth.site import Place, find_places
-from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.own import Own
 from kasmina.plugins.phrases import one_line
 from kasmina.records import Data, RunInfo
@@ -26,10 +25,11 @@ from kasmina.run.loop import Training
 from kasmina.run.offers import check_init, offers
 from kasmina.run.objective import OBJECTIVES, evaluate
 from kasmina.run.plugins import Plugins, written
+from kasmina.run.randomness import sow
 
 
-def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> Training:
-    """Everything that the loop works on; the folder is made and given its config.yaml last, when nothing can go wrong.
+def assemble(config: Config, plugins: Plugins, folder: Folder, warn: Callable[[str], None]) -> Training:
+    """Everything that the loop works on; nothing is written yet.
 
     Raises:
         UsageError: options or data do not fit; nothing was left behind.
@@ -71,13 +71,13 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
         steps_per_epoch=steps,
         config=raw,
     )
-    folder.make(raw)
-    return connect(config, hooks, info, host, places, offered, splits)
+    return connect(config, plugins, warn, info, host, places, offered, splits)
 
 
 def connect(
     config: Config,
-    hooks: Hooks,
+    plugins: Plugins,
+    warn: Callable[[str], None],
     info: RunInfo,
     host: nn.Module,
     places: dict[str, Place],
@@ -86,6 +86,7 @@ def connect(
 ) -> Training:
     """The host's growth, tied to its optimiser and to the run's hooks."""
     settings = config.settings
+    hooks = plugins.hooks(warn)
     objective = OBJECTIVES[info.goal]
     optimizer = torch.optim.AdamW(
         host.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
@@ -102,16 +103,18 @@ def connect(
         batch=settings.batch,
         seed=settings.seed,
     )
+    states = plugins.states(warn)
     return Training(
         info=info,
         hooks=hooks,
+        states=states,
+        unsaved=states.unsaved(),
         host=host,
         growth=growth,
         optimizer=optimizer,
         objective=objective,
         splits=splits,
-        learning_rate=settings.learning_rate,
-        order=torch.Generator().manual_seed(settings.seed),
+        settings=settings,
     )
 
 
@@ -142,7 +145,7 @@ def build_host(plugin: Any, config: Config, data: Data, sample: Tensor) -> nn.Mo
         PluginError: it is no module, or does not map the sample to (2, outputs) (a UsageError if it is the user's own).
     """
     name = f"host {config.host.name!r}"
-    torch.manual_seed(config.settings.seed)
+    sow(sample.device, config.settings.seed)
     host = plugin.build(in_shape=data.in_shape, outputs=data.outputs)
     if not isinstance(host, nn.Module):
         raise fault(plugin)(f"{name} gave {type(host).__name__}, due is a torch.nn.Module")

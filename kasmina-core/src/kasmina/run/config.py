@@ -31,14 +31,28 @@ class Choice:
     options: Mapping[str, Any]
 
 
+@frozen
+class Saving:
+    """When a checkpoint is written: at the end of every so many epochs, and when the last is so many seconds old."""
+
+    epochs: int = field(default=1, validator=validators.ge(1))
+    seconds: float = field(default=60.0, validator=validators.gt(0))
+
+
+within = validators.and_(validators.ge(0), validators.lt(2**63))
+"""What the seed of a generator may be."""
+
+
 @frozen(kw_only=True)
 class Settings:
     """The options of a run that are plain values."""
 
     sites: tuple[str, ...] = ()
     """Patterns; none: those that the host suggests."""
-    seed: int = field(default=0, validator=[validators.ge(0), validators.lt(2**63)])
-    """Of the host's initial weights, of the order of samples, and of the seeds' own random numbers."""
+    seed: int = field(default=0, validator=within)
+    """Of initial weights, the host's and the seeds', and of what they draw while they train."""
+    order_seed: int | None = field(default=None, validator=validators.optional(within))
+    """Of the order of samples; None: the same as `seed`."""
     split_seed: int = field(default=0, validator=[validators.ge(0), validators.lt(2**32)])
     """Of the split into train, control and test."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -46,6 +60,12 @@ class Settings:
     learning_rate: float = field(default=0.02, validator=validators.gt(0))
     weight_decay: float = field(default=0.02, validator=validators.ge(0))
     growth: Recipe = field(factory=Recipe)
+    checkpoint: Saving = field(factory=Saving)
+
+    @property
+    def order(self) -> int:
+        """The seed of the order of samples."""
+        return self.seed if self.order_seed is None else self.order_seed
 
 
 @frozen(kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,6 +93,12 @@ class Splits:
     inputs: Scaler
     outputs: Scaler | None
     """Of a regression's targets; None for a classification."""
+    digest: str = ""
+    """Of the whole data as the task gave it."""
+
+    @property
+    def device(self) -> torch.device:
+        return self.train.y.device
 
     def scalers(self) -> dict[str, Tensor]:
         """The scalers' tensors by name: ``inputs.mean``, ``inputs.std``, and ``outputs.*`` of a regression."""
@@ -115,7 +122,16 @@ def prepare(data: Data, seed: int, device: torch.device, dtype: torch.dtype = to
         return Split(x, y)
 
     train, control, test = map(split, parts)
-    return Splits(train, control, test, inputs, outputs)
+    return Splits(train, control, test, inputs, outputs, digest(data))
+
+
+def digest(data: Data) -> str:
+    """Of its samples and targets, with their types and shapes: the same for the same data only."""
+    found = hashlib.sha256(repr((data.goal, data.classes)).encode())
+    for values in (data.x, data.y):
+        found.update(repr((values.dtype.str, values.shape)).encode())
+        found.update(np.ascontiguousarray(values).view(np.uint8).data)
+    return found.hexdigest()
 
 
 def split_rows(data: Data, seed: int) -> tuple[Array, Array, Array]:

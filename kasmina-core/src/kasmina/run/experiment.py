@@ -1,27 +1,35 @@
-"""One experiment, from its options to the folder that it leaves behind."""
+"""One experiment, from its options to the folder that it leaves behind; begun, or taken up again."""
 
 from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from kasmina.errors import KasminaError
+from attrs import evolve
+
+from kasmina.errors import KasminaError, UsageError
 from kasmina.run.assembly import assemble
-from kasmina.run.checkpoint import write_checkpoint
-from kasmina.run.config import Config
-from kasmina.run.folder import Folder
+from kasmina.run.config import Config, configure
+from kasmina.run.folder import Folder, digest, text_of
+from kasmina.run.keeper import Keeper, snapshot
 from kasmina.run.loop import Stopped, Training, train
+from kasmina.run.packing import pack
 from kasmina.run.plugins import Plugins
+from kasmina.run.saved import Found, fitting, newest
+from kasmina.run.saver import Saver, Snapshot
+from kasmina.run.state import restore_plugins, restore_state
 from kasmina.run.summary import summarise
 
+Warn = Callable[[str], None]
+Result = tuple[Path, dict[str, Any]]
 
-def run_experiment(config: Config, out: Path | None, warn: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
+
+def run_experiment(config: Config, out: Path | None, warn: Warn) -> Result:
     """Trains one experiment; the folder that it leaves, and what summary.json in it holds.
 
     SIGINT and SIGTERM end it after the step in hand, with everything saved and the status ``"stopped"``.
@@ -35,41 +43,96 @@ def run_experiment(config: Config, out: Path | None, warn: Callable[[str], None]
         KasminaError: training failed; what there was is saved, with the status ``"failed"``.
     """
     plugins = Plugins.of(config)
-    hooks = plugins.hooks(warn)
-    training = assemble(config, plugins, hooks, Folder.new(out, plugins.entries["task"].name))
-    return training.info.folder, conduct(training)
+    folder = Folder.new(out, plugins.entries["task"].name)
+    run = assemble(config, plugins, folder, warn)
+    if run.unsaved:
+        warn(f"this run cannot be resumed: {run.unsaved}")
+    options = text_of(run.info.config)
+    facts = {"data": run.splits.digest, "config": digest(options)}
+    first = snapshot(run, 0.0, facts)
+    saver = folder.make(options, lambda: Saver.begun(folder.checkpoints, warn, first))
+    with folder.locked():
+        return folder.path, conduct(run, Keeper(run, saver, config.settings.checkpoint, facts, first), warn)
 
 
-def conduct(run: Training) -> dict[str, Any]:
+def resume_experiment(path: Path, warn: Warn) -> Result:
+    """Goes on with the run at `path`, from the newest checkpoint that is whole, as if it had never stopped.
+
+    Of a run that is finished the summary is given, and nothing else happens.
+
+    Raises:
+        UsageError: it is no run, is in use, has no checkpoint that can be read, or its options or data have changed.
+        KasminaError: training failed, as in `run_experiment`.
+    """
+    folder = Folder.old(path)
+    with folder.locked():
+        summary = folder.read_summary()
+        if summary.get("status") == "finished":
+            return path, summary
+        found = newest(folder.checkpoints, warn)
+        last = found.last
+        if last.facts["config"] != digest(folder.config.read_bytes()):
+            raise UsageError(f"{folder.config} is not what the run began with; put it back, or begin a new run with it")
+        if last.state["unsaved"]:
+            raise UsageError(f"{path} cannot be resumed: {last.state['unsaved']}")
+        config = configure(folder.config)
+        run = assemble(config, Plugins.of(config), folder, warn)
+        if last.facts["data"] != run.splits.digest:
+            raise UsageError(f"the data of task {run.info.task!r} is not what the run in {path} was trained on")
+        with fitting(last.path):
+            restore_state(run, last.state)
+        run.info = evolve(run.info, resumed_at=run.growth.step)
+        good = Snapshot(pack(found.good.state), found.good.facts)
+        saver = Saver(folder.checkpoints, warn, found.saved, good)
+        facts = {name: last.facts[name] for name in ("data", "config")}
+        keeper = Keeper(run, saver, config.settings.checkpoint, facts, good, last.facts["seconds"])
+        return path, conduct(run, keeper, warn, found)
+
+
+def conduct(run: Training, keeper: Keeper, warn: Warn, found: Found | None = None) -> dict[str, Any]:
     """Trains, saves and sums up, whatever happens."""
-    began = time.perf_counter()
     status, failure = "finished", None
+    run.on_epoch, run.on_step = keeper.on_epoch, keeper.on_step
     with stopping(run):
         try:
             run.hooks.on_run_start(run=run.info)
+            if found:
+                take_up(run, found)
             train(run)
         except Stopped:
             status = "stopped"
         except Exception as error:
             status, failure = "failed", error
-        summary = summarise(run, status, time.perf_counter() - began, None if failure is None else str(failure))
-        save(run, summary)
-        # A plugin that has just broken the run may break its end as well, which would hide the first reason.
-        with suppress(*([KasminaError] if failure else [])):
-            run.hooks.on_run_end(run=run.info, summary=summary)
+            # What is broken is neither saved nor measured.
+            with suppress(Exception):
+                restore_state(run, keeper.good.packed.unpacked())
+        keeper.save()
+        keeper.saver.close()
+        summary = summarise(run, status, keeper.spent, None if failure is None else str(failure))
+        finish(run, keeper, summary, bool(failure))
     if failure:
         raise failure
     return summary
 
 
-def save(run: Training, summary: dict[str, Any]) -> None:
-    """Writes checkpoint and summary, and tells the loggers."""
+def take_up(run: Training, found: Found) -> None:
+    """Tells the plugins where the run stands."""
+    for phase in run.info.phases:
+        if phase.name == run.growth.phase:
+            run.hooks.on_phase_start(phase=phase, run=run.info)
+    restore_plugins(run, found.last.state)
+
+
+def finish(run: Training, keeper: Keeper, summary: dict[str, Any], failed: bool) -> None:
+    """Writes the summary, and tells the loggers that it is over."""
     folder = Folder(run.info.folder)
-    write_checkpoint(folder.checkpoint, run.host, run.growth.manager, run.splits)
     folder.write_summary(summary)
-    for path in (folder.config, folder.checkpoint, folder.summary):
+    for path in (folder.config, *keeper.saver.newest, folder.summary):
         with suppress(KasminaError):
             run.hooks.log_artifact(path=path)
+    # A plugin that has just broken the run may break its end as well, which would hide the first reason.
+    with suppress(*([KasminaError] if failed else [])):
+        run.hooks.on_run_end(run=run.info, summary=summary)
 
 
 @contextmanager

@@ -44,6 +44,15 @@ class FlopMeter:
         """Of all training so far."""
         return self._before + round(self._per_row * self.rows)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What has been counted."""
+        return {"rows": self.rows, "version": self._version, "per_row": self._per_row, "before": self._before}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from there."""
+        self.rows, self._version = state["rows"], state["version"]
+        self._per_row, self._before = state["per_row"], state["before"]
+
     def knows(self, version: int) -> bool:
         """Whether a step of this version of the network was counted last."""
         return version == self._version

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import frozen
+from filelock import FileLock, Timeout
 
-from kasmina.errors import UsageError
+from kasmina.errors import KasminaError, UsageError
 from kasmina.run import yaml
+
+T = TypeVar("T")
 
 
 @frozen
@@ -56,27 +62,73 @@ class Folder:
         return self.path / "summary.json"
 
     @property
-    def checkpoint(self) -> Path:
-        """Of the last state: this file for all that is not a tensor, and one beside it for tensors."""
-        return self.path / "checkpoints" / "last.json"
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
 
-    def make(self, config: Mapping[str, Any]) -> None:
-        """Makes the folder, with its config.yaml.
+    def make(self, options: bytes, first: Callable[[], T]) -> T:
+        """Makes the folder, with its config.yaml; what `first` gave.
+
+        Args:
+            options: see `text_of`. They are written last, so that a folder that has them can be resumed.
+            first: writes what must be there before.
 
         Raises:
-            UsageError: it cannot be made or written.
+            UsageError: it cannot be made or written; nothing is left behind.
         """
-        plain = json.loads(json.dumps(config, default=str))  # YAML knows no tuples and no paths
+        made = False
         try:
             self.path.mkdir(parents=True)
-            write(self.config, yaml.dump(plain))
+            made = True
+            done = first()
+            write(self.config, options)
+            return done
         except OSError as error:
+            if made:
+                shutil.rmtree(self.path, ignore_errors=True)
             raise UsageError(
                 f"{self.path} cannot be written: {error.strerror or error}; choose another --out"
             ) from error
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Within it no other process can be here too; the lock of one that was killed is gone with it.
+
+        Raises:
+            UsageError: another process is at work in this folder.
+        """
+        lock = FileLock(self.path / ".lock", blocking=False)
+        try:
+            with lock:
+                yield
+        except Timeout as error:
+            raise UsageError(f"{self.path} is in use by another process; wait until it ends, or stop it") from error
+
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        write(self.summary, (json.dumps(summary, indent=2) + "\n").encode())
+        """Raises KasminaError if it cannot be written."""
+        try:
+            write(self.summary, (json.dumps(summary, indent=2) + "\n").encode())
+        except OSError as error:
+            reason = f"{self.summary} cannot be written: {error.strerror or error}"
+            raise KasminaError(
+                f"{reason}; when that is mended, 'kasmina run --resume {self.path}' writes it"
+            ) from error
+
+    def read_summary(self) -> dict[str, Any]:
+        """What summary.json holds; nothing if it is not there or damaged."""
+        try:
+            found = json.loads(self.summary.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def text_of(config: Mapping[str, Any]) -> bytes:
+    """The options as config.yaml holds them."""
+    return yaml.dump(json.loads(json.dumps(config, default=str)))  # YAML knows no tuples and no paths
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def write(path: Path, content: bytes) -> None:
@@ -89,6 +141,17 @@ def write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _settle(path.parent)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _settle(folder: Path) -> None:
+    """Brings a folder's entries to the disk, where the system can."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

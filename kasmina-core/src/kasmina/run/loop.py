@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +13,10 @@ from torch import Tensor, nn
 from kasmina.errors import KasminaError
 from kasmina.growth.growth import Growth
 from kasmina.plugins.hooks import Hooks
+from kasmina.plugins.states import States
 from kasmina.records import Observation, Phase, RunInfo
+from kasmina.run import randomness
+from kasmina.run.config import Settings
 from kasmina.run.data import Splits
 from kasmina.run.flops import FlopMeter
 from kasmina.run.objective import Objective
@@ -32,39 +36,57 @@ class Training:
 
     info: RunInfo
     hooks: Hooks
+    states: States
+    """Of the plugins."""
     host: nn.Module
     growth: Growth
     optimizer: torch.optim.Optimizer
     objective: Objective
     splits: Splits
-    learning_rate: float
-    order: torch.Generator
+    settings: Settings
     flops: FlopMeter = field(factory=FlopMeter)
+    unsaved: str | None = None
+    """Why what the plugins remember cannot be saved, if it cannot."""
     stop: bool = False
     """Set from outside: the run ends after the step in hand."""
+    on_epoch: Callable[[Observation], None] = lambda observation: None
+    """Called at the end of each epoch, when all is logged and decided."""
+    on_step: Callable[[], None] = lambda: None
+    """Called after each other step."""
 
 
 def train(run: Training) -> None:
-    """Trains through all phases.
+    """Trains through all phases that are left, from the step that the run stands at.
 
     Raises:
         Stopped: `run.stop` was set.
-        KasminaError: the loss is not finite, or a plugin broke the contract.
+        KasminaError: a plugin broke the contract, or the governor has gone back too often.
     """
-    for phase in run.info.phases:
-        if not phase.epochs:
-            continue
-        run.growth.phase = phase.name
-        run.hooks.on_phase_start(phase=phase, run=run.info)
-        for epoch in range(phase.epochs):
-            rate = learning_rate(run.learning_rate, phase, epoch)
-            for group in run.optimizer.param_groups:
-                group["lr"] = rate
-            train_epoch(run)
-            observation = run.growth.observe(epochs_left=phase.epochs - epoch - 1)
-            check(observation)
-            log(run, observation, rate)
-            run.growth.decide(observation, phase.germinate)
+    while run.growth.epochs < run.info.epochs:
+        phase, epoch = place(run.info.phases, run.growth.epochs)
+        if run.growth.phase != phase.name:
+            run.growth.phase = phase.name
+            run.hooks.on_phase_start(phase=phase, run=run.info)
+        rate = learning_rate(run.settings.learning_rate, phase, epoch)
+        for group in run.optimizer.param_groups:
+            group["lr"] = rate
+        train_epoch(run)
+        observation = run.growth.observe(epochs_left=phase.epochs - epoch - 1)
+        check(observation)
+        log(run, observation, rate)
+        run.growth.decide(observation, phase.germinate)
+        run.on_epoch(observation)
+        if run.stop:
+            raise Stopped
+
+
+def place(phases: Sequence[Phase], epochs: int) -> tuple[Phase, int]:
+    """The phase in which the run is after so many epochs, and how many of its own are done."""
+    for phase in phases:
+        if epochs < phase.epochs:
+            return phase, epochs
+        epochs -= phase.epochs
+    raise ValueError("all phases are over")
 
 
 def learning_rate(full: float, phase: Phase, epoch: int) -> float:
@@ -76,19 +98,24 @@ def learning_rate(full: float, phase: Phase, epoch: int) -> float:
 
 
 def train_epoch(run: Training) -> None:
-    """One pass over the training split in a fresh order."""
+    """What is left of one pass over the training split, in an order of its own."""
     run.host.train()
-    rows = len(run.splits.train)
+    epoch, done, y = run.growth.epochs, run.growth.batches, run.splits.train.y
+    if not done:
+        randomness.sow(y.device, run.settings.seed, epoch)
+    rows = randomness.order(len(y), run.settings.order, epoch).to(y.device)
     # Parts of equal size, so that no last batch is too small for a batch norm.
-    order = torch.randperm(rows, generator=run.order).to(run.splits.train.y.device)
+    batches = rows.tensor_split(run.info.steps_per_epoch)
     # Asked once an epoch: a call that nobody hears costs 2 % of a small step.
     told = run.hooks.implements("on_step_end")
-    for index in order.tensor_split(run.info.steps_per_epoch):
+    for number, index in enumerate(batches[done:], done + 1):
         step(run, index)
         if told:
             run.hooks.on_step_end(step=run.growth.step)
-        if run.stop:
-            raise Stopped
+        if number < len(batches):
+            if run.stop:
+                raise Stopped
+            run.on_step()
 
 
 def step(run: Training, index: Tensor) -> None:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import torch
 from attrs import frozen
 from torch import nn
 
 from kasmina.errors import UsageError
-from kasmina.growth.seed import Seed
+from kasmina.growth.growth import Offer
+from kasmina.growth.seed import Seed, revive
 from kasmina.growth.site import Place, find_places
-from kasmina.growth.stream import Stream
-from kasmina.plugins.strict import structure
-from kasmina.records import SeedState, Stage
+from kasmina.records import Stage
 from kasmina.run.assembly import build_host, load
-from kasmina.run.checkpoint import Checkpoint, read_checkpoint
 from kasmina.run.config import Config, configure
 from kasmina.run.data import Splits
 from kasmina.run.device import resolve
 from kasmina.run.folder import Folder
 from kasmina.run.objective import OBJECTIVES, Objective
 from kasmina.run.plugins import choose
+from kasmina.run.saved import best, fitting, newest
+from kasmina.run.state import load_weights
 
 
 @frozen(eq=False)
@@ -37,53 +39,46 @@ class Trained:
     """Names of what is told apart; none for a regression."""
 
 
-def restore(path: Path, device: str | None = None) -> Trained:
+def restore(
+    path: Path,
+    device: str | None = None,
+    *,
+    checkpoint: str = "last",
+    warn: Callable[[str], None] = warnings.warn,
+) -> Trained:
     """The network of the run at `path`, and its task's data; on the run's own device, or on another.
+
+    Args:
+        checkpoint: ``"last"``, or ``"best"`` on the control split of those that are kept.
+        warn: is told if the newest checkpoint is damaged, and an earlier one is taken.
 
     Raises:
         UsageError: there is no run, its files are damaged, or the data is no longer what it was.
     """
     folder = Folder.old(path)
     config = configure(folder.config)
-    checkpoint = read_checkpoint(folder.checkpoint)
+    found = best(folder.checkpoints, warn) if checkpoint == "best" else newest(folder.checkpoints, warn).last
     there = resolve(device or config.settings.device)
     task, host_plugin = (choose(kind, config.choices[kind])[1] for kind in ("task", "host"))
     made = [choose("blueprint", choice) for choice in (config.blueprint, *config.rivals)]
-    blueprints = {entry.name: blueprint for entry, blueprint in made}
     data, splits = load(task, config, there)
-    check_data(folder, checkpoint, splits)
+    if found.facts["data"] != splits.digest:
+        raise UsageError(f"the task's data is not what the run in {folder.path} was trained on")
     host = build_host(host_plugin, config, data, splits.train.x[:2])
     places = find_places(host, config.settings.sites, splits.train.x[:2])
-    try:
-        host.load_state_dict(checkpoint.part("host."))
-        states = [structure(record, SeedState, "seeds") for record in checkpoint.seeds]
-        # A seed in training has no part in what the network gives.
-        grown = [state for state in states if state.stage is not Stage.TRAINING]
-        seeds = [revive(state, places, blueprints[state.blueprint], checkpoint) for state in grown]
-    except (RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"the checkpoint in {path} does not fit the host of its config.yaml: {reason}") from error
+    with fitting(found.path):
+        load_weights(host, found.state["host"])
+        seeds = grown(found.state, places, {entry.name: blueprint.build for entry, blueprint in made})
     return Trained(config, host, seeds, OBJECTIVES[data.goal], splits, data.classes)
 
 
-def revive(state: SeedState, places: dict[str, Place], blueprint: object, checkpoint: Checkpoint) -> Seed:
-    """A seed as it was, in its place."""
-    place = places[state.site]
-    stream = Stream(place.device, 0)
-    with stream.own():
-        body = blueprint.build(place.site)  # type: ignore[attr-defined]
-    seed = Seed(state.id, place, body, state.blueprint, state.germinated_at, stream)
-    seed.body.load_state_dict(checkpoint.part(f"seed.{state.id}."))
-    seed.stage, seed.level = state.stage, state.alpha
-    seed.attach()
-    return seed
-
-
-def check_data(folder: Folder, checkpoint: Checkpoint, splits: Splits) -> None:
-    """The scalers are fitted on the data, and so they tell whether it is still the same."""
-    for name, tensor in splits.scalers().items():
-        saved = checkpoint.tensors.get(name)
-        if saved is None or not torch.equal(saved, tensor.cpu()):
-            raise UsageError(
-                f"the task's data is not what the run in {folder.path} was trained on: its scaling differs"
-            )
+def grown(state: dict[str, Any], places: dict[str, Place], offer: Offer) -> list[Seed]:
+    """The seeds of a run as they were, in their places; without those in training, which have no part in what it gives."""
+    seeds = []
+    for record in state["growth"]["manager"]["seeds"]:
+        facts = record["_extra_state"]
+        if facts["stage"] != Stage.TRAINING:
+            seed = revive(record, places[facts["site"]], offer)
+            seed.attach()
+            seeds.append(seed)
+    return seeds

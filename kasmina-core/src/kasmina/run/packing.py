@@ -1,0 +1,124 @@
+"""A tree of plain values and tensors as two things: JSON, and tensors by name. No pickle, and nothing is lost.
+
+JSON has no infinities, no keys that are numbers and no tensors; these three are written as mappings of one key that
+begins with a dollar. Tuples come back as lists.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import frozen
+from torch import Tensor
+
+TENSOR, FLOAT, PAIRS = "$tensor", "$float", "$pairs"
+
+
+@frozen(eq=False)
+class Packed:
+    """What a tree was, copied; on the CPU."""
+
+    record: Any
+    """Mappings, lists and plain values that JSON can say; a tensor is ``{"$tensor": name}``."""
+    flats: Mapping[torch.dtype, Tensor]
+    """All tensors of one type, one after the other: copied by one call, where a call each would cost more than all."""
+    layout: Mapping[str, tuple[torch.dtype, torch.Size, int, int]]
+    """By name: type, shape, and from where to where it lies in the flat tensor of its type."""
+
+    def tensor(self, name: str) -> Tensor:
+        """A copy of one tensor."""
+        dtype, shape, start, end = self.layout[name]
+        return self.flats[dtype][start:end].view(shape).clone()
+
+    def unpacked(self) -> Any:
+        """The tree, with copies of all tensors, on the CPU."""
+        return unpack(self.record, self.tensor)
+
+
+def pack(tree: Any) -> Packed:
+    """A copy of everything in a tree.
+
+    Raises:
+        TypeError: it holds something that is neither plain nor a tensor; the sentence says where.
+    """
+    tensors: dict[str, Tensor] = {}
+    names: dict[Any, str] = {}
+
+    def named(path: str, tensor: Tensor) -> str:
+        # A weight that stands at two places, as tied ones do, is kept once.
+        key = tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+        name = names.setdefault(key, path) if tensor.numel() else path
+        tensors.setdefault(name, tensor)
+        return name
+
+    def plain(path: str, value: Any) -> Any:
+        kind = type(value)
+        if kind is str or kind is int or kind is bool or value is None:
+            return value
+        if kind is float:
+            return value if math.isfinite(value) else {FLOAT: repr(value)}
+        if isinstance(value, Tensor):
+            return {TENSOR: named(path, value)}
+        if isinstance(value, Mapping):
+            if all(type(key) is str for key in value):
+                return {key: plain(f"{path}.{key}" if path else key, item) for key, item in value.items()}
+            return {PAIRS: [[plain(path, key), plain(f"{path}.{key}", item)] for key, item in value.items()]}
+        if isinstance(value, list | tuple):
+            return [plain(f"{path}.{number}", item) for number, item in enumerate(value)]
+        if isinstance(value, np.generic):
+            return plain(path, value.item())
+        for base in (int, float, str):  # of which an Enum's members, say, are special cases
+            if isinstance(value, base):
+                return plain(path, base(value))
+        raise TypeError(f"{path} is a {kind.__name__}, and a checkpoint holds plain values and tensors only")
+
+    record = plain("", tree)
+    flats, layout = _flattened(tensors)
+    return Packed(record, flats, layout)
+
+
+def unpack(record: Any, tensor: Any) -> Any:
+    """The tree of a record.
+
+    Args:
+        tensor: gives the tensor of a name.
+    """
+    if isinstance(record, list):
+        return [unpack(item, tensor) for item in record]
+    if not isinstance(record, dict):
+        return record
+    if TENSOR in record:
+        return tensor(record[TENSOR])
+    if FLOAT in record:
+        return float(record[FLOAT])
+    if PAIRS in record:
+        return {key: unpack(item, tensor) for key, item in record[PAIRS]}
+    return {key: unpack(item, tensor) for key, item in record.items()}
+
+
+@torch.no_grad()
+def _flattened(tensors: Mapping[str, Tensor]) -> tuple[dict[torch.dtype, Tensor], dict[str, Any]]:
+    parts: dict[torch.dtype, list[Tensor]] = {}
+    ends: dict[torch.dtype, int] = {}
+    layout = {}
+    for name, tensor in tensors.items():
+        dtype = tensor.dtype
+        start = ends.get(dtype, 0)
+        ends[dtype] = end = start + tensor.numel()
+        parts.setdefault(dtype, []).append(tensor)
+        layout[name] = dtype, tensor.shape, start, end
+    return {dtype: _joined(several) for dtype, several in parts.items()}, layout
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """One after the other on the CPU, in memory of their own."""
+    if len(parts) == 1:
+        return torch.empty(parts[0].numel(), dtype=parts[0].dtype).copy_(parts[0].reshape(-1))
+    if len({part.device for part in parts}) > 1:
+        parts = [part.cpu() for part in parts]
+    joined: Tensor = torch._C._nn.flatten_dense_tensors(parts)  # type: ignore[attr-defined]
+    return joined.cpu()

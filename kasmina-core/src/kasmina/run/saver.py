@@ -1,0 +1,142 @@
+"""The checkpoints of a run: a thread that writes them while training goes on, and which of them are kept."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from kasmina.plugins.phrases import one_line
+from kasmina.run.checkpoint import listed, path_of, remove_others, write_checkpoint
+from kasmina.run.packing import Packed
+
+LAST = 2
+"""How many of the newest are kept, besides the best."""
+
+
+@frozen(eq=False)
+class Snapshot:
+    """A state of the run, in memory."""
+
+    packed: Packed
+    facts: dict[str, Any]
+    """For people, and for the choice of the best: ``epoch``, ``step``, and ``metric`` and ``loss`` on control."""
+    good: Snapshot | None = None
+    """The state at the end of the last epoch, to which the governor would go back; None if it is this."""
+
+
+@frozen(eq=False)
+class Saved:
+    """A checkpoint on the disk."""
+
+    number: int
+    facts: dict[str, Any]
+
+    @property
+    def good(self) -> int | None:
+        """The number of the one that it needs."""
+        return self.facts["good"]
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """The best is the one of the highest; among equals the later."""
+        metric, loss = self.facts["metric"], self.facts["loss"]
+        return (-math.inf, -math.inf) if metric is None or loss is None else (metric, -loss)
+
+
+class Saver:
+    """Writes checkpoints one at a time, beside the training. If they come faster than the disk, the newest is next.
+
+    Args:
+        folder: where they go.
+        warn: is told, in one line, of what could not be written; the run goes on.
+        saved: what is there already, and whole; anything else is removed as soon as there is something newer.
+        good: the last that was saved at the end of an epoch.
+    """
+
+    def __init__(self, folder: Path, warn: Callable[[str], None], saved: Sequence[Saved], good: Snapshot) -> None:
+        self._folder = folder
+        self._warn = warn
+        self._saved = list(saved)
+        self._good = good, max(one.number for one in saved if one.good is None)
+        """The last that was written of those at the end of an epoch, and its number."""
+        self._next: Snapshot | None = None
+        self._done = False
+        self._change = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="kasmina checkpoints", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def begun(cls, folder: Path, warn: Callable[[str], None], first: Snapshot) -> Saver:
+        """With the first snapshot of a run, which is written at once.
+
+        Raises:
+            OSError: it could not be.
+        """
+        facts = {**first.facts, "good": None}
+        write_checkpoint(path_of(folder, 1), first.packed, facts)
+        return cls(folder, warn, [Saved(1, facts)], first)
+
+    @property
+    def newest(self) -> list[Path]:
+        """The files of the last checkpoint."""
+        path = path_of(self._folder, self._saved[-1].number)
+        return [path, path.with_suffix(".safetensors")]
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Has it written as soon as may be; never waits."""
+        with self._change:
+            self._next = snapshot
+            self._change.notify_all()
+
+    def close(self) -> None:
+        """Waits until the last is written."""
+        with self._change:
+            self._done = True
+            self._change.notify_all()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._next is not None or self._done)
+                snapshot, self._next = self._next, None
+            if snapshot is None:
+                return
+            try:
+                self._write(snapshot)
+            except Exception as error:  # anything: training must not end because nothing is written
+                self._warn(f"a checkpoint could not be written: {one_line(error)}; {self._left()}")
+
+    def _write(self, snapshot: Snapshot) -> None:
+        if snapshot is self._good[0]:
+            return
+        if snapshot.good is not None and snapshot.good is not self._good[0]:
+            self._put(snapshot.good, None)
+        self._put(snapshot, None if snapshot.good is None else self._good[1])
+        self._prune()
+
+    def _put(self, snapshot: Snapshot, good: int | None) -> None:
+        number = max([0, *(number for number, _ in listed(self._folder))]) + 1
+        facts = {**snapshot.facts, "good": good}
+        write_checkpoint(path_of(self._folder, number), snapshot.packed, facts)
+        self._saved.append(Saved(number, facts))
+        if snapshot.good is None:
+            self._good = snapshot, number
+
+    def _prune(self) -> None:
+        """Removes all but the last, the best, and those that these need; what a crash left of others as well."""
+        best = max(reversed(self._saved), key=lambda saved: saved.rank)
+        keep = {saved.number for saved in (*self._saved[-LAST:], best)}
+        keep |= {saved.good for saved in self._saved if saved.number in keep and saved.good is not None}
+        self._saved = [saved for saved in self._saved if saved.number in keep]
+        remove_others(self._folder, keep)
+
+    def _left(self) -> str:
+        if not self._saved:
+            return "there is none to resume from"
+        return f"the last good one is of epoch {self._saved[-1].facts['epoch']}"

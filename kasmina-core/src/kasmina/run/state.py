@@ -1,0 +1,77 @@
+"""Everything that a run is between two of its steps, as one tree of plain values and tensors, and the run again from it.
+
+The same tree goes to the disk, from where a fresh process goes on, and stays in memory, to where the governor goes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from kasmina.run.loop import Training
+from kasmina.run.randomness import set_states, states
+
+
+def state_of(run: Training) -> dict[str, Any]:
+    """What the run is now; its tensors are the living ones."""
+    return {
+        "host": dict(weights(run.host)),
+        "growth": run.growth.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        # Each epoch begins with random numbers of its own.
+        "random": states(run.splits.device) if run.growth.batches else None,
+        "flops": run.flops.state_dict(),
+        "unsaved": run.unsaved,
+        "plugins": {} if run.unsaved else run.states.state_dict(),
+    }
+
+
+def restore_state(run: Training, state: dict[str, Any]) -> None:
+    """Makes the run what it was, whatever it is now; all but its plugins.
+
+    Args:
+        state: from `state_of`, of the same options; its tensors become the run's own.
+
+    Raises:
+        KeyError, RuntimeError, ValueError: it is of other options.
+    """
+    load_weights(run.host, state["host"])
+    run.growth.load_state_dict(state["growth"])
+    run.optimizer.load_state_dict(state["optimizer"])
+    run.flops.load_state_dict(state["flops"])
+    if state["random"]:
+        set_states(state["random"], run.splits.device)
+
+
+def restore_plugins(run: Training, state: dict[str, Any]) -> None:
+    """Makes the plugins remember what they remembered then, as far as they can.
+
+    Raises:
+        PluginError: one that decides cannot take its state.
+    """
+    if not run.unsaved:
+        run.states.load_state_dict(state["plugins"])
+
+
+def weights(host: nn.Module) -> Iterator[tuple[str, Any]]:
+    """All that a host keeps, by name: its `state_dict`, and the buffers that are not in it."""
+    kept = host.state_dict()
+    yield from kept.items()
+    for name, buffer in host.named_buffers():
+        if name not in kept:
+            yield name, buffer
+
+
+def load_weights(host: nn.Module, kept: dict[str, Any]) -> None:
+    """Puts back what `weights` gave, in place.
+
+    Raises:
+        RuntimeError: a name or a shape is another.
+    """
+    own = host.state_dict()
+    aside: dict[str, Tensor] = {name: buffer for name, buffer in host.named_buffers() if name not in own}
+    host.load_state_dict({name: value for name, value in kept.items() if name not in aside})
+    for name, buffer in aside.items():
+        buffer.copy_(kept[name])
