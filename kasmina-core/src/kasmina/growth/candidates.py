@@ -78,7 +78,7 @@ class Lockstep(nn.Module):
         """Of each, whether its weights and gradients are finite."""
         tensors = [t for p in self.parameters() for t in (p, p.grad) if t is not None]
         fine = [tensor.detach().reshape(self._size, -1).isfinite().all(1) for tensor in tensors]
-        return torch.stack(fine).all(0).tolist() if fine else [True] * self._size  # type: ignore[no-any-return]
+        return torch.stack(fine).all(0).tolist() if fine else [True] * self._size
 
     def _body(self, number: int) -> nn.Module:
         body = copy.deepcopy(self._pattern[0])

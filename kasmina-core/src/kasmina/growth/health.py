@@ -56,7 +56,7 @@ def is_finite(tensor: Tensor) -> bool:
     if tensor.layout is torch.sparse_coo:
         tensor = tensor._values()
     elif tensor.layout is not torch.strided:
-        tensor = tensor.values()  # type: ignore[no-untyped-call]
+        tensor = tensor.values()
     return bool(tensor.isfinite().all())
 
 
