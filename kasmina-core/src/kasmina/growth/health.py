@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from threading import get_ident
 
 import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-_ONES: dict[torch.device, Tensor] = {}
-"""The number 1 on every device that was seen."""
+_KEPT: dict[tuple[torch.device, int], tuple[Tensor, Tensor]] = {}
+"""For every device and thread: a 0 that becomes 1 where something is not finite, and a 1: making them costs time."""
 _SHOWN = 3
 """How many of the host's parameters a sentence names at most."""
 
@@ -42,13 +43,16 @@ def finite(optimizer: torch.optim.Optimizer) -> bool:
     ]
     if not gradients:
         return True
-    one = _one(gradients[0].device)
-    found = torch.zeros_like(one)
+    found, one = _kept(gradients[0].device)
     try:
         torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, one)
     except RuntimeError:  # they are sparse, complex, on several devices, or views whose elements share their memory
+        found.zero_()
         return all(map(is_finite, gradients))
-    return not found.item()
+    if found.item():
+        found.zero_()
+        return False
+    return True
 
 
 def is_finite(tensor: Tensor) -> bool:
@@ -76,7 +80,11 @@ def unsound(host: nn.Module, seeds: Iterable[nn.Module], optimizer: torch.optim.
     return tuple(name for name, parameter in named.values() if not is_sound(parameter))
 
 
-def _one(device: torch.device) -> Tensor:
-    if device not in _ONES:
-        _ONES[device] = torch.ones((), device=device)
-    return _ONES[device]
+def _kept(device: torch.device) -> tuple[Tensor, Tensor]:
+    key = device, get_ident()
+    if key not in _KEPT:
+        with torch.inference_mode(False):
+            _KEPT[key] = torch.zeros((), device=device, dtype=torch.float32), torch.ones(
+                (), device=device, dtype=torch.float32
+            )
+    return _KEPT[key]
