@@ -205,6 +205,10 @@ def late(stage: Stage) -> Check:
     return partial(rules.late_cull_leaves_no_trace, stage=stage)
 
 
+def cut_in(stage: Stage) -> Check:
+    return partial(rules.cut_leaves_no_trace, stage=stage)
+
+
 def half(case: Case) -> None:
     rules.alpha_is_continuous(case, 0.3, 0.6)
 
@@ -284,6 +288,9 @@ MUTANTS = [
     ),
     Mutant("6: hooks stay after a late cull", late(Stage.BLENDING), ((Manager, "_release", leaves_hooks),), MLP),
     Mutant("6: alpha never gets to 0", late(Stage.PROBATION), ((Manager, "_lower_alpha", never_lets_go),), MLP),
+    Mutant("6: a cut fades", cut_in(Stage.ACTIVE), ((Manager, "cut", Manager.cull),), MLP),
+    Mutant("6: a cut leaves the group", cut_in(Stage.BLENDING), ((Manager, "_withdraw", lambda *_: None),), MLP),
+    Mutant("6: a cut leaves hooks", cut_in(Stage.CULLED), ((Manager, "_release", leaves_hooks),), MLP),
     Mutant("7: state is lost", rules.optimizer_survives, ((Manager, "_enrol", rebuilds_the_optimizer),), MLP),
     Mutant("7: groups are made anew", rules.optimizer_survives, ((Manager, "_enrol", clears_the_groups),), MLP),
     Mutant("8: two events for one change", lives(*OPERATIONS), (wrapped(Manager, "_move", tells_twice),)),

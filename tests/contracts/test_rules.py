@@ -23,6 +23,7 @@ def operations() -> st.SearchStrategy[list[life.Operation]]:
         st.tuples(st.just("germinate"), st.integers(0, 2)),
         st.tuples(st.just("keep"), st.integers(0, 5)),
         st.tuples(st.just("cull"), st.integers(0, 5)),
+        st.tuples(st.just("cut"), st.integers(0, 5)),
     )
     return st.lists(one, min_size=4, max_size=24)
 
@@ -71,6 +72,11 @@ def test_6_an_early_cull_leaves_no_trace(case: Case) -> None:
 @given(cases(SOUND), st.sampled_from(rules.LATE))
 def test_6_a_late_cull_leaves_no_trace(case: Case, stage: Stage) -> None:
     rules.late_cull_leaves_no_trace(case, stage)
+
+
+@given(cases(SOUND, elders=True), st.sampled_from((Stage.TRAINING, *rules.LATE, Stage.CULLED)))
+def test_6_a_cut_leaves_no_trace(case: Case, stage: Stage) -> None:
+    rules.cut_leaves_no_trace(case, stage)
 
 
 @given(cases(SOUND))

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from kasmina.growth.health import is_sound
+
 
 class Candidates(nn.Module):
     """Gives what each of its members gives, stacked: (members, batch, ...).
@@ -33,6 +35,10 @@ class Candidates(nn.Module):
     def bodies(self) -> list[nn.Module]:
         """The members as modules of their own, in their order, as they are now."""
         return [body for crew in self.crews for body in crew.bodies()]  # type: ignore[operator]
+
+    def sound(self) -> list[bool]:
+        """Of each member, whether its weights and gradients are finite. Waits for the device."""
+        return [sound for crew in self.crews for sound in crew.sound()]  # type: ignore[operator]
 
 
 def _crew(bodies: list[nn.Module], sample: Tensor) -> nn.Module:
@@ -68,6 +74,12 @@ class Lockstep(nn.Module):
         """The modules, each with a copy of its own weights."""
         return [self._body(number) for number in range(self._size)]
 
+    def sound(self) -> list[bool]:
+        """Of each, whether its weights and gradients are finite."""
+        tensors = [t for p in self.parameters() for t in (p, p.grad) if t is not None]
+        fine = [tensor.detach().reshape(self._size, -1).isfinite().all(1) for tensor in tensors]
+        return torch.stack(fine).all(0).tolist() if fine else [True] * self._size
+
     def _body(self, number: int) -> nn.Module:
         body = copy.deepcopy(self._pattern[0])
         own: dict[str, Tensor] = {}
@@ -97,6 +109,10 @@ class Turns(nn.Module):
     def bodies(self) -> list[nn.Module]:
         """The modules, each with a copy of its own weights."""
         return [copy.deepcopy(body) for body in self.members]
+
+    def sound(self) -> list[bool]:
+        """Of each, whether its weights and gradients are finite."""
+        return [all(map(is_sound, member.parameters())) for member in self.members]
 
 
 def _named(module: nn.Module, everywhere: bool) -> list[tuple[str, Tensor]]:

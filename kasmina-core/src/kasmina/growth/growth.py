@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from kasmina.errors import PluginError, UsageError
 from kasmina.growth.begin import begin, needs_sample
 from kasmina.growth.export.plain import plain
-from kasmina.growth.manager import Build, Manager
+from kasmina.growth.health import Fault, finite, unsound
+from kasmina.growth.manager import Build, IllegalTransition, Manager
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.seed import Seed
 from kasmina.growth.site import Place
@@ -23,6 +24,9 @@ from kasmina.records import Event, Observation, Proposal, SeedState, SiteState, 
 
 ROWS_TO_BEGIN = 128
 """Of a sample, from which the weights of a seed begin."""
+
+REST = 10
+"""Epochs for which a site rests for the first time; twice as many each time after that."""
 
 Offer = Mapping[str, Build]
 
@@ -89,6 +93,8 @@ class Growth:
         self.phase = ""
         self.events: list[Event] = []
         """Every change of a seed's stage so far."""
+        self.resting: dict[str, list[int]] = {}
+        """By site: the epoch from whose end on a seed may germinate there again, and how often it was put to rest."""
         self.manager = Manager(
             places,
             optimizer,
@@ -98,6 +104,7 @@ class Growth:
             control=lambda: control().loss,
             on_change=self._announce,
         )
+        self._optimizer = optimizer
         self._offers = offers
         self._hooks = hooks
         self._control = control
@@ -140,6 +147,48 @@ class Growth:
         """How many epochs are done."""
         return self.epoch - bool(self._losses)
 
+    def after_backward(self) -> Fault | None:
+        """To be called between backward pass and step of the optimiser, by a loop that wants to see faults in time.
+
+        Returns:
+            what is not finite where the host feels it, and with which the optimiser must make no step; None if there
+            is nothing of the kind. Seeds in training that are not finite do the host no harm: they are culled.
+        """
+        if finite(self._optimizer):
+            return None
+        seeds = list(self.manager.seeds.values())
+        names = unsound(self.host, seeds, self._optimizer)
+        bad = [seed for seed in seeds if not seed.sound]
+        felt = tuple(seed.id for seed in bad if seed.stage is not Stage.TRAINING)
+        if names or felt:
+            return Fault(names, felt)
+        for seed in bad:
+            seed.spoiled = True
+            self.manager.cull(seed, "its gradients or its weights are not finite")
+        return None
+
+    def rest(self, site: str) -> None:
+        """No seed germinates at this site for `REST` epochs; twice as long each time that it is put to rest again."""
+        times = self.resting.get(site, [0, 0])[1]
+        self.resting[site] = [self.epoch + REST * 2**times, times + 1]
+        if self._sown and self._sown.proposal.site == site:
+            self._sown.watch.stop()
+            self._sown = None
+
+    def free(self, site: str) -> bool:
+        """Whether a seed may germinate at this site: none is on its way there, and it does not rest."""
+        return self.manager.free(site) and self.epoch >= self.resting.get(site, (0, 0))[0]
+
+    def cut(self, seed: int, reason: str) -> None:
+        """An emergency: the seed of this id goes at once, whatever its alpha, so that the output may jump.
+
+        Raises:
+            IllegalTransition: there is none, or it is gone already.
+        """
+        if seed not in self.manager.seeds:
+            raise IllegalTransition(f"seed {seed} cannot be cut: it takes no part in the forward pass")
+        self.manager.cut(self.manager.seeds[seed], reason)
+
     def after_step(self, loss: Tensor) -> None:
         """To be called after each step of the optimiser, with the step's loss: a mean over its batch."""
         if not self._losses:
@@ -180,8 +229,7 @@ class Growth:
             target=self._aim.target,
             parameters=self.parameters,
             sites=tuple(
-                SiteState(place.site, self.manager.free(name), needs.get(name))
-                for name, place in self.manager.places.items()
+                SiteState(place.site, self.free(name), needs.get(name)) for name, place in self.manager.places.items()
             ),
             seeds=tuple(seed.state for seed in self.manager.seeds.values()),
         )
@@ -284,7 +332,7 @@ class Growth:
         proposal = self._hooks.propose_germination(observation=observation)
         if proposal is not None:
             offer = self._offered(proposal)
-            if self.manager.free(proposal.site):
+            if self.free(proposal.site):
                 self._sow(proposal, offer)
         if self._hooks.wants_statistics(observation=observation):
             self._watch_from = max(0, self._steps_per_epoch - self._watched_steps)
@@ -356,4 +404,6 @@ class Growth:
     def _announce(self, seed: Seed, before: Stage, reason: str) -> None:
         event = Event(self.epoch, self.step, self.phase, seed.state, before, reason)
         self.events.append(event)
+        if seed.spoiled:
+            self.rest(event.seed.site)
         self._hooks.on_seed_change(event=event)

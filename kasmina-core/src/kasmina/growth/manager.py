@@ -189,6 +189,20 @@ class Manager:
         """A seed goes: at once if it was training, else as its alpha falls to 0."""
         self._move(seed, Stage.CULLED, reason)
 
+    def cut(self, seed: Seed, reason: str = "") -> None:
+        """A seed goes at once, whatever its alpha: the output may jump. One that is fading only goes sooner.
+
+        Raises:
+            IllegalTransition: the seed is gone already.
+        """
+        if seed.id not in self.seeds:
+            raise IllegalTransition(f"seed {seed.id} cannot be cut: it takes no part in the forward pass")
+        seed.level = 0.0
+        if seed.stage is Stage.CULLED:
+            self._release(seed)
+        else:
+            self._move(seed, Stage.CULLED, reason)
+
     def _body(self, place: Place, blueprint: str, build: Build, stream: Stream, prepare: Prepare) -> nn.Module:
         with stream.own():
             try:
@@ -207,6 +221,7 @@ class Manager:
         if reason and seed.finite:
             self._move(seed, Stage.BLENDING, reason)
         else:
+            seed.spoiled = True
             self._move(seed, Stage.CULLED, "its weights or its output are not finite")
 
     def _choose(self, seed: Seed) -> str:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from kasmina.errors import PluginError, UsageError
+from kasmina.errors import PluginError, SeedError, UsageError
 from kasmina.growth.candidates import Candidates
+from kasmina.growth.health import is_sound
 from kasmina.growth.probe import untouched
 from kasmina.growth.site import Place
 from kasmina.growth.stream import Stream
@@ -81,6 +82,8 @@ class Seed(nn.Module):
         self.germinated_at = epoch
         self.active_at: int | None = None
         self.contribution: float | None = None
+        self.spoiled = False
+        """Whether it is culled because something of it is not finite."""
         self.register_buffer("alpha", torch.zeros((), device=place.device))
         self._level = 0.0
         self._muted = False
@@ -155,6 +158,11 @@ class Seed(nn.Module):
         """Whether the weights are finite, and what the seed gave last while it trained. Waits for the device."""
         return _finite(self) and (self._gave is None or bool(self._gave.isfinite().all()))
 
+    @property
+    def sound(self) -> bool:
+        """Whether weights and gradients are finite; where it is undecided, of one candidate. Waits for the device."""
+        return any(self.body.sound()) if isinstance(self.body, Candidates) else all(map(is_sound, self.parameters()))
+
     def attach(self) -> None:
         """Puts the seed into the host's forward pass."""
         if self.place.source is not None:
@@ -163,7 +171,7 @@ class Seed(nn.Module):
 
     def detach(self) -> None:
         """Takes the seed out of the host's forward pass."""
-        self._gave = None
+        self._gave = self._added = None
         while self._handles:
             self._handles.pop().remove()
 
@@ -221,12 +229,30 @@ class Seed(nn.Module):
         return self.place.replaced(output, self._joined(h, f))
 
     def _joined(self, h: Tensor, f: Tensor) -> Tensor:
+        self._fit(h, f)
         if self.stage is Stage.TRAINING:
             self._note(f.detach())
             return Incubate.apply(h, f, self.place.copies)  # type: ignore[no-any-return, no-untyped-call]
         if self.stage in (Stage.PROBATION, Stage.ACTIVE):
             return h + f
         return h + self.alpha * f
+
+    def _fit(self, h: Tensor, f: Any) -> None:
+        """What the body gave is of the shape and the type of what it is added to: nothing broadcasts in silence."""
+        # The common case first, past `nn.Module.__getattr__`, for less than half a microsecond.
+        body = self._modules["body"]
+        alone = not isinstance(body, Candidates)
+        if alone and f.__class__ is Tensor and f.shape == h.shape and f.dtype is h.dtype:
+            return
+        if not isinstance(h, Tensor):
+            return  # `fx` traces the host: nothing has a shape
+        due = (len(body.names), *h.shape) if isinstance(body, Candidates) else h.shape
+        if not isinstance(f, Tensor):
+            raise self._failed(f"gives {type(f).__name__}, due is a tensor {tuple(due)}")
+        if f.shape != due:
+            raise self._failed(f"gives {tuple(f.shape)}, due is {tuple(due)}")
+        if f.dtype != h.dtype and not torch.is_autocast_enabled(h.device.type):  # else it is cast (`Part.replaced`)
+            raise self._failed(f"gives {f.dtype}, due is {h.dtype}")
 
     def _note(self, f: Tensor) -> None:
         """Keeps what `finite` will look at: the last output, or where there are many calls the largest number."""
@@ -250,20 +276,19 @@ class Seed(nn.Module):
             # Of a transposed sequence torch rounds a linear map by whether its weights require gradients, as those of a
             # culled seed do no more: the output would jump.
             x = x.contiguous()
+        draws = training in self._draws
+        again = draws and torch._C._current_graph_task_id() != -1  # in a backward pass, so this is a recomputation
+        if again and self.place.calls > 1:
+            raise self._refused("its module draws random numbers, and the host recomputes several calls of it")
         try:
-            if training in self._draws:
-                again = torch._C._current_graph_task_id() != -1  # in a backward pass, so this is a recomputation
-                if again and self.place.calls > 1:
-                    raise self._refused("its module draws random numbers, and the host recomputes several calls of it")
+            if draws:
                 with self._stream.own(again=again):
                     return self.body(x)  # type: ignore[no-any-return]
             return self.body(x)  # type: ignore[no-any-return]
-        except UsageError:
-            raise
         except Exception as error:
             if type(error).__module__ == "torch.utils.checkpoint":
                 raise  # the way in which it ends a recomputation that has come far enough
-            raise self._unfit(f"fails with {type(error).__name__}: {error}") from error
+            raise self._failed(f"fails with {type(error).__name__}: {error}") from error
 
     def _meet(self, rivals: Sequence[tuple[str, nn.Module]]) -> None:
         """Puts candidates side by side in the place of the body."""
@@ -306,6 +331,10 @@ class Seed(nn.Module):
 
     def _refused(self, why: str) -> UsageError:
         return UsageError(f"site {self.place.site.name!r} cannot be used with gradient checkpointing: {why}")
+
+    def _failed(self, what: str) -> SeedError:
+        at = f"seed {self.id} (blueprint {self.blueprint!r}, site {self.place.site.name!r}, {self.stage})"
+        return SeedError(f"{at}: its module {what}", self.id)
 
     def _unfit(self, what: str) -> PluginError:
         return PluginError(f"blueprint {self.blueprint!r} at site {self.place.site.name!r}: its module {what}")

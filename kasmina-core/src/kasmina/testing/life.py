@@ -43,7 +43,8 @@ class Life:
             seen, stages, levels = len(self.world.events), self._stages(), [seed.level for seed in self.born]
             getattr(self, f"_{name}")(argument)
             self._assert_events(self.world.events[seen:], stages)
-            self._assert_alphas(stages, levels)
+            falling = (*ON_ITS_WAY, "active", "culled") if name == "cut" else ("culled",)
+            self._assert_alphas(stages, levels, falling)
             assert list(self.world.host.state_dict()) == self.keys, "the keys of the host's state_dict changed"
 
     def _step(self, ramped: float | None) -> None:
@@ -72,6 +73,14 @@ class Life:
         if self.born:
             seed = self.born[which % len(self.born)]
             self._attempt(seed.stage in (*ON_ITS_WAY, "active"), lambda: self.world.manager.cull(seed))
+
+    def _cut(self, which: int) -> None:
+        if self.born:
+            seed = self.born[which % len(self.born)]
+            self._attempt(self._on_its_way(seed) or seed.stage == "active", lambda: self.world.manager.cut(seed))
+            assert seed.level == 0 and seed.id not in self.world.manager.seeds, "a seed that was cut is still there"
+            left = {id(p) for group in self.world.optimizer.param_groups for p in group["params"]}
+            assert not left & {id(p) for p in seed.parameters()}, "a seed that was cut is still in the optimiser"
 
     def _attempt(self, legal: bool, act: Any) -> Any:
         before = self._everything()
@@ -102,14 +111,14 @@ class Life:
         assert told == [(id, was, now) for id, was, now in changed if was is not now], f"told {told}, saw {changed}"
         assert all((was, now) in STEPS for _, was, now in told), f"an illegal change: {told}"
 
-    def _assert_alphas(self, before: dict[int, Stage], levels: list[float]) -> None:
+    def _assert_alphas(self, before: dict[int, Stage], levels: list[float], falling: tuple[str, ...]) -> None:
         levels_fit = all(0 <= seed.level <= 1 and float(seed.alpha) == _rounded(seed.level) for seed in self.born)
         assert levels_fit, "alpha is not from 0 to 1, or not the one that is shown"
         for seed, level in zip(self.born, levels, strict=False):
             was = before[seed.id]
             rises, falls = seed.level > level, seed.level < level
             assert not rises or was == "blending", f"alpha rose in {was}"
-            assert not falls or was == "culled", f"alpha fell in {was}"
+            assert not falls or was in falling, f"alpha fell in {was}"
         for seed in self.born:
             due = {"training": (0,), "probation": (1,), "active": (1,)}.get(seed.stage)
             assert due is None or seed.level in due, f"alpha is {seed.level} in {seed.stage}"

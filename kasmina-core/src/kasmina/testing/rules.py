@@ -147,6 +147,31 @@ def late_cull_leaves_no_trace(case: Case, stage: Stage) -> None:
     assert same(world.outputs(), bare.outputs()), "the host does not compute what its weights say"
 
 
+def cut_leaves_no_trace(case: Case, stage: Stage) -> None:
+    """The one change at which the output may jump: the seed is gone at once from wherever it was."""
+    world, bare = World(case), World(case)
+    seed = world.germinate()
+    if stage is Stage.CULLED:
+        world.grow_to(seed, Stage.ACTIVE)
+        world.manager.cull(seed)
+    elif stage is not Stage.TRAINING:
+        world.grow_to(seed, stage)
+    world.backward()
+    told = len(world.events)
+    world.manager.cut(seed, "cut")
+    events = [(before, state.stage, state.alpha) for before, state in world.events[told:]]
+    assert events == ([] if stage is Stage.CULLED else [(stage, Stage.CULLED, 0.0)]), f"a cut was told as {events}"
+    assert seed.id not in world.manager.seeds and world.manager.free(case.site), "its site is not free again"
+    assert hooks(world.host) == hooks(bare.host), "hooks stay on the host"
+    parameters = {id(p) for p in seed.parameters()}
+    enrolled = {id(p) for group in world.optimizer.param_groups for p in group["params"]}
+    assert not parameters & (enrolled | set(map(id, world.optimizer.state))), "it stays in the optimiser"
+    bare.host.load_state_dict(world.host.state_dict())
+    assert same(world.outputs(), bare.outputs()), "the host does not compute what its weights say"
+    world.optimizer.step()
+    world.train()
+
+
 def random_numbers_are_apart(case: Case) -> None:
     """In every stage, in training and in evaluation, the host draws what it would draw without the seed."""
     world, twin = World(case), World(case)

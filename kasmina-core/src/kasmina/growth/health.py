@@ -1,0 +1,90 @@
+"""Whether gradients and weights are numbers: quickly of all together, and slowly of whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from threading import get_ident
+
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+
+_KEPT: dict[tuple[torch.device, int], tuple[Tensor, Tensor]] = {}
+"""For every device and thread: a 0 that becomes 1 where something is not finite, and a 1: making them costs time."""
+_SHOWN = 3
+"""How many of the host's parameters a sentence names at most."""
+
+
+@frozen
+class Fault:
+    """Where gradients or weights are not finite and the host feels it."""
+
+    host: tuple[str, ...]
+    """Names of parameters of the host, and "parameter N of group M" of such as only the optimiser knows."""
+    seeds: tuple[int, ...]
+    """Ids of seeds that are blended in, wholly or in part."""
+
+    def __str__(self) -> str:
+        names = [*self.host[:_SHOWN], *(f"seed {id}" for id in self.seeds)]
+        more = f" and {len(self.host) - _SHOWN} more" if len(self.host) > _SHOWN else ""
+        return f"a gradient or a weight is not finite, of {', '.join(names)}{more}"
+
+
+def finite(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether all gradients of all groups are. Waits for the device once, and changes no bit of a finite gradient.
+
+    By what `torch.amp.GradScaler` calls, with a scale of 1: one pass, without a mask in memory.
+    """
+    gradients = [
+        gradient
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        if (gradient := parameter.grad) is not None
+    ]
+    if not gradients:
+        return True
+    found, one = _kept(gradients[0].device)
+    try:
+        torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, one)
+    except RuntimeError:  # they are sparse, complex, on several devices, or views whose elements share their memory
+        found.zero_()
+        return all(map(is_finite, gradients))
+    if found.item():
+        found.zero_()
+        return False
+    return True
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether all of a tensor is, of any type and layout. Waits for the device."""
+    if tensor.layout is torch.sparse_coo:
+        tensor = tensor._values()
+    elif tensor.layout is not torch.strided:
+        tensor = tensor.values()
+    return bool(tensor.isfinite().all())
+
+
+def is_sound(parameter: Tensor) -> bool:
+    """Whether a weight and its gradient are finite. Waits for the device."""
+    return is_finite(parameter) and (parameter.grad is None or is_finite(parameter.grad))
+
+
+def unsound(host: nn.Module, seeds: Iterable[nn.Module], optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    """Names of the parameters of which a weight or a gradient is not finite, of the host and of what is no seed's."""
+    named = {id(parameter): (name, parameter) for name, parameter in host.named_parameters()}
+    apart = {id(parameter) for seed in seeds for parameter in seed.parameters()}
+    for m, group in enumerate(optimizer.param_groups):
+        for n, parameter in enumerate(group["params"]):
+            if id(parameter) not in apart:
+                named.setdefault(id(parameter), (f"parameter {n} of group {m}", parameter))
+    return tuple(name for name, parameter in named.values() if not is_sound(parameter))
+
+
+def _kept(device: torch.device) -> tuple[Tensor, Tensor]:
+    key = device, get_ident()
+    if key not in _KEPT:
+        with torch.inference_mode(False):
+            _KEPT[key] = torch.zeros((), device=device, dtype=torch.float32), torch.ones(
+                (), device=device, dtype=torch.float32
+            )
+    return _KEPT[key]
