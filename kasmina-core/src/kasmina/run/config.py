@@ -10,6 +10,7 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen, validators
 
 from kasmina.errors import UsageError
+from kasmina.growth.budget import Budget
 from kasmina.growth.recipe import Recipe
 from kasmina.plugins.catalog import default, defaults
 from kasmina.plugins.strict import structure
@@ -46,6 +47,7 @@ class Settings:
     learning_rate: float = field(default=0.02, validator=validators.gt(0))
     weight_decay: float = field(default=0.02, validator=validators.ge(0))
     growth: Recipe = field(factory=Recipe)
+    budget: Budget = field(factory=Budget)
 
 
 @frozen(kw_only=True)
