@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmina import Phase, Stage
+from kasmina import Incident, Left, Phase, Stage
 from kasmina.plugins.catalog import find
 from kasmina.plugins.hooks import Hooks
 from kasmina_controllers.heuristic import Heuristic
@@ -184,3 +184,51 @@ def test_keeps_what_contributes_and_nothing_else(observe, seed_state, contributi
 def test_options_are_validated(options):
     with pytest.raises(ValueError):
         Heuristic(**options)
+
+
+def refusal(site: str) -> Incident:
+    return Incident(1, 10, "adaptation", "refusal", "too large", site=site)
+
+
+def refused(controller, observations, too_large) -> list[str]:
+    """The sites that were proposed one after the other, each of `too_large` refused as a run refuses."""
+    sites = []
+    for observation in observations:
+        for hook in ("on_epoch_end", "propose_germination"):
+            proposal = getattr(controller, hook)(observation)
+        if proposal:
+            sites.append(proposal.site)
+            if proposal.site in too_large:
+                controller.on_incident(refusal(proposal.site))
+        controller.wants_statistics(observation)
+    return sites
+
+
+@given(PATIENCE, st.sets(st.sampled_from(SITES)))
+@settings(deadline=None)
+def test_each_site_that_was_refused_is_proposed_once_and_the_next_has_its_turn_at_once(observe, patience, large):
+    needs = {"a": 3.0, "b": 2.0, "c": 1.0}
+    stalled = [observe(SITES, needs=needs, left=Left(parameters=9))] * (patience + 1 + len(SITES))
+    sites = refused(Heuristic(patience=patience), stalled, large)
+    fits = [site for site in SITES if site not in large]
+    tried = [site for site in SITES if site in large and (not fits or site < fits[0])]
+    assert sites[: len(tried) + 1] == tried + fits[:1]
+    assert all(sites.count(site) <= 1 for site in large)
+
+
+@given(PATIENCE, st.sampled_from([Left(seeds=2, parameters=9), Left(seeds=1, parameters=10)]))
+@settings(deadline=None)
+def test_a_site_that_was_refused_is_proposed_again_once_more_is_left(observe, patience, later):
+    before = [observe(left=Left(seeds=1, parameters=9))] * (patience + 9)
+    controller = Heuristic(patience=patience)
+    assert refused(controller, before, {"a"}) == ["a"]
+    assert not controller.wants_statistics(before[0])
+    assert refused(controller, [observe(left=later)] * (patience + 2), {"a"}) == ["a"]
+
+
+@given(courses(), st.sampled_from([Left(seeds=0), Left(parameters=0)]))
+@settings(deadline=None)
+def test_never_where_nothing_is_left(play, course, left):
+    options, losses, metrics = course
+    asked = play(Heuristic(**options), losses, metrics, left=left)
+    assert not any(record.proposal or record.wanted for record in asked)

@@ -7,7 +7,7 @@ import math
 import attrs
 from attrs import field, frozen, validators
 
-from kasmina import Observation, Phase, Proposal, SeedState, SiteState, Stage, Verdict, hookimpl
+from kasmina import Incident, Left, Observation, Phase, Proposal, SeedState, SiteState, Stage, Verdict, hookimpl
 
 
 @frozen
@@ -26,6 +26,12 @@ class Best:
         return self.loss < other.loss * left or 1 - self.metric < (1 - other.metric) * left
 
 
+def grew(before: Left, now: Left) -> bool:
+    """Whether more is left of anything than before."""
+    pairs = zip(attrs.astuple(before), attrs.astuple(now), strict=True)
+    return any(was is not None and left is not None and left > was for was, left in pairs)
+
+
 @attrs.define(eq=False)
 class Heuristic:
     """Germinates when training stalls short of the target, at the site of the greatest measured need.
@@ -34,7 +40,8 @@ class Heuristic:
     While a seed is on its way nothing else germinates, and nothing any more once the control metric has reached the
     target, or while the training split is fitted far better than the control split. A seed stays if the control split
     was better with it than ever before, and would be worse without it; if it does not, capacity was not what was
-    missing, and the next one must wait twice as long.
+    missing, and the next one must wait twice as long. Where a seed was over the budget none is proposed until more is
+    left; the next site has its turn at once.
     """
 
     patience: int = field(default=5, validator=validators.ge(1), metadata={"help": "epochs without improvement"})
@@ -59,6 +66,10 @@ class Heuristic:
     _best: Best = field(init=False, factory=Best)
     _best_before: Best = field(init=False, factory=Best)
     """As it was when the last seed germinated."""
+    _left: Left = field(init=False, factory=Left)
+    """Of the budget, after the last epoch."""
+    _refused: set[str] = field(init=False, factory=set)
+    """Sites where a seed was over the budget, since `_left` grew last."""
 
     def __attrs_post_init__(self) -> None:
         self._wait = self.patience
@@ -76,13 +87,15 @@ class Heuristic:
             self._stalled = 0
         elif all(seed.stage is Stage.ACTIVE for seed in observation.seeds):  # a seed on its way has its time
             self._stalled += 1
+        if grew(self._left, observation.left):
+            self._refused.clear()
+        self._left = observation.left
 
     @hookimpl
     def propose_germination(self, observation: Observation) -> Proposal | None:
-        free = [state for state in observation.sites if state.free]
-        if self._stalled < self._wait or not self._asked or self._enough(observation) or not free:
+        if self._stalled < self._wait or not self._asked or self._enough(observation):
             return None
-        site = max(free, key=lambda state: state.need or 0)
+        site = max(self._open(observation), key=lambda state: state.need or 0)
         reason = self._reason(observation, site)
         self._stalled = 0
         self._best_before = self._best
@@ -92,6 +105,12 @@ class Heuristic:
     def wants_statistics(self, observation: Observation) -> bool:
         self._asked = self._stalled >= self._wait - 1 and not self._enough(observation)
         return self._asked
+
+    @hookimpl
+    def on_incident(self, incident: Incident) -> None:
+        if incident.kind == "refusal" and incident.site is not None:
+            self._refused.add(incident.site)
+            self._stalled = self._wait
 
     @hookimpl
     def judge_seed(self, seed: SeedState, observation: Observation) -> Verdict:
@@ -110,7 +129,12 @@ class Heuristic:
         growing = any(seed.stage is not Stage.ACTIVE for seed in observation.seeds)
         solved = observation.target is not None and self._best.metric >= observation.target
         fits = observation.train_loss * self.gap < observation.control_loss
-        return growing or solved or fits or len(observation.seeds) >= self.seeds
+        full = len(observation.seeds) >= self.seeds or 0 in (observation.left.seeds, observation.left.parameters)
+        return growing or solved or fits or full or not self._open(observation)
+
+    def _open(self, observation: Observation) -> list[SiteState]:
+        """Sites where a seed may germinate, and was not refused."""
+        return [state for state in observation.sites if state.free and state.site.name not in self._refused]
 
     def _reason(self, observation: Observation, site: SiteState) -> str:
         loss, share = self._best_training, self.improvement

@@ -83,7 +83,11 @@ def on_seed_change(event: Event) -> None:
 
 @hookspec
 def on_incident(incident: Incident) -> None:
-    """The run went back to its last good state, or a proposal was over the budget."""
+    """The run went back to its last good state, or a proposal was over the budget.
+
+    A controller is told of the refusal of its proposal before it is asked `wants_statistics`. An equal refusal (site,
+    blueprint, reason) is told again only once some seed has changed its stage.
+    """
 
 
 @hookspec
@@ -108,6 +112,8 @@ def propose_germination(observation: Observation) -> Proposal | None:
     """Where shall a seed germinate now, and why? None: nowhere.
 
     Asked at the end of each epoch of a phase that germinates. A proposal for a site that is not free is passed over.
+    One that takes more than `observation.left` is refused, which `on_incident` tells, and nothing germinates; of
+    several blueprints or candidates, of which one will stay, the largest counts.
     """
 
 

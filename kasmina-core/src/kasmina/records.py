@@ -84,6 +84,18 @@ class SiteState:
 
 
 @frozen
+class Left:
+    """What is left of a run's budget; None where there is no limit."""
+
+    seeds: int | None = None
+    """How many more may live."""
+    parameters: int | None = None
+    """How many more host and seeds may have together."""
+    multiply_adds: int | None = None
+    """How many more the forward pass of one sample may take."""
+
+
+@frozen
 class Observation:
     """What a controller may know at the end of an epoch. Nothing in it comes from the test split."""
 
@@ -103,6 +115,8 @@ class Observation:
     parameters: int
     sites: tuple[SiteState, ...]
     seeds: tuple[SeedState, ...]
+    left: Left = Left()
+    """What the budget still allows. A proposal over it is refused, and `on_incident` says so."""
 
 
 @frozen

@@ -13,22 +13,21 @@ from torch import Tensor, nn
 
 from kasmina.errors import PluginError, UsageError
 from kasmina.growth.begin import begin, needs_sample
+from kasmina.growth.budget import Purse
 from kasmina.growth.export.plain import plain
 from kasmina.growth.health import Fault, finite, unsound
-from kasmina.growth.manager import Build, IllegalTransition, Manager
+from kasmina.growth.manager import IllegalTransition, Manager, Offer
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.seed import Seed
 from kasmina.growth.site import Place
 from kasmina.growth.statistics import ROWS, Watch
-from kasmina.records import Event, Observation, Proposal, SeedState, SiteState, Stage, Verdict
+from kasmina.records import Event, Incident, Left, Observation, Proposal, SeedState, SiteState, Stage, Verdict
 
 ROWS_TO_BEGIN = 128
 """Of a sample, from which the weights of a seed begin."""
 
 REST = 10
 """Epochs for which a site rests for the first time; twice as many each time after that."""
-
-Offer = Mapping[str, Build]
 
 
 @define
@@ -70,6 +69,7 @@ class Growth:
         recipe: how seeds come to be.
         batch: samples in a training step.
         seed: of the random numbers of all seeds.
+        purse: the budget that growth must keep to; None: there is no limit.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Growth:
         recipe: Recipe,
         batch: int,
         seed: int = 0,
+        purse: Purse | None = None,
     ) -> None:
         self.host = host
         self.epoch = 0
@@ -110,6 +111,9 @@ class Growth:
         self._control = control
         self._aim = aim
         self._recipe = recipe
+        self._purse = purse
+        self._refused: set[str] = set()
+        """The refusals that were told since a seed last changed its stage: equal ones are not told again."""
         self._watched_steps = math.ceil(ROWS / batch)
         self._steps_per_epoch = 0
         self._losses: list[Tensor] = []
@@ -132,6 +136,11 @@ class Growth:
         """Every seed so far, also those that were culled and are gone, in the order of their germination."""
         living = [seed.state for seed in self.manager.seeds.values()]
         return sorted([*self.manager.past, *living], key=lambda seed: seed.id)
+
+    @property
+    def left(self) -> Left:
+        """What is left of the budget."""
+        return self._purse.left(self.manager.seeds.values()) if self._purse else Left()
 
     def __repr__(self) -> str:
         seeds = ", ".join(f"{seed.blueprint} at {seed.site} {seed.stage}" for seed in self.seeds)
@@ -232,6 +241,7 @@ class Growth:
                 SiteState(place.site, self.free(name), needs.get(name)) for name, place in self.manager.places.items()
             ),
             seeds=tuple(seed.state for seed in self.manager.seeds.values()),
+            left=self.left,
         )
 
     def decide(self, observation: Observation, germinate: bool = True) -> None:
@@ -252,6 +262,8 @@ class Growth:
             "step": self.step,
             "phase": self.phase,
             "events": [unstructure(event) for event in self.events],
+            "resting": self.resting,
+            "refused": sorted(self._refused),
             "steps_per_epoch": self._steps_per_epoch,
             "losses": torch.stack(self._losses) if self._losses else None,
             "watch": self._watch and self._watch.state_dict(),
@@ -277,6 +289,7 @@ class Growth:
         self._losses = [] if state["losses"] is None else list(state["losses"].unbind())
         self._set_pace(state["steps_per_epoch"])
         self._watch_from = state["watch_from"]
+        self.resting, self._refused = dict(state["resting"]), set(state["refused"])
 
         def resume_watch(seed: float) -> None:
             # A watch sees what seeds add that were there before it, and not what younger ones add.
@@ -332,12 +345,21 @@ class Growth:
         proposal = self._hooks.propose_germination(observation=observation)
         if proposal is not None:
             offer = self._offered(proposal)
-            if self.free(proposal.site):
+            if self.free(proposal.site) and not self._refuse(proposal, offer):
                 self._sow(proposal, offer)
         if self._hooks.wants_statistics(observation=observation):
             self._watch_from = max(0, self._steps_per_epoch - self._watched_steps)
             if self._watch_from == 0:
                 self._start_watch()
+
+    def _refuse(self, proposal: Proposal, offer: Offer) -> bool:
+        """Whether the proposal is over the budget, which is told once until some seed changes its stage."""
+        reason = self._purse and self._purse.refusal(proposal.site, offer, self.left)
+        if reason and reason not in self._refused:
+            self._refused.add(reason)
+            incident = Incident(self.epoch, self.step, self.phase, "refusal", reason, site=proposal.site)
+            self._hooks.on_incident(incident=incident)
+        return bool(reason)
 
     def _sow(self, proposal: Proposal, offer: Offer, gathered: Mapping[str, Any] | None = None) -> None:
         """A seed germinates as soon as what its weights begin from has been gathered, within the next steps."""
@@ -404,6 +426,7 @@ class Growth:
     def _announce(self, seed: Seed, before: Stage, reason: str) -> None:
         event = Event(self.epoch, self.step, self.phase, seed.state, before, reason)
         self.events.append(event)
+        self._refused.clear()
         if seed.spoiled:
             self.rest(event.seed.site)
         self._hooks.on_seed_change(event=event)

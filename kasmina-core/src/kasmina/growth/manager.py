@@ -21,6 +21,8 @@ from kasmina.growth.site import Place
 from kasmina.growth.stream import Stream
 from kasmina.records import SeedState, Stage
 
+Offer = Mapping[str, Build]
+"""What makes a seed's module, by blueprint."""
 Ramp = Callable[[SeedState, int], float | None]
 Prepare = Callable[[nn.Module, torch.Generator], None]
 OnChange = Callable[[Seed, Stage, str], None]

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.errors import KasminaError, PluginError, UsageError
-from kasmina.growth.growth import Aim, Growth, Measure, Offer
+from kasmina.growth.budget import Purse
+from kasmina.growth.growth import Aim, Growth, Measure
+from kasmina.growth.manager import Offer
 from kasmina.growth.probe import untouched
 from kasmina.growth.site import Place, find_places
 from kasmina.plugins.own import Own
@@ -84,7 +86,11 @@ def connect(
     offered: dict[str, Offer],
     splits: Splits,
 ) -> Training:
-    """The host's growth, tied to its optimiser and to the run's hooks."""
+    """The host's growth, tied to its optimiser and to the run's hooks.
+
+    Raises:
+        UsageError: the host alone is over the budget.
+    """
     settings = config.settings
     hooks = plugins.hooks(warn)
     objective = OBJECTIVES[info.goal]
@@ -102,6 +108,7 @@ def connect(
         recipe=settings.growth,
         batch=settings.batch,
         seed=settings.seed,
+        purse=Purse(settings.budget, host, splits.train.x[:1], places, offered),
     )
     states = plugins.states(warn)
     return Training(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.errors import UsageError
+from kasmina.growth.budget import Budget, Purse
 from kasmina.growth.growth import Aim, Growth, Measure
 from kasmina.growth.probe import Sample, size
 from kasmina.growth.recipe import Recipe
@@ -36,6 +37,7 @@ def attach(
     controller: Any = None,
     target: float | None = None,
     seed: int = 0,
+    budget: Budget | Mapping[str, int | None] | None = None,
     **recipe: Any,
 ) -> Growth:
     """Ties growth to a host that you train yourself::
@@ -59,11 +61,14 @@ def attach(
         controller: a name or an instance. None: the installed default.
         target: of the metric, at which no more seeds are wanted.
         seed: of the random numbers of all seeds.
+        budget: for growth, such as ``{"parameters": 1000}``; see `kasmina.growth.budget`. Multiply-adds are those of a
+            sample as in `sample`. A proposal over the budget is refused.
         recipe: options of `kasmina.growth.recipe.Recipe`, such as ``training=0.5`` (epochs), ``candidates=4``
             or ``init="tiny"``.
 
     Raises:
-        UsageError: an option, a site, a blueprint or a controller that is not there or does not fit.
+        UsageError: an option, a site, a blueprint or a controller that is not there or does not fit; the host
+            alone is over the budget.
         PluginError: a plugin broke the contract.
     """
     options = structure(recipe, Recipe, "")
@@ -85,9 +90,10 @@ def attach(
         loss, metric = answer if isinstance(answer, tuple) else (answer, -float(answer))
         return Measure(float(loss), float(metric))
 
+    growing = {name: places[name] for name in offered}
     return Growth(
         host,
-        {name: places[name] for name in offered},
+        growing,
         optimizer,
         offered,
         Hooks([_chosen("controller", controller), *blueprints], warnings.warn),
@@ -96,6 +102,7 @@ def attach(
         recipe=options,
         batch=size(sample),
         seed=seed,
+        purse=Purse(structure(budget or {}, Budget, "budget"), host, sample, growing, offered),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen, validators
 
 from kasmina.errors import UsageError
+from kasmina.growth.budget import Budget
 from kasmina.growth.recipe import Recipe
 from kasmina.plugins.catalog import default, defaults
 from kasmina.plugins.strict import structure
@@ -61,6 +62,7 @@ class Settings:
     weight_decay: float = field(default=0.02, validator=validators.ge(0))
     growth: Recipe = field(factory=Recipe)
     checkpoint: Saving = field(factory=Saving)
+    budget: Budget = field(factory=Budget)
 
     @property
     def order(self) -> int:

@@ -9,8 +9,8 @@ import torch
 
 from kasmina.errors import PluginError, UsageError
 from kasmina.growth.begin import BUILT
-from kasmina.growth.growth import Offer
 from kasmina.growth.inits import unfit
+from kasmina.growth.manager import Offer
 from kasmina.plugins.catalog import Entry
 from kasmina.plugins.phrases import one_line
 from kasmina.records import Site

@@ -120,5 +120,5 @@ def _joined(parts: list[Tensor]) -> Tensor:
         return torch.empty(parts[0].numel(), dtype=parts[0].dtype).copy_(parts[0].reshape(-1))
     if len({part.device for part in parts}) > 1:
         parts = [part.cpu() for part in parts]
-    joined: Tensor = torch._C._nn.flatten_dense_tensors(parts)  # type: ignore[attr-defined]
+    joined: Tensor = torch._C._nn.flatten_dense_tensors(parts)
     return joined.cpu()

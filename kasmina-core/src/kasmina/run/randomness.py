@@ -34,6 +34,7 @@ def order(rows: int, seed: int, epoch: int) -> Tensor:
 
 def states(device: torch.device) -> dict[str, Any]:
     """Where the shared generators stand, as plain values and tensors."""
+    words: Any
     kind, words, *rest = np.random.get_state(legacy=True)
     found = {
         "torch": torch.get_rng_state(),

@@ -11,7 +11,7 @@ from attrs import frozen
 from torch import nn
 
 from kasmina.errors import UsageError
-from kasmina.growth.growth import Offer
+from kasmina.growth.manager import Offer
 from kasmina.growth.seed import Seed, revive
 from kasmina.growth.site import Place, find_places
 from kasmina.records import Stage

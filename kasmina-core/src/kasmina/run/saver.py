@@ -39,7 +39,8 @@ class Saved:
     @property
     def good(self) -> int | None:
         """The number of the one that it needs."""
-        return self.facts["good"]
+        good: int | None = self.facts["good"]
+        return good
 
     @property
     def rank(self) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import torch
 from attrs import field, frozen
 from torch import Tensor, nn
 
-from kasmina.growth.manager import Build
+from kasmina.growth.seed import Build
 from kasmina.growth.site import Place, find_places
 from kasmina.records import Site
 

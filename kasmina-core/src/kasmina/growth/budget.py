@@ -1,0 +1,151 @@
+"""A budget for growth: what it allows, what host and seeds take of it, and what a proposed seed would.
+
+What a seed takes is known from its module, built once apart for each site and blueprint. While candidates learn side by
+side, of which one stays, they count as the largest of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+
+import torch
+from attrs import field, frozen, validators
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from kasmina.errors import UsageError
+from kasmina.growth.candidates import Candidates
+from kasmina.growth.counter import Counter
+from kasmina.growth.manager import Offer
+from kasmina.growth.probe import Sample, forward, size, slow_path, untouched
+from kasmina.growth.seed import Build, Seed
+from kasmina.growth.site import Place
+from kasmina.growth.stream import Stream
+from kasmina.records import Left
+
+
+def _limit() -> int | None:
+    return field(default=None, validator=validators.optional(validators.ge(0)))
+
+
+@frozen
+class Budget:
+    """At most so much; None: no limit."""
+
+    seeds: int | None = _limit()
+    """Living ones: those that fade count until they are gone."""
+    parameters: int | None = _limit()
+    """Of host and seeds together, trainable or not."""
+    multiply_adds: int | None = _limit()
+    """Of host and seeds together in one sample's forward pass, in evaluation mode: those of matrix products,
+    convolutions and attention, half of the FLOPs that torch counts."""
+
+
+@frozen
+class Cost:
+    """What a module takes of a budget."""
+
+    parameters: int
+    multiply_adds: int
+
+
+class Purse:
+    """The budget of one host, and what is left of it.
+
+    Args:
+        host: which must itself be within the budget.
+        sample: for the host, of any size.
+        places: where seeds can grow, by site name.
+        offers: at each of them, what makes a seed's module, by blueprint.
+
+    Raises:
+        UsageError: the host alone is over the budget.
+    """
+
+    def __init__(
+        self, budget: Budget, host: nn.Module, sample: Sample, places: Mapping[str, Place], offers: Mapping[str, Offer]
+    ) -> None:
+        self.budget = budget
+        self._places, self._offers = places, offers
+        self._costs: dict[tuple[str, str], Cost] = {}
+        """By site and blueprint; only what was asked for."""
+        self._weighs = budget.parameters is not None or budget.multiply_adds is not None
+        """Whether it matters what seeds cost, so that nothing is built apart where it does not."""
+        counted = budget.multiply_adds is not None
+        self._host = Cost(_parameters(host), _multiply_adds(host, sample) if counted else 0)
+        for name in ("parameters", "multiply_adds"):
+            limit, has = getattr(budget, name), getattr(self._host, name)
+            if limit is not None and has > limit:
+                hint = "raise the limit, or take a smaller host"
+                raise UsageError(f"budget.{name}: {limit} are allowed, and the host alone has {has}; {hint}")
+
+    def left(self, seeds: Collection[Seed]) -> Left:
+        """What the host and these seeds, all that live, leave."""
+        costs = [self._host, *(self._of(seed) for seed in seeds)] if self._weighs else []
+        return Left(
+            _rest(self.budget.seeds, len(seeds)),
+            _rest(self.budget.parameters, sum(cost.parameters for cost in costs)),
+            _rest(self.budget.multiply_adds, sum(cost.multiply_adds for cost in costs)),
+        )
+
+    def refusal(self, site: str, blueprints: Collection[str], left: Left) -> str | None:
+        """Why a seed of whichever of these blueprints is best may not grow at this site; None if it may."""
+        what = f"{' or '.join(blueprints)} at {site}"
+        if left.seeds == 0:
+            return f"{what} would be one seed more than the {self.budget.seeds} that may live"
+        if not self._weighs:
+            return None
+        cost = self._largest(site, blueprints)
+        if left.parameters is not None and cost.parameters > left.parameters:
+            return f"{what} would have {cost.parameters} parameters, and {left.parameters} are left"
+        if left.multiply_adds is not None and cost.multiply_adds > left.multiply_adds:
+            return f"{what} would take {cost.multiply_adds} multiply-adds a sample, and {left.multiply_adds} are left"
+        return None
+
+    def _of(self, seed: Seed) -> Cost:
+        names = seed.body.names if isinstance(seed.body, Candidates) else [seed.blueprint]
+        return self._largest(seed.place.site.name, names)
+
+    def _largest(self, site: str, blueprints: Collection[str]) -> Cost:
+        """The larger of both figures, should one blueprint have more parameters and another more multiply-adds."""
+        costs = [self._cost(site, blueprint) for blueprint in blueprints]
+        return Cost(max(cost.parameters for cost in costs), max(cost.multiply_adds for cost in costs))
+
+    def _cost(self, site: str, blueprint: str) -> Cost:
+        key = site, blueprint
+        if key not in self._costs:
+            self._costs[key] = seed_cost(self._places[site], self._offers[site][blueprint])
+        return self._costs[key]
+
+
+def seed_cost(place: Place, build: Build) -> Cost:
+    """What a seed would take, by a module that is built apart; the random numbers are as they were.
+
+    Nothing, if there is no module that runs: what is wrong with it is said when it germinates.
+    """
+    with Stream(place.device, 0).own(keep=False):
+        try:
+            body = build(place.site).to(place.device, place.dtype)
+            x = torch.zeros((1, *place.site.in_shape), device=place.device, dtype=place.dtype)
+            multiply_adds = _multiply_adds(body, x) * place.calls
+            return Cost(_parameters(body), multiply_adds)
+        except Exception:  # a stranger's code may fail in any way
+            return Cost(0, 0)
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _multiply_adds(module: nn.Module, sample: Sample) -> int:
+    """Of the forward pass of one sample of these, rounded up."""
+    counter = Counter()
+    # Attention as plain products: of its fused forms on the CPU torch counts nothing.
+    with untouched(module), slow_path(), sdpa_kernel(SDPBackend.MATH), counter:
+        forward(module, sample)
+    return math.ceil(counter.total / (2 * size(sample)))
+
+
+def _rest(limit: int | None, spent: int) -> int | None:
+    return None if limit is None else limit - spent
