@@ -52,7 +52,7 @@ def test_one_line_a_check_and_a_sentence_for_what_failed(capsys):
 
 def test_options_are_set_as_for_a_run(capsys):
     assert main(["check", "controller", "it", "--set", "controller.bold=false"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "all 11 checks passed"
+    assert capsys.readouterr().out.splitlines()[-1] == "all 12 checks passed"
     assert main(["check", "logger", "it", "--set", "loggers.it.file=other.txt"]) == 0
     assert main(["check", "logger", "it", "--set", "loggers.it.file=../beside.txt"]) == 1
     assert "but it wrote runs/beside.txt" in capsys.readouterr().out

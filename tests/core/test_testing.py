@@ -310,6 +310,73 @@ class Remembers(First):
         return Proposal(free[0]) if free and len(REMEMBERED) % 7 == 0 else None
 
 
+@attrs.define(eq=False)
+class Counts(First):
+    """Every seventh time that it is asked, from a field as it should be."""
+
+    _asked: int = attrs.field(default=0, init=False)
+
+    @hookimpl
+    def propose_germination(self, observation):
+        self._asked += 1
+        free = [state.site.name for state in observation.sites if state.free]
+        return Proposal(free[0]) if free and self._asked % 7 == 0 else None
+
+
+@attrs.define(eq=False)
+class Streams(Counts):
+    """Cannot be saved."""
+
+    stream: random.Random = attrs.field(factory=lambda: random.Random(0), init=False)
+
+
+@attrs.define(eq=False)
+class Forgets(Counts):
+    """Says that it remembers nothing."""
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+@attrs.define(eq=False)
+class OnlyEver(Counts):
+    """Right for a new instance, and wrong for one that goes back."""
+
+    def state_dict(self):
+        return {"asked": self._asked}
+
+    def load_state_dict(self, state):
+        self._asked = max(self._asked, state["asked"])
+
+
+@attrs.define(eq=False, slots=False)
+class Beside(First):
+    """Remembers in something that is no field."""
+
+    def __attrs_post_init__(self):
+        self.asked = 0
+
+    @hookimpl
+    def propose_germination(self, observation):
+        self.asked += 1
+        free = [state.site.name for state in observation.sites if state.free]
+        return Proposal(free[0]) if free and self.asked % 7 == 0 else None
+
+
+@attrs.define(eq=False)
+class Option(First):
+    """Remembers in an option."""
+
+    @hookimpl
+    def propose_germination(self, observation):
+        self.every += 1
+        free = [state.site.name for state in observation.sites if state.free]
+        return Proposal(free[0]) if free and self.every % 7 == 0 else None
+
+
 CONTROLLERS = {
     "answers many runs": (Word, Elsewhere, Backwards),
     "bears a long run": (Fills,),
@@ -318,11 +385,12 @@ CONTROLLERS = {
     "bears one site": (Second,),
     "same observations, same answers": (Dice, Remembers),
     "random numbers are apart": (Dice,),
+    "goes on as if never stopped": (Streams, Forgets, OnlyEver, Beside, Option),
 }
 
 
 def test_a_sound_controller_passes():
-    assert failed(controller_checks(First, every=5)) == {}
+    assert failed(controller_checks(First, every=5)) == {} == failed(controller_checks(Counts))
 
 
 @pytest.mark.parametrize(("name", "cls"), [(name, cls) for name, many in CONTROLLERS.items() for cls in many])
@@ -357,6 +425,10 @@ class Notes:
 
 def logger(**methods: Callable[..., None]) -> type:
     return attrs.define(eq=False)(type("Wrong", (Notes,), {name: hookimpl(method) for name, method in methods.items()}))
+
+
+def remembering_logger(give: Callable[..., Any], take: Callable[..., None] = lambda self, state: None) -> type:
+    return attrs.define(eq=False)(type("Wrong", (Notes,), {"state_dict": give, "load_state_dict": take}))
 
 
 def named_files(self, metrics, step):
@@ -405,6 +477,10 @@ def spread(self, histograms):
     [values.max() for values in histograms.values()]
 
 
+def lacking(self, state):
+    self.file = state["what it never gave"]
+
+
 LOGGERS = {
     "bears a whole run": (logger(on_seed_change=events),),
     "bears a failed run": (logger(on_run_end=results),),
@@ -417,6 +493,11 @@ LOGGERS = {
     "bears hooks in any order": (logger(log_metrics=lambda self, metrics: self.path.write_text("")),),
     "logs two runs": (logger(on_run_start=stays, on_run_end=lambda self: None),),
     "goes on where it stopped": (logger(on_run_start=once),),
+    "takes up what it remembers": (
+        remembering_logger(lambda self: {"path": self.path}),
+        remembering_logger(lambda self: {}, lacking),
+        logger(on_incident=lambda self, incident: 1 / 0),
+    ),
     "leaves nothing running": (logger(on_run_end=threaded), logger(on_run_end=swallows)),
     "writes into its folder": (
         logger(on_run_end=lambda self: Path("here.txt").write_text("")),

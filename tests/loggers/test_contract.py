@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
 from kasmina.testing import Check, logger_checks
+from kasmina.testing.course import Course, Script
+from kasmina.testing.options import Subject, refuse
+from kasmina.testing.stops import Stops, moments
+from kasmina_loggers.jsonl import Jsonl
 
 OURS = [point.load() for point in entry_points(group="kasmina.loggers") if "kasmina_loggers" in point.value]
 
@@ -16,3 +21,18 @@ OURS = [point.load() for point in entry_points(group="kasmina.loggers") if "kasm
 )
 def test_contract(check: Check) -> None:
     check()
+
+
+def test_a_run_that_is_stopped_anywhere_leaves_the_same_records(tmp_path: Path) -> None:
+    """As one that never was: to the byte, whatever was told after the checkpoint."""
+    contents = []
+    for seed in range(6):
+        for stops in (frozenset[int](), moments(Script(seed, epochs=24))):
+            folder = tmp_path / f"{seed} {len(stops)}"
+            folder.mkdir()
+            subject, logger = Subject("logger", Jsonl, {}), Jsonl()
+            course = Course(Script(seed, epochs=24), subject.hooks(logger, refuse), folder)
+            course.stops, course.on_stop = stops, Stops(subject, logger).resume
+            course.play()
+            contents.append([(folder / name).read_bytes() for name in ("metrics.jsonl", "events.jsonl")])
+    assert contents[::2] == contents[1::2] and all(map(all, contents))

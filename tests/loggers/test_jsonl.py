@@ -119,7 +119,7 @@ def test_closes_its_files_and_bears_an_end_without_a_start(course_of: Callable[.
     course.hooks.on_run_start(run=run)
     metrics, events = logger._metrics, logger._events
     course.hooks.on_run_end(run=run, summary=course.summary("finished"))
-    assert metrics is not None and events is not None and metrics.closed and events.closed
+    assert metrics is not None and events is not None and metrics.file.closed and events.file.closed
 
 
 def test_is_cheap(course_of: Callable[..., Any], run: RunInfo) -> None:

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from kasmina import Event, Phase, RunInfo, SeedState, Site, Stage
+from kasmina import Event, Incident, Observation, Phase, RunInfo, SeedState, Site, Stage
+from kasmina_loggers.course import Course
 from kasmina_loggers.lines import Lines
 from kasmina_loggers.rich import Rich
 from kasmina_loggers.screen import Screen
@@ -165,10 +166,67 @@ def test_a_resumed_run_counts_from_where_it_stands(course_of: Callable[..., Any]
     course = course_of(logger)
     with screen(course, logger) as view:
         course.hooks.on_step_end(step=4 * 60 + 1)
-        assert (view.course.epoch, view.course.batch) == (20, 1)
+        assert (view.course.epoch, view.course.batch) == (60, 1)
         course.hooks.log_metrics(metrics={}, step=61)
         assert view.course.seconds_left < 60 * 60  # type: ignore[operator]
         assert any("61/120" in line for line in drawn(view, 80))
+
+
+def living(*seeds: tuple[int, Stage, float]) -> tuple[SeedState, ...]:
+    return tuple(SeedState(id, "layers.1", "bottleneck", stage, alpha, 96, 30) for id, stage, alpha in seeds)
+
+
+def observed(seeds: tuple[SeedState, ...], epoch: int = 61) -> Observation:
+    return Observation("adaptation", epoch, 4 * epoch, 9, 1.0, 1.0, 0.5, "accuracy", 0.95, 105, (), seeds)
+
+
+def test_a_resumed_run_learns_of_its_seeds_at_the_first_epochs_end(course_of: Callable[..., Any]) -> None:
+    logger = on(terminal())
+    course = course_of(logger)
+    with screen(course, logger) as view:
+        germinate(course, 5, Stage.TRAINING)  # within the first epoch, so it changed last
+        there = living(
+            (1, Stage.ACTIVE, 1.0), (3, Stage.CULLED, 0.5), (4, Stage.CULLED, 0.0), (5, Stage.BLENDING, 0.25)
+        )
+        course.hooks.on_epoch_end(observation=observed(there))
+        assert list(view.course.seeds) == [1, 3, 5] and view.course.seeds[5] == there[-1]
+        course.hooks.on_epoch_end(observation=observed(there[:1]))  # it went back: what is not there is gone
+        assert list(view.course.seeds) == [1]
+        assert re.search(r"1 +layers\.1 +bottleneck +active", "\n".join(drawn(view, 110)))
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=60))
+def test_the_pace_counts_the_steps_that_this_process_did(make_run: Any, make_course: Any, steps: list[int]) -> None:
+    """From wherever, and however often it goes back: an epoch takes as long as so many steps do."""
+    with pytest.MonkeyPatch.context() as patch:
+        now = [100.0]
+        patch.setattr("kasmina_loggers.course.time.monotonic", lambda: now[0])
+        course = Course(make_run(Path("runs")))
+        course._started = now[0]
+        for step in steps:
+            now[0] += 0.5
+            course.take_step(step)
+            assert course.epoch == (step - 1) // 4 and 1 <= course.batch <= 4
+        assert course.seconds_per_epoch is None
+        course.finish_epoch({}, course.epoch + 1)
+        assert course.seconds_per_epoch == pytest.approx(2.0)
+
+
+def test_an_incident_is_one_line(course_of: Callable[..., Any], run: RunInfo) -> None:
+    incident = Incident(
+        26, 104, "adaptation", "rollback", "the training loss is nan\nat step 105", "culled", "layers.1", 2
+    )
+    due = "the training loss is nan at step 105; seed 2 at site layers.1; culled"
+    for logger in (into_pipe()[0], on(terminal(120))):
+        hooks = course_of(logger).hooks
+        hooks.on_incident(incident=incident)  # no run is on
+        hooks.on_run_start(run=run)
+        hooks.on_incident(incident=incident)
+        hooks.on_incident(incident=Incident(27, 108, "adaptation", "refusal", "a third seed is over the budget"))
+        hooks.on_run_end(run=run, summary={})
+        text = text_of(logger.console)
+        assert re.search(rf" 26.* rollback +at step 104: {due}", text)
+        assert re.search(r" 27.* refusal +at step 108: a third seed is over the budget *\r?\n", text)
 
 
 @pytest.mark.parametrize("width", [60, 72, 80, 100, 200])

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kasmina import Event, Phase, RunInfo, Stage
+from kasmina import Event, Incident, Phase, RunInfo, Stage
 from kasmina_loggers.course import Course
 from kasmina_loggers.words import brief, count, duration, flops, gain, measure, one_line, plural
 
@@ -59,6 +59,14 @@ def of_change(event: Event) -> str:
     if event.before is Stage.PROBATION and seed.contribution is not None:
         parts.append(f"contribution {gain(seed.contribution)}")
     return "; ".join([*parts, one_line(event.reason)] if event.reason.strip() else parts)
+
+
+def of_incident(incident: Incident) -> str:
+    """What befell the run, why, whom it cost and what was done, on one line."""
+    seed = "" if incident.seed is None else f"seed {incident.seed}"
+    site = "" if incident.site is None else f"site {incident.site}"
+    about = [incident.reason, " at ".join(filter(None, [seed, site])), incident.action]
+    return "; ".join(filter(None, map(one_line, about)))
 
 
 def of_end(summary: Mapping[str, Any], run: RunInfo) -> Facts:

@@ -25,6 +25,7 @@ STAGE_STYLES = {
     Stage.CULLED: "red",
 }
 STATUS_STYLES = {"finished": "bold green", "stopped": "bold yellow", "failed": "bold red"}
+INCIDENT_STYLES = {"rollback": "bold red", "refusal": "yellow"}
 STAGE_WIDTH = max(len(stage) for stage in Stage)
 
 Cell = Sequence[tuple[str, str]]

@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import attrs
 
-from kasmina import Event, Phase, RunInfo, hookimpl
+from kasmina import Event, Incident, Phase, RunInfo, hookimpl
+from kasmina_loggers.journal import Journal
+
+T = TypeVar("T")
 
 
 @attrs.define(eq=False)
 class Jsonl:
-    """Writes metrics.jsonl, one record an epoch, and events.jsonl, one record a change of a seed's stage.
+    """Writes metrics.jsonl, one record an epoch, and events.jsonl, one a change of a seed's stage and one an incident.
 
-    A record is written at once and by a single call, so that ``tail -f`` sees it whole and a crash loses none. The
-    files are strict JSON: a number that is not finite becomes null. They are appended to, so a resumed run goes on
-    where it stopped; where it had to repeat an epoch, that epoch's later record holds.
+    A record is written at once, so that ``tail -f`` sees it and a crash loses none; while the disk is full, records
+    wait in memory. The files are strict JSON: a number that is not finite becomes null. A run that is resumed, or goes
+    back to an earlier state, goes on after the last record from before that state, so each thing is told once.
     """
 
     _phase: str = attrs.field(default="", init=False)
-    _metrics: BinaryIO | None = attrs.field(default=None, init=False)
-    _events: BinaryIO | None = attrs.field(default=None, init=False)
+    _metrics: Journal | None = attrs.field(default=None, init=False)
+    _events: Journal | None = attrs.field(default=None, init=False)
 
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
         self.on_run_end()  # of a run that never ended
-        self._metrics = open_records(run.folder / "metrics.jsonl")
-        self._events = open_records(run.folder / "events.jsonl")
+        self._metrics = Journal(run.folder / "metrics.jsonl")
+        self._events = Journal(run.folder / "events.jsonl")
 
     @hookimpl
     def on_phase_start(self, phase: Phase) -> None:
@@ -47,11 +48,49 @@ class Jsonl:
         write(self._events, record_of(event))
 
     @hookimpl
+    def on_incident(self, incident: Incident) -> None:
+        write(self._events, record_of_incident(incident))
+
+    @hookimpl
     def on_run_end(self) -> None:
-        for file in (self._metrics, self._events):
-            if file is not None:
-                file.close()
+        """Raises:
+        OSError: the disk is still full, and records that waited are lost; the sentence says how many.
+        """
+        journals = self._journals()
         self._metrics = self._events = None
+        each(Journal.close, journals.values())
+
+    def state_dict(self) -> dict[str, Any]:
+        positions = {name: journal.position for name, journal in self._journals().items()}
+        return {"phase": self._phase, "bytes": positions}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises:
+        OSError: a file is shorter than it was or has been changed; it is appended to where it can be.
+        """
+        self._phase, positions = state["phase"], state["bytes"]
+        journals = {name: journal for name, journal in self._journals().items() if name in positions}
+        each(lambda name: journals[name].go_back(positions[name]), journals)
+
+    def _journals(self) -> dict[str, Journal]:
+        both = {"metrics": self._metrics, "events": self._events}
+        return {name: journal for name, journal in both.items() if journal is not None}
+
+
+def each(call: Callable[[T], None], things: Iterable[T]) -> None:
+    """Calls it with all of them, whatever becomes of one.
+
+    Raises:
+        OSError: of those that failed, together.
+    """
+    failed = []
+    for thing in things:
+        try:
+            call(thing)
+        except OSError as error:
+            failed.append(str(error))
+    if failed:
+        raise OSError("; ".join(failed))
 
 
 def record_of(event: Event) -> dict[str, Any]:
@@ -73,6 +112,20 @@ def record_of(event: Event) -> dict[str, Any]:
     }
 
 
+def record_of_incident(incident: Incident) -> dict[str, Any]:
+    """An incident as a record; that it has ``"incident"`` tells it from a change of stage."""
+    return {
+        "step": incident.step,
+        "epoch": incident.epoch,
+        "phase": incident.phase,
+        "incident": incident.kind,
+        "reason": incident.reason,
+        "action": incident.action,
+        "site": incident.site,
+        "seed": incident.seed,
+    }
+
+
 def finite(value: float | None) -> float | None:
     """`value` as JSON can say it: integers stay, scalars of other libraries become floats, NaN and infinities null."""
     if value is None or isinstance(value, int):
@@ -81,28 +134,8 @@ def finite(value: float | None) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def open_records(path: Path) -> BinaryIO:
-    """Open a file of records for appending, unbuffered, without a last record that a crash left unfinished."""
-    file = path.open("ab+", buffering=0)
-    file.truncate(end_of_records(file))
-    return file
-
-
-def end_of_records(file: BinaryIO, block: int = 4096) -> int:
-    """The position just after the last newline, found from the end backwards."""
-    position = file.seek(0, os.SEEK_END)
-    while position > 0:
-        start = max(0, position - block)
-        file.seek(start)
-        newline = file.read(position - start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        position = start
-    return 0
-
-
-def write(file: BinaryIO | None, record: Mapping[str, Any]) -> None:
+def write(journal: Journal | None, record: Mapping[str, Any]) -> None:
     """Append one record, if the file is open: a run that fails early may have opened none."""
-    if file is not None:
+    if journal is not None:
         # ASCII keeps one record one line for every reader: some take U+2028 or U+0085 for the end of a line.
-        file.write(json.dumps(record, allow_nan=False).encode("ascii") + b"\n")
+        journal.add(json.dumps(record, allow_nan=False).encode("ascii") + b"\n")

@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import attrs
 
-from kasmina import Event, Phase
+from kasmina import Event, Incident, Phase
 from kasmina_loggers import facts
 from kasmina_loggers.course import Course
 
@@ -31,6 +31,9 @@ class Lines:
         seed, about = event.seed, facts.of_change(event)
         where = f"seed {seed.id} at {seed.site}: {event.before} -> {seed.stage}"
         self._at(event.epoch, f"{where}; {about}" if about else where)
+
+    def incident(self, incident: Incident) -> None:
+        self._at(incident.epoch, f"{incident.kind} at step {incident.step}: {facts.of_incident(incident)}")
 
     def metrics(self) -> None:
         epoch, epochs = self.course.epoch, self.course.run.epochs

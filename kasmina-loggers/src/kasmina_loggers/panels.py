@@ -7,10 +7,21 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from kasmina import Event, Phase, RunInfo
+from kasmina import Event, Incident, Phase, RunInfo
 from kasmina_loggers import facts
 from kasmina_loggers.course import Course
-from kasmina_loggers.grids import QUIET, STAGE_STYLES, STAGE_WIDTH, Cell, Column, Grid, bar, column, site_width
+from kasmina_loggers.grids import (
+    INCIDENT_STYLES,
+    QUIET,
+    STAGE_STYLES,
+    STAGE_WIDTH,
+    Cell,
+    Column,
+    Grid,
+    bar,
+    column,
+    site_width,
+)
 from kasmina_loggers.words import clock, pace, tail
 
 NARROW = 90
@@ -57,6 +68,19 @@ def change_line(event: Event, run: RunInfo, width: int) -> RenderableType:
         return table
     table.add_row(*what)
     return Group(table, Padding(about, (0, 0, 0, epoch_width + 2))) if about else table
+
+
+def incident_line(incident: Incident, run: RunInfo) -> RenderableType:
+    """Something befell the run; a long reason hangs beside the name of it."""
+    epoch_width = len(str(run.epochs))
+    table = grid()
+    table.add_column(min_width=epoch_width, no_wrap=True)
+    table.add_column(min_width=7, no_wrap=True)
+    table.add_column(overflow="fold")
+    what = Text(incident.kind, INCIDENT_STYLES.get(incident.kind, ""))
+    about = Text(f"at step {incident.step}: {facts.of_incident(incident)}", QUIET)
+    table.add_row(Text(f"{incident.epoch:>{epoch_width}}", QUIET), what, about)
+    return table
 
 
 def bars(course: Course, width: int) -> Grid:

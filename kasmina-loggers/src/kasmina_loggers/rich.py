@@ -11,7 +11,7 @@ import attrs
 from attrs import validators
 from rich.console import Console
 
-from kasmina import Event, Phase, RunInfo, hookimpl
+from kasmina import Event, Incident, Observation, Phase, RunInfo, hookimpl
 from kasmina_loggers.course import Course
 from kasmina_loggers.lines import Lines
 from kasmina_loggers.picture import Picture
@@ -24,6 +24,7 @@ class View(Protocol):
     def start(self) -> None: ...
     def phase(self, phase: Phase) -> None: ...
     def change(self, event: Event) -> None: ...
+    def incident(self, incident: Incident) -> None: ...
     def metrics(self) -> None: ...
     def end(self, summary: Mapping[str, Any]) -> None: ...
     def close(self) -> None: ...
@@ -66,13 +67,22 @@ class Rich:
     @hookimpl
     def on_step_end(self, step: int) -> None:
         if self._course:  # Only counts: the screen redraws itself by the clock.
-            self._course.step = step
+            self._course.take_step(step)
+
+    @hookimpl
+    def on_epoch_end(self, observation: Observation) -> None:
+        if self._course:
+            self._course.observe(observation)
 
     @hookimpl
     def on_seed_change(self, event: Event) -> None:
         if self._course:
             self._course.change(event)
             self._show(lambda view: view.change(event))
+
+    @hookimpl
+    def on_incident(self, incident: Incident) -> None:
+        self._show(lambda view: view.incident(incident))
 
     @hookimpl
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from kasmina import Event, Phase
+from kasmina import Event, Incident, Phase
 from kasmina_loggers import facts, panels, seeds
 from kasmina_loggers.course import Course
 from kasmina_loggers.grids import STATUS_STYLES
@@ -52,6 +52,9 @@ class Screen:
 
     def change(self, event: Event) -> None:
         self._print(panels.change_line(event, self.course.run, self.console.width))
+
+    def incident(self, incident: Incident) -> None:
+        self._print(panels.incident_line(incident, self.course.run))
 
     def metrics(self) -> None:
         """The next drawing shows them."""

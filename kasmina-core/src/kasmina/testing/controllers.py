@@ -1,4 +1,4 @@
-"""What a controller owes: answers of the right type, for free sites, the same ones to the same observations."""
+"""What a controller owes: answers of the right type, for free sites, the same to the same, after a resume as well."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from kasmina.testing.check import Check
 from kasmina.testing.course import Answer, Course, Script
 from kasmina.testing.options import Subject, hook_checks, option_checks, refuse
+from kasmina.testing.stops import Stops, moments
 
 SEEDS = range(12)
 ONE = ("layers.0",)
@@ -45,6 +46,12 @@ def checks(cls: Any, **options: Any) -> list[Check]:
             "it never draws from Python's or numpy's common random numbers",
             lambda: _leaves_random_numbers(subject),
         ),
+        Check(
+            "goes on as if never stopped",
+            "another instance, or the same one that goes back, answers on as if nothing had happened, from what it "
+            "remembers: its attrs fields with init=False, or what its state_dict() gives",
+            lambda: _goes_on(subject),
+        ),
     ]
     return [*option_checks(subject), *hook_checks(subject), *played, *alike]
 
@@ -69,6 +76,19 @@ def _answers_alike(subject: Subject) -> None:
         second = _answers(subject, script)
         for one, other in zip(first, second, strict=False):
             assert one == other, f"{one.hook} answered {one.answer} in epoch {one.epoch}, and then {other.answer}"
+
+
+def _goes_on(subject: Subject) -> None:
+    for script in (Script(seed, 60, ripens=1 + seed % 4) for seed in SEEDS):
+        straight = _answers(subject, script)
+        for how in (Stops.resume, Stops.go_back):
+            plugin = subject.make()
+            stops = Stops(subject, plugin)
+            course = Course(script, subject.hooks(plugin, refuse), Path("runs", script.name))
+            course.stops, course.on_stop = moments(script), partial(how, stops)
+            course.play()
+            for one, other in zip(straight, course.answers, strict=False):
+                assert one == other, f"{one.hook} answered {other.answer} in epoch {one.epoch}, and not {one.answer}"
 
 
 def _leaves_random_numbers(subject: Subject) -> None:

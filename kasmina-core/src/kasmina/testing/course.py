@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,24 @@ from attrs import define, field, frozen
 
 from kasmina.errors import PluginError
 from kasmina.plugins.hooks import Hooks
-from kasmina.records import Event, Observation, Phase, Proposal, RunInfo, SeedState, Site, SiteState, Stage, Verdict
+from kasmina.records import (
+    Event,
+    Incident,
+    Observation,
+    Phase,
+    Proposal,
+    RunInfo,
+    SeedState,
+    Site,
+    SiteState,
+    Stage,
+    Verdict,
+)
 
 STEPS = 4
 """Of an epoch."""
+MOMENTS = STEPS + 1
+"""Of an epoch, at which a run may be stopped: after each step, and after the decisions at its end."""
 
 
 @frozen
@@ -68,6 +82,10 @@ class Course:
     step: int = 0
     born: int = 0
     needs: bool = False
+    stops: frozenset[int] = frozenset()
+    """Moments, counted from 1, at which `on_stop` is called: it may put other hooks in the place of `hooks`."""
+    on_stop: Callable[[Course, Phase], None] = lambda course, phase: None
+    moment: int = 0
     random: random.Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -146,6 +164,7 @@ class Course:
             for seed in list(self.seeds.values()):
                 if seed.stage is Stage.BLENDING:
                     self._blend(phase, seed)
+            self._may_stop(phase)
         self.loss *= self.random.choice([0.8, 0.97, 1.0, 1.0, 1.02])
         self.hooks.log_metrics(metrics=self.metrics, step=self.epoch)
         self.hooks.log_histograms(histograms=self.histograms, step=self.epoch)
@@ -156,6 +175,22 @@ class Course:
             observation = self.observe(phase, left)
             self._germinate(phase, observation)
             self.needs = bool(self._asked("wants_statistics", observation=observation))
+        if self.epoch % 9 == 5:
+            self.hooks.on_incident(incident=self.incident(phase))
+        self._may_stop(phase)
+
+    def _may_stop(self, phase: Phase) -> None:
+        self.moment += 1
+        if self.moment in self.stops:
+            self.on_stop(self, phase)
+
+    def incident(self, phase: Phase) -> Incident:
+        """Of either kind in turn."""
+        if self.epoch % 2:
+            reason = f"the training loss is nan at step {self.step + 1}"
+            return Incident(self.epoch, self.step, phase.name, "rollback", reason, "learning rate halved to 0.0015")
+        site = self.script.sites[0]
+        return Incident(self.epoch, self.step, phase.name, "refusal", "over the budget of 3 seeds", site=site)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -262,6 +297,7 @@ def calls(course: Course) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "on_step_end", {"step": 3}
     yield "on_epoch_end", {"observation": course.observe(phase, 3)}
     yield "on_seed_change", {"event": Event(2, 8, phase.name, seed, Stage.TRAINING, "trained")}
+    yield "on_incident", {"incident": course.incident(phase)}
     yield "log_metrics", {"metrics": course.metrics, "step": 2}
     yield "log_histograms", {"histograms": course.histograms, "step": 2}
     yield "log_artifact", {"path": course.folder / "config.yaml"}

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-
 from kasmina.testing.check import Check
 from kasmina.testing.course import Course, Script, calls
 from kasmina.testing.options import Subject, hook_checks, option_checks, refuse
+from kasmina.testing.stops import Stops, moments
 
 ODD = ("a/b/c", "../outside", "Überraschung 漢字", "[/bold] [red]", "two\nlines", "with space", "", "a" * 200, "%s {0}")
 SCRIPTS: dict[str, tuple[str, Script]] = {
@@ -42,6 +42,11 @@ def checks(cls: Any, **options: Any) -> list[Check]:
         ("bears hooks in any order", "no hook raises, whatever was called before: a run may fail early", _any_order),
         ("logs two runs", "one instance may log a run, and then another into another folder", _two_runs),
         ("goes on where it stopped", "a run may be resumed in its folder by a new instance", _resumed),
+        (
+            "takes up what it remembers",
+            "a run may be stopped anywhere, and a new instance is given what state_dict() of the old one gave",
+            _taken_up,
+        ),
         (
             "leaves nothing running",
             "after the end of a run no thread goes on, and stdout and stderr are given back",
@@ -119,6 +124,15 @@ def _resumed(subject: Subject) -> None:
     with _ground() as ground:
         for seed in (0, 1):
             _course(subject, ground, Script(seed, epochs=24)).play()
+
+
+def _taken_up(subject: Subject) -> None:
+    for seed in (0, 1):
+        with _ground() as ground:
+            script, logger = Script(seed, epochs=24), subject.make()
+            course = _course(subject, ground, script, logger)
+            course.stops, course.on_stop = moments(script), Stops(subject, logger).resume
+            course.play()
 
 
 def _lets_go(subject: Subject) -> None:

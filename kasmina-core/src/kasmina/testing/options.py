@@ -11,6 +11,7 @@ from attrs import frozen
 
 from kasmina.plugins.catalog import KINDS, Entry
 from kasmina.plugins.hooks import Hooks
+from kasmina.plugins.states import States
 from kasmina.plugins.strict import structure
 from kasmina.run import yaml
 from kasmina.run.plugins import options_of
@@ -33,10 +34,18 @@ class Subject:
         """A fresh instance, made as a run makes it."""
         return structure(self.options, self.cls, self.kind)
 
+    @property
+    def entry(self) -> Entry:
+        point = EntryPoint(self.name, self.name, KINDS[self.kind])
+        return Entry(self.kind, self.name, "the code under test", "", "ready", False, point)
+
     def hooks(self, plugin: object, warn: Callable[[str], None]) -> Hooks:
         """The hooks of a run that has this plugin alone."""
-        point = EntryPoint(self.name, self.name, KINDS[self.kind])
-        return Hooks([(Entry(self.kind, self.name, "the code under test", "", "ready", False, point), plugin)], warn)
+        return Hooks([(self.entry, plugin)], warn)
+
+    def states(self, plugin: object, warn: Callable[[str], None]) -> States:
+        """What it remembers, as such a run would keep it."""
+        return States([(self.entry, plugin)], warn)
 
 
 def option_checks(subject: Subject) -> list[Check]:

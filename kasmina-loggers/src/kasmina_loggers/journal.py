@@ -1,0 +1,117 @@
+"""A file of records, one a line, that a full disk, a crash and a run that goes back leave whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+
+class Appendable(Protocol):
+    """As much of an unbuffered binary file as is needed here."""
+
+    @property
+    def closed(self) -> bool: ...
+    def seek(self, offset: int, whence: int = ..., /) -> int: ...
+    def read(self, size: int = ..., /) -> bytes | None: ...
+    def write(self, data: bytes, /) -> int | None: ...
+    def truncate(self, size: int, /) -> int: ...
+    def close(self) -> None: ...
+
+
+class Journal:
+    """Writes each record at once; one that cannot be written waits in memory until it can.
+
+    Every write begins at a place that is known, not at wherever the file ends: so what was written of a record before
+    the disk was full is written over and not written twice.
+    """
+
+    def __init__(self, path: Path, file: Appendable | None = None) -> None:
+        self.path = path
+        self.file = opened(path) if file is None else file
+        self._end = end_of_records(self.file, self.file.seek(0, os.SEEK_END))
+        self.file.truncate(self._end)  # a crash may have left half a record
+        self._waiting = bytearray()
+
+    @property
+    def position(self) -> int:
+        """Bytes of all records, of those that wait as well."""
+        return self._end + len(self._waiting)
+
+    def add(self, line: bytes) -> None:
+        """Append one record, which ends with a newline and has no other."""
+        self._waiting += line
+        with suppress(OSError):
+            self.write_waiting()
+
+    def write_waiting(self) -> None:
+        """Write what waits.
+
+        Raises:
+            OSError: not all of it could be written. The file ends with a whole record all the same.
+        """
+        done = 0
+        try:
+            while done < len(self._waiting):
+                self.file.seek(self._end + done)
+                count = self.file.write(bytes(self._waiting[done:]))
+                if not count:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                done += count
+        finally:
+            whole = self._waiting.rfind(b"\n", 0, done) + 1
+            self._end += whole
+            del self._waiting[:whole]
+            if whole < done:
+                with suppress(OSError):
+                    self.file.truncate(self._end)
+
+    def go_back(self, position: int) -> None:
+        """Let go of all records after this position.
+
+        Raises:
+            OSError: no record ends there, because somebody changed the file; records go on after the last before it.
+        """
+        lacking = position - self.position
+        if lacking > 0:
+            raise OSError(f"{self.path.name} is {lacking} bytes shorter than when the run was saved; it goes on there")
+        end = self._end if position >= self._end else end_of_records(self.file, position)
+        self.file.truncate(end)
+        del self._waiting[max(0, position - self._end) :]
+        self._end = end
+        if self.position < position:
+            raise OSError(f"{self.path.name} has no record that ends at byte {position}; it goes on at byte {end}")
+
+    def close(self) -> None:
+        """Raises:
+        OSError: some records could not be written, and are lost.
+        """
+        if self.file.closed:
+            return
+        try:
+            self.write_waiting()
+        except OSError as error:
+            lost = self._waiting.count(b"\n")
+            raise OSError(f"{lost} records of {self.path.name} are lost: {error.strerror or error}") from error
+        finally:
+            self.file.close()
+
+
+def opened(path: Path) -> Appendable:
+    """For writing at any place of what is there; without a buffer."""
+    path.touch()
+    return path.open("r+b", buffering=0)
+
+
+def end_of_records(file: Appendable, position: int, block: int = 4096) -> int:
+    """The place just after the last newline before `position`, found from there backwards."""
+    while position > 0:
+        start = max(0, position - block)
+        file.seek(start)
+        newline = (file.read(position - start) or b"").rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        position = start
+    return 0
