@@ -67,6 +67,7 @@ def once(context: click.Context, option: click.Parameter, words: tuple[str, ...]
 @click.option(
     "--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any option, such as host.hidden=8; repeatable."
 )
+@click.option("--trust", is_flag=True, help="Run the code that --config names, though you did not type it.")
 @click.option(
     "--json", "as_json", is_flag=True, help="The summary on stdout, as one JSON document; all else goes to stderr."
 )
@@ -75,6 +76,7 @@ def run(
     config: Path | None,
     sets: tuple[str, ...],
     epochs: int | None,
+    trust: bool,
     as_json: bool,
     blueprints: tuple[str, ...],
     loggers: tuple[str, ...],
@@ -97,7 +99,7 @@ def run(
     said["loggers"] = {name: {} for name in loggers} | {find("logger", name).name: False for name in silenced}
     # Whatever loggers print goes beside the document and not into it.
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        folder, summary = run_experiment(configure(config, said, sets, epochs), out, warn)
+        folder, summary = run_experiment(configure(config, said, sets, epochs, trust), out, warn)
     if as_json:
         click.echo(json.dumps(summary | {"folder": str(folder)}, indent=2))
     else:

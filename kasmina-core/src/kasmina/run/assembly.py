@@ -26,6 +26,7 @@ from kasmina.run.loop import Training
 from kasmina.run.offers import check_init, offers
 from kasmina.run.objective import OBJECTIVES, evaluate
 from kasmina.run.plugins import Plugins, written
+from kasmina.run.trust import sign
 
 
 def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> Training:
@@ -72,6 +73,7 @@ def assemble(config: Config, plugins: Plugins, hooks: Hooks, folder: Folder) -> 
         config=raw,
     )
     folder.make(raw)
+    sign(folder.config, {kind: choice.name for kind, choice in config.choices.items()})
     return connect(config, hooks, info, host, places, offered, splits)
 
 

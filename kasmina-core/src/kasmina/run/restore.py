@@ -37,14 +37,17 @@ class Trained:
     """Names of what is told apart; none for a regression."""
 
 
-def restore(path: Path, device: str | None = None) -> Trained:
+def restore(path: Path, device: str | None = None, trust: bool = False) -> Trained:
     """The network of the run at `path`, and its task's data; on the run's own device, or on another.
 
+    Args:
+        trust: whether code that config.yaml names may be run, though the run is not one of the user's own.
+
     Raises:
-        UsageError: there is no run, its files are damaged, or the data is no longer what it was.
+        UsageError: there is no run, its files are damaged, the data is no longer what it was, or code is not trusted.
     """
     folder = Folder.old(path)
-    config = configure(folder.config)
+    config = configure(folder.config, trust=trust)
     checkpoint = read_checkpoint(folder.checkpoint)
     there = resolve(device or config.settings.device)
     task, host_plugin = (choose(kind, config.choices[kind])[1] for kind in ("task", "host"))
