@@ -83,9 +83,14 @@ def finite(value: float | None) -> float | None:
 
 def open_records(path: Path) -> BinaryIO:
     """Open a file of records for appending, unbuffered, without a last record that a crash left unfinished."""
-    file = path.open("ab+", buffering=0)
+    file = open(path, "ab+", buffering=0, opener=_no_link)
     file.truncate(end_of_records(file))
     return file
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Opens the file itself: in a run's folder that came from a stranger, a link might lead to a file of the user's."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def end_of_records(file: BinaryIO, block: int = 4096) -> int:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from kasmina import files
 from kasmina.errors import UsageError
 from kasmina.growth.manager import Manager
 from kasmina.run.data import Splits
@@ -52,12 +53,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
         UsageError: it is not there, damaged, or of another format.
     """
     try:
-        record = json.loads(path.read_bytes())
-        tensors = load(path.with_suffix(".safetensors").read_bytes())
+        record = json.loads(files.read(path))
+        tensors = load(files.read(path.with_suffix(".safetensors")))
         if record["format"] != FORMAT:
             raise UsageError(f"{path} has format {record['format']}; this version of Kasmina reads format {FORMAT}")
         return Checkpoint(record["seeds"], tensors)
     except OSError as error:
         raise UsageError(f"the checkpoint {path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         raise UsageError(f"the checkpoint {path} is damaged: {error}") from error

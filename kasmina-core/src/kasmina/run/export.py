@@ -47,7 +47,7 @@ def export(path: Path, format: str | None, out: Path | None, folding: bool, trus
             f"the export to {format} would be off by {off:.1e}, and {allowed:.0e} is allowed: does the host or a seed "
             "draw random numbers in evaluation mode, or set their seed?"
         )
-    out = out or path / "exports" / f"model{form.suffix}"
+    out = out or _own_folder(path) / f"model{form.suffix}"
     record = {"file": str(out), "format": format, "difference": off} | describe(trained, result)
     try:
         write(out, content)
@@ -55,6 +55,18 @@ def export(path: Path, format: str | None, out: Path | None, folding: bool, trus
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror or error}; choose another --out") from error
     return record
+
+
+def _own_folder(run: Path) -> Path:
+    """Where exports of a run go if nobody says: in its folder, and not where a link in a stranger's might lead.
+
+    Raises:
+        UsageError: it is a link.
+    """
+    folder = run / "exports"
+    if folder.is_symlink():
+        raise UsageError(f"{folder} is a link: name the file with --out")
+    return folder
 
 
 def _format_of(out: Path | None) -> str:
