@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import io
 import json
 import pickle
@@ -95,16 +96,16 @@ def refused(capfd: pytest.CaptureFixture[str], words: list[str], allowed: tuple[
 
 
 def config_tag(load: bytes, text: str) -> bytes:
-    path = f"!!python/object/apply:pathlib.Path [{Path(MARK).absolute()}]"
-    return f"{text}\nseed: !!python/object/apply:pathlib.Path.touch [{path}]\n".encode()
+    return f"{text}\nseed: !!python/object/apply:os.mkdir [{Path(MARK).absolute()}]\n".encode()
 
 
-def config_binary(load: bytes, text: str) -> bytes:
-    return (text + "\n").encode() + b"seed: !!python/object/apply:pickle.loads [" + repr(load).encode() + b"]\n"
+def config_call(load: bytes, text: str) -> bytes:
+    content = base64.b64encode(load).decode()
+    return f"{text}\nseed: !!python/object/apply:pickle.loads [!!binary {content}]\n".encode()
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("content", [config_tag, config_binary, lambda load, text: load], ids=["tag", "call", "whole"])
+@pytest.mark.parametrize("content", [config_tag, config_call, lambda load, text: load], ids=["tag", "call", "whole"])
 def test_a_config(here, load, capfd, way, content):
     file = Path("run/config.yaml")
     file.write_bytes(content(load, file.read_text().replace("seed: 0", "")))

@@ -57,6 +57,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         tensors = load(files.read(path.with_suffix(".safetensors")))
         if record["format"] != FORMAT:
             raise UsageError(f"{path} has format {record['format']}; this version of Kasmina reads format {FORMAT}")
+        if not isinstance(record["seeds"], list):
+            raise TypeError("its seeds are no list")
         return Checkpoint(record["seeds"], tensors)
     except OSError as error:
         raise UsageError(f"the checkpoint {path} cannot be read: {error.strerror or error}") from error
