@@ -100,9 +100,12 @@ class Journal:
 
 
 def opened(path: Path) -> Appendable:
-    """For writing at any place of what is there; without a buffer."""
-    path.touch()
-    return path.open("r+b", buffering=0)
+    """For writing at any place of what is there; without a buffer.
+
+    The file itself: in a run's folder that came from a stranger, a link might lead to a file of the user's.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
 
 
 def end_of_records(file: Appendable, position: int, block: int = 4096) -> int:

@@ -61,7 +61,7 @@ class Jsonl:
         each(Journal.close, journals.values())
 
     def state_dict(self) -> dict[str, Any]:
-        positions = {name: journal.position for name, journal in self._journals().items()}
+        positions = {"metrics": 0, "events": 0} | {name: journal.position for name, journal in self._journals().items()}
         return {"phase": self._phase, "bytes": positions}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,4 +29,20 @@ class Picture(Screen):
 
     def end(self, summary: Mapping[str, Any]) -> None:
         super().end(summary)
+        check_picture(self._path)
         self.console.save_svg(str(self._path), title="kasmina run")
+
+
+def check_picture(path: Path) -> None:
+    """The picture may be put at `path`: there is nothing, or a picture; the name may come from a stranger's config.
+
+    Raises:
+        FileExistsError: there is something else.
+    """
+    if os.path.lexists(path) and not (path.is_file() and _begins(path).startswith((b"<svg", b"<?xml"))):
+        raise FileExistsError(f"{path} is something other than an SVG, and is left as it is: name another picture")
+
+
+def _begins(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64).lstrip()

@@ -43,7 +43,9 @@ class Rich:
     refresh: float = option(8.0, "how often a second a terminal is redrawn")
     lines: int = option(20, "how many times a pipe is told the metrics")
     picture: str = attrs.field(
-        default="", metadata={"help": "file for an SVG of the screen at the end; none: no picture"}
+        default="",
+        validator=validators.matches_re(r"(?s)|.*\.svg"),
+        metadata={"help": "file, *.svg, for an SVG of the screen at the end; none: no picture"},
     )
     console: Console = attrs.field(factory=Console, init=False)
     _course: Course | None = attrs.field(default=None, init=False)

@@ -84,7 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(sentence: str, status: int) -> int:
-    click.echo(f"kasmina: {' '.join(sentence.split())}", err=True)
+    # Words of a stranger's file may be in it, and shall not steer the terminal.
+    line = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(sentence.split())
+    )
+    click.echo(f"kasmina: {line}", err=True)
     return status
 
 

@@ -70,6 +70,7 @@ def once(context: click.Context, option: click.Parameter, words: tuple[str, ...]
 @click.option(
     "--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any option, such as host.hidden=8; repeatable."
 )
+@click.option("--trust", is_flag=True, help="Run the code that --config names, though you did not type it.")
 @click.option(
     "--json", "as_json", is_flag=True, help="The summary on stdout, as one JSON document; all else goes to stderr."
 )
@@ -79,6 +80,7 @@ def run(
     config: Path | None,
     sets: tuple[str, ...],
     epochs: int | None,
+    trust: bool,
     as_json: bool,
     blueprints: tuple[str, ...],
     loggers: tuple[str, ...],
@@ -104,9 +106,9 @@ def run(
     # Whatever loggers print goes beside the document and not into it.
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         if resume:
-            folder, summary = resume_experiment(resume, warn)
+            folder, summary = resume_experiment(resume, warn, trust)
         else:
-            folder, summary = run_experiment(configure(config, said, sets, epochs), out, warn)
+            folder, summary = run_experiment(configure(config, said, sets, epochs, trust), out, warn)
     if as_json:
         click.echo(json.dumps(summary | {"folder": str(folder)}, indent=2))
     else:
@@ -127,7 +129,7 @@ def alone(context: click.Context) -> None:
     typed = [
         option.opts[0]
         for option in context.command.params
-        if option.name not in ("resume", "as_json")
+        if option.name not in ("resume", "as_json", "trust")
         and context.get_parameter_source(str(option.name)) is click.core.ParameterSource.COMMANDLINE
     ]
     if typed:

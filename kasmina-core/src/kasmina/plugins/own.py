@@ -1,7 +1,8 @@
 """Hosts and tasks of the user's own, named by where they stand, ``package.module:callable``, without being installed.
 
-Such a word was typed by the user, and so it may name a module in the working folder, which is otherwise no source of
-code: the folder is on the module path while that one module is imported, and not a moment longer.
+Such a word was typed by the user (run/trust.py sees to that), and so it may name a module in the working folder, which
+is otherwise no source of code: the folder is on the module path while that one module is imported, and not a moment
+longer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module, invalidate_caches
 from importlib.metadata import EntryPoint
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -76,6 +78,20 @@ def is_own(kind: str, word: str) -> bool:
     return not any(
         entry.kind == kind and matches(entry, word) or normal(entry.distribution) == owner for entry in known
     )
+
+
+def find_code(word: str) -> str | None:
+    """Where the outermost package of ``package.module:callable`` lies, found without running it; None: nowhere."""
+    top = word.partition(":")[0].partition(".")[0]
+    try:
+        with _working_folder():
+            spec = find_spec(top)
+    except (ImportError, ValueError):  # what is loaded already and does not tell where from
+        return top
+    if spec is None:
+        return None
+    folders = list(spec.submodule_search_locations or ())
+    return str(Path(spec.origin).resolve()) if spec.has_location and spec.origin else ", ".join(folders) or top
 
 
 def adopt(kind: str, word: str, options: Mapping[str, Any]) -> tuple[Entry, Own]:

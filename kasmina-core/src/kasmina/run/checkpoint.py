@@ -19,6 +19,7 @@ from attrs import frozen
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from kasmina import files
 from kasmina.errors import KasminaError, UsageError
 from kasmina.run.folder import write
 from kasmina.run.packing import Packed, unpack
@@ -77,11 +78,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
         UsageError: it is of another format.
     """
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(files.read(path))
         found = record.pop("format")
         if found != FORMAT and isinstance(found, int):
             raise UsageError(f"the checkpoint {path} has format {found}; this version of Kasmina reads format {FORMAT}")
-        tensors = path.with_suffix(".safetensors").read_bytes()
+        tensors = files.read(path.with_suffix(".safetensors"))
         said = record.pop("digest")
         if said != _digest(_text({"format": found, **record})) or record["tensors"] != _digest(tensors):
             raise ValueError("its digest is another")

@@ -15,7 +15,8 @@ from kasmina.growth.recipe import Recipe
 from kasmina.plugins.catalog import default, defaults
 from kasmina.plugins.strict import structure
 from kasmina.records import Phase
-from kasmina.run.layers import CHOICES, Raw, layered
+from kasmina.run import trust as trusts
+from kasmina.run.layers import CHOICES, Raw, layered, typed
 
 PHASES: dict[str, Raw] = {
     "warm-up": {"epochs": 30, "germinate": False},
@@ -95,6 +96,7 @@ def configure(
     options: Mapping[str, Any] | None = None,
     sets: Sequence[str] = (),
     epochs: int | None = None,
+    trust: bool = False,
 ) -> Config:
     """The options of a run, from all that was said.
 
@@ -103,9 +105,10 @@ def configure(
         options: the command line's own, shaped likewise; what is absent was not said.
         sets: ``"host.hidden=8"`` and the like, values in YAML.
         epochs: in all; the phases keep their proportions.
+        trust: whether code that only `file` names may be run, though the user has not signed it: see run/trust.py.
 
     Raises:
-        UsageError: a word or a value that does not fit, with its place.
+        UsageError: a word or a value that does not fit, with its place; or code that nobody has typed.
     """
     start: Raw = {
         "rivals": {},
@@ -114,6 +117,9 @@ def configure(
     }
     raw = layered(start, file, options or {}, sets)
     choices = {kind: _choice(kind, raw.pop(kind, {})) for kind in CHOICES}
+    if file and not trust:
+        said = typed(options or {}, sets)
+        trusts.check(file, {kind: choice.name for kind, choice in choices.items() if said.get(kind) != choice.name})
     rivals, loggers = _several("blueprint", "rivals", raw), _several("logger", "loggers", raw)
     phases = _phases(_mapping("phases", raw.pop("phases")))
     settings = structure(raw, Settings, "")

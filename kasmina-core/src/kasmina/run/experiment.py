@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import evolve
 
+from kasmina import files
 from kasmina.errors import KasminaError, UsageError
 from kasmina.run.assembly import assemble
 from kasmina.run.config import Config, configure
@@ -24,6 +25,7 @@ from kasmina.run.saved import Found, fitting, newest
 from kasmina.run.saver import Saver, Snapshot
 from kasmina.run.state import restore_plugins, restore_state
 from kasmina.run.summary import summarise
+from kasmina.run.trust import sign
 
 Warn = Callable[[str], None]
 Result = tuple[Path, dict[str, Any]]
@@ -51,14 +53,18 @@ def run_experiment(config: Config, out: Path | None, warn: Warn) -> Result:
     facts = {"data": run.splits.digest, "config": digest(options)}
     first = snapshot(run, 0.0, facts)
     saver = folder.make(options, lambda: Saver.begun(folder.checkpoints, warn, first))
+    sign(folder.config, {kind: choice.name for kind, choice in config.choices.items()})
     with folder.locked():
         return folder.path, conduct(run, Keeper(run, saver, config.settings.checkpoint, facts, first), warn)
 
 
-def resume_experiment(path: Path, warn: Warn) -> Result:
+def resume_experiment(path: Path, warn: Warn, trust: bool = False) -> Result:
     """Goes on with the run at `path`, from the newest checkpoint that is whole, as if it had never stopped.
 
     Of a run that is finished the summary is given, and nothing else happens.
+
+    Args:
+        trust: whether code that config.yaml names may be run, though the run is not one of the user's own.
 
     Raises:
         UsageError: it is no run, is in use, has no checkpoint that can be read, or its options or data have changed.
@@ -71,11 +77,11 @@ def resume_experiment(path: Path, warn: Warn) -> Result:
             return path, summary
         found = newest(folder.checkpoints, warn)
         last = found.last
-        if last.facts["config"] != digest(folder.config.read_bytes()):
+        if last.facts["config"] != digest(files.read(folder.config)):
             raise UsageError(f"{folder.config} is not what the run began with; put it back, or begin a new run with it")
         if last.state["unsaved"]:
             raise UsageError(f"{path} cannot be resumed: {last.state['unsaved']}")
-        config = configure(folder.config)
+        config = configure(folder.config, trust=trust)
         run = assemble(config, Plugins.of(config), folder, warn)
         if last.facts["data"] != run.splits.digest:
             raise UsageError(f"the data of task {run.info.task!r} is not what the run in {path} was trained on")

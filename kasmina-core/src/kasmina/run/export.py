@@ -21,12 +21,13 @@ from kasmina.run.restore import Trained, restore
 SUFFIXES = {".pt": "torch", ".pth": "torch", ".pt2": "pt2", ".onnx": "onnx"}
 
 
-def export(path: Path, format: str | None, out: Path | None, folding: bool) -> dict[str, Any]:
+def export(path: Path, format: str | None, out: Path | None, folding: bool, trust: bool = False) -> dict[str, Any]:
     """Writes the network of the run at `path` to `out`, and beside it `out`.json, whose content it gives back.
 
     Args:
         format: None is what `out` ends in, or torch.
         out: None is ``exports/model.<suffix>`` in the run's folder.
+        trust: whether code that config.yaml names may be run, though the run is not one of the user's own.
 
     Raises:
         UsageError: there is no run, a library of the format is missing, the host cannot be exported, or `out` written.
@@ -36,7 +37,7 @@ def export(path: Path, format: str | None, out: Path | None, folding: bool) -> d
     form = find_format(format)
     if out and out.suffix in SUFFIXES and SUFFIXES[out.suffix] != format:
         raise UsageError(f"--out {out}: is a name for {SUFFIXES[out.suffix]}, and --format is {format}")
-    trained = restore(path, "cpu")
+    trained = restore(path, "cpu", trust)
     x = trained.splits.control.x
     result = plain(trained.host, trained.seeds, x, folding)
     content, run = form.write(result, x)
@@ -46,7 +47,7 @@ def export(path: Path, format: str | None, out: Path | None, folding: bool) -> d
             f"the export to {format} would be off by {off:.1e}, and {allowed:.0e} is allowed: does the host or a seed "
             "draw random numbers in evaluation mode, or set their seed?"
         )
-    out = out or path / "exports" / f"model{form.suffix}"
+    out = out or _own_folder(path) / f"model{form.suffix}"
     record = {"file": str(out), "format": format, "difference": off} | describe(trained, result)
     try:
         write(out, content)
@@ -54,6 +55,18 @@ def export(path: Path, format: str | None, out: Path | None, folding: bool) -> d
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror or error}; choose another --out") from error
     return record
+
+
+def _own_folder(run: Path) -> Path:
+    """Where exports of a run go if nobody says: in its folder, and not where a link in a stranger's might lead.
+
+    Raises:
+        UsageError: it is a link.
+    """
+    folder = run / "exports"
+    if folder.is_symlink():
+        raise UsageError(f"{folder} is a link: name the file with --out")
+    return folder
 
 
 def _format_of(out: Path | None) -> str:

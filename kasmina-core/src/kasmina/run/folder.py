@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from attrs import frozen
 from filelock import FileLock, Timeout
 
+from kasmina import files
 from kasmina.errors import KasminaError, UsageError
 from kasmina.run import yaml
 
@@ -36,7 +37,7 @@ class Folder:
             UsageError: there is something at `path` already.
         """
         if path is None:
-            plain = re.sub(r"[^\w.-]", "-", task)  # a task of one's own is called package.module:callable
+            plain = re.sub(r"[^\w.-]", "-", task)[:64]  # a task of one's own is called package.module:callable
             path = next(free for n in count(1) if not (free := Path("runs") / f"{plain}-{n}").exists())
         if os.path.lexists(path):
             raise UsageError(f"{path} exists already; choose another --out, or remove it")
@@ -116,7 +117,7 @@ class Folder:
     def read_summary(self) -> dict[str, Any]:
         """What summary.json holds; nothing if it is not there or damaged."""
         try:
-            found = json.loads(self.summary.read_bytes())
+            found = json.loads(files.read(self.summary))
         except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -135,8 +136,10 @@ def write(path: Path, content: bytes) -> None:
     """The whole content or none of it: a file of that name is replaced at once, by one that is safely on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
+    temporary.unlink(missing_ok=True)
     try:
-        with temporary.open("wb") as file:
+        # Made anew: in a stranger's folder a link of that name might lead to a file of the user's.
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -11,6 +11,7 @@ from typing import Any
 
 from yaml import YAMLError
 
+from kasmina import files
 from kasmina.errors import UsageError, nearest
 from kasmina.run import yaml
 
@@ -18,6 +19,9 @@ Raw = dict[str, Any]
 
 CHOICES = ("task", "host", "controller", "blueprint")
 SEVERAL = ("rivals", "loggers")
+
+LIMIT = 1 << 20
+"""Bytes of a file of options: more would take the reader of YAML minutes."""
 
 
 def layered(defaults: Raw, file: Path | None, options: Mapping[str, Any], sets: Sequence[str]) -> Raw:
@@ -34,9 +38,15 @@ def layered(defaults: Raw, file: Path | None, options: Mapping[str, Any], sets: 
     return raw
 
 
+def typed(options: Mapping[str, Any], sets: Sequence[str]) -> dict[str, object]:
+    """The names, by kind, that were said otherwise than by a file."""
+    said = layered({}, None, options, [word for word in sets if word.partition("=")[0].partition(".")[0] in CHOICES])
+    return {kind: said[kind].get("name") for kind in CHOICES if isinstance(said.get(kind), dict)}
+
+
 def _read(file: Path) -> Raw:
     try:
-        raw = yaml.load(file.read_text(encoding="utf-8"))
+        raw = yaml.load(files.read(file, LIMIT).decode())
     except OSError as error:
         raise UsageError(f"--config {file}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

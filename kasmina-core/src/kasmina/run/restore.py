@@ -42,6 +42,7 @@ class Trained:
 def restore(
     path: Path,
     device: str | None = None,
+    trust: bool = False,
     *,
     checkpoint: str = "last",
     warn: Callable[[str], None] = warnings.warn,
@@ -49,14 +50,15 @@ def restore(
     """The network of the run at `path`, and its task's data; on the run's own device, or on another.
 
     Args:
+        trust: whether code that config.yaml names may be run, though the run is not one of the user's own.
         checkpoint: ``"last"``, or ``"best"`` on the control split of those that are kept.
         warn: is told if the newest checkpoint is damaged, and an earlier one is taken.
 
     Raises:
-        UsageError: there is no run, its files are damaged, or the data is no longer what it was.
+        UsageError: there is no run, its files are damaged, the data is no longer what it was, or code is not trusted.
     """
     folder = Folder.old(path)
-    config = configure(folder.config)
+    config = configure(folder.config, trust=trust)
     found = best(folder.checkpoints, warn) if checkpoint == "best" else newest(folder.checkpoints, warn).last
     there = resolve(device or config.settings.device)
     task, host_plugin = (choose(kind, config.choices[kind])[1] for kind in ("task", "host"))

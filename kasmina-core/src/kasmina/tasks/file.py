@@ -16,7 +16,7 @@ from kasmina.tasks.reading.arrays import read_npz
 from kasmina.tasks.checks import TARGET
 from kasmina.tasks.reading.features import check_features
 from kasmina.tasks.reading.labels import targets
-from kasmina.tasks.reading.samples import Samples
+from kasmina.tasks.reading.samples import Samples, check_memory
 from kasmina.tasks.reading.table import read_csv, read_parquet
 
 
@@ -96,9 +96,11 @@ def _regular_file(given: str) -> Path:
             raise UsageError(f"there is no file '{path}'{_neighbours(path)}: name one by --set task.path=FILE")
         if not path.is_file():
             raise UsageError(f"'{path}' is not a regular file: copy its content into one")
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise UsageError(f"'{path}' is empty: it needs a header and rows, or arrays")
+        size = path.stat().st_size
+        if not size:
+            raise UsageError(f"'{path}' is empty: it needs a header and rows, or arrays")
+        check_memory(path, size)
+        path.open("rb").close()
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"'{given}' cannot be read ({reason}): check its name and its permissions") from error

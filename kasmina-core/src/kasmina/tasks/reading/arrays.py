@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kasmina.errors import UsageError
-from kasmina.tasks.reading.samples import Array, Samples, some
+from kasmina.tasks.reading.samples import Array, Samples, check_memory, some
 
 SHAPES = "(N, F), (N, T, F) or (N, C, H, W)"
 
@@ -27,6 +27,7 @@ def read_npz(path: Path) -> Samples:
                 raise UsageError(
                     f"'{path}' has no array {some(missing)} (there: {there}): save it by numpy.savez(FILE, x=…, y=…)"
                 )
+            check_memory(path, _unpacked(file))
             x, y = _array(path, file, "x"), _array(path, file, "y")
     _check_shapes(path, x, y)
     return Samples(
@@ -37,6 +38,11 @@ def read_npz(path: Path) -> Samples:
         lambda index: "x" + str([int(place) for place in np.unravel_index(index, x.shape[1:])]),
         lambda row: f"row {row + 1}",
     )
+
+
+def _unpacked(file: Any) -> int:
+    """Bytes that the archive says its two arrays take."""
+    return sum(int(file.zip.getinfo(f"{name}.npy").file_size) for name in ("x", "y"))
 
 
 def _array(path: Path, file: Any, name: str) -> Array:

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from kasmina import files
+from kasmina.errors import UsageError
+
 Array = np.ndarray[Any, Any]
 
 
@@ -27,6 +30,15 @@ class Samples:
     """How to call the feature at this index of a sample laid flat."""
     place: Callable[[int], str]
     """Where row i of x stands in the file: "line 7" of a CSV, "row 5" elsewhere."""
+
+
+def check_memory(path: Path, size: int) -> None:
+    """UsageError if `size`, the bytes that a file says it unpacks to, would fill the machine's memory.
+
+    A few kilobytes may say so, by mistake or in malice.
+    """
+    if size > files.memory() // 2:
+        raise UsageError(f"'{path}' unpacks to {size / 2**30:.1f} GiB, too much for the memory here: take fewer rows")
 
 
 def some(names: list[str], limit: int = 8) -> str:

@@ -13,7 +13,7 @@ from attrs import frozen
 
 from kasmina.errors import UsageError, nearest
 from kasmina.tasks.reading.columns import first_text, from_arrow, from_text, is_number, to_float
-from kasmina.tasks.reading.samples import Array, Samples, clip, some
+from kasmina.tasks.reading.samples import Array, Samples, check_memory, clip, some
 
 LARGEST_BLOCK = 1 << 30
 
@@ -78,6 +78,7 @@ def read_parquet(path: Path) -> Table:
 
     # Not read_table: it takes a folder called "a=1" on the way for one more column.
     with parquet.ParquetFile(path) as file:
+        check_memory(path, 8 * file.metadata.num_rows * file.metadata.num_columns)
         table = file.read()
     _check_names(path, table.column_names)
     names = [name for name in table.column_names if not name.startswith("__index_level_")]
