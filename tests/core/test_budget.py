@@ -197,6 +197,19 @@ def test_an_equal_refusal_is_told_once_until_a_seed_changes_its_stage():
         assert any(before <= change <= after for change in changes)
 
 
+def test_an_equal_refusal_is_told_again_after_a_change_of_stage():
+    controller = Wild([("2:4", "Large"), ("0:2", "Small"), *[("2:4", "Large")] * 20])
+    Loop(controller, budget={"seeds": 1}, init="built").train(8)
+    reasons = [incident.reason for incident in controller.incidents]
+    assert len(reasons) > 1 and len(set(reasons)) == 1
+
+
+@pytest.mark.parametrize("short", [0, 1])
+def test_what_is_left_may_be_used_to_the_last_parameter(short):
+    loop = Loop(Wild([("2:4", "Large")]), budget={"parameters": HOST_PARAMETERS + 31 - short}, init="built").train(1)
+    assert len(loop.growth.seeds) == 1 - short
+
+
 def test_a_culled_seed_counts_until_it_is_gone_and_then_makes_room():
     loop = Loop(wild := Wild([("2:4", "Small")], [False]), budget={"seeds": 1}, init="built").train(12)
     assert loop.growth.seeds[-1].id > 1
@@ -233,7 +246,7 @@ class Twice(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.layer(torch.tanh(self.layer(x)))
-        return self.attend(x, x, x)[0]  # type: ignore[no-any-return]
+        return self.attend(x, x, x, need_weights=False)[0]  # type: ignore[no-any-return]
 
 
 def test_products_are_those_of_all_calls_and_of_attention_too():
