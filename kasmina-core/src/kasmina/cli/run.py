@@ -70,7 +70,7 @@ def once(context: click.Context, option: click.Parameter, words: tuple[str, ...]
 @click.option(
     "--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any option, such as host.hidden=8; repeatable."
 )
-@click.option("--trust", is_flag=True, help="Run the code that --config names, though you did not type it.")
+@click.option("--trust", is_flag=True, help="Run the code that --config or --resume names, though you did not type it.")
 @click.option(
     "--json", "as_json", is_flag=True, help="The summary on stdout, as one JSON document; all else goes to stderr."
 )

@@ -23,6 +23,7 @@ from kasmina.run.config import Config
 from kasmina.run.data import Splits, prepare
 from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
+from kasmina.run.governor import Governor
 from kasmina.run.loop import Training
 from kasmina.run.offers import check_init, offers
 from kasmina.run.objective import OBJECTIVES, evaluate
@@ -122,6 +123,7 @@ def connect(
         objective=objective,
         splits=splits,
         settings=settings,
+        governor=Governor(settings.governor),
     )
 
 

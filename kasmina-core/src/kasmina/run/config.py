@@ -16,6 +16,7 @@ from kasmina.plugins.catalog import default, defaults
 from kasmina.plugins.strict import structure
 from kasmina.records import Phase
 from kasmina.run import trust as trusts
+from kasmina.run.governor import Governing
 from kasmina.run.layers import CHOICES, Raw, layered, typed
 
 PHASES: dict[str, Raw] = {
@@ -63,6 +64,7 @@ class Settings:
     weight_decay: float = field(default=0.02, validator=validators.ge(0))
     growth: Recipe = field(factory=Recipe)
     checkpoint: Saving = field(factory=Saving)
+    governor: Governing = field(factory=Governing)
     budget: Budget = field(factory=Budget)
 
     @property

@@ -87,6 +87,7 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False) -> Result:
             raise UsageError(f"the data of task {run.info.task!r} is not what the run in {path} was trained on")
         with fitting(last.path):
             restore_state(run, last.state)
+            run.governor.load_state_dict(last.state["governor"])
         run.info = evolve(run.info, resumed_at=run.growth.step)
         good = Snapshot(pack(found.good.state), found.good.facts)
         saver = Saver(folder.checkpoints, warn, found.saved, good)
@@ -98,7 +99,7 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False) -> Result:
 def conduct(run: Training, keeper: Keeper, warn: Warn, found: Found | None = None) -> dict[str, Any]:
     """Trains, saves and sums up, whatever happens."""
     status, failure = "finished", None
-    run.on_epoch, run.on_step = keeper.on_epoch, keeper.on_step
+    run.beside = keeper
     with stopping(run):
         try:
             run.hooks.on_run_start(run=run.info)

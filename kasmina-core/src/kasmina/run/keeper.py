@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
+from operator import attrgetter
 from typing import Any
 
 from attrs import define, field
 
-from kasmina.records import Observation
+from kasmina.errors import KasminaError
+from kasmina.records import Incident, Observation
 from kasmina.run.config import Saving
-from kasmina.run.loop import Training
+from kasmina.run.governor import Fault
+from kasmina.run.loop import Beside, Training
 from kasmina.run.packing import pack
 from kasmina.run.saver import Saver, Snapshot
-from kasmina.run.state import state_of
+from kasmina.run.state import restore_plugins, restore_state, state_of
 
 
 @define(eq=False)
-class Keeper:
-    """Takes a snapshot at the end of each epoch, and has some of them written.
+class Keeper(Beside):
+    """Takes a snapshot at the end of each epoch, has some of them written, and goes back to the last when it must.
 
     Those in between are for the disk alone: when they come depends on the clock, and where the governor goes back to
     must not.
@@ -41,15 +44,52 @@ class Keeper:
         return self.seconds + time.perf_counter() - self._began
 
     def on_epoch(self, observation: Observation) -> None:
-        """An epoch is over, and all is logged and decided."""
         self.good = self._snapshot(observation.control_metric, observation.control_loss)
         if observation.epoch % self.every.epochs == 0 or self._late:
             self._save(self.good)
 
     def on_step(self) -> None:
-        """A step is done that is not the last of its epoch."""
         if self._late:
             self.save()
+
+    def on_fault(self, fault: Fault) -> None:
+        """Goes back to the last good state, and does something about the cause.
+
+        A seed that is to blame, else the youngest that lives, goes at once, and its site rests; if none lives, the
+        learning rate is halved.
+
+        Raises:
+            KasminaError: the run has gone back as often as it may.
+        """
+        growth, governor = self.run.growth, self.run.governor
+        if governor.returns >= governor.options.returns:
+            back = f"the run has gone back {governor.returns} times, and stops with the last good state"
+            raise KasminaError(f"{fault} in step {growth.step + 1}; {back} saved") from fault
+        reason = f"{fault} in step {growth.step + 1}"
+        alive = [seed.state for seed in growth.manager.seeds.values()]
+        blamed = max([seed for seed in alive if seed.id in fault.seeds] or alive, key=attrgetter("id"), default=None)
+        self.go_back()
+        governor.returns += 1
+        governor.forget_epoch()
+        if blamed is None:
+            governor.rate /= 2
+            action = f"the learning rate is multiplied by {governor.rate:g} from now on"
+        else:
+            action = f"seed {blamed.id} is culled, and {blamed.site} rests"
+            growth.rest(blamed.site)
+            if blamed.id in growth.manager.seeds:  # and not younger than the state that is restored
+                growth.cut(blamed.id, str(fault))
+        action = f"back to step {growth.step}; {action}"
+        where = growth.epoch, growth.step, growth.phase
+        incident = Incident(*where, "rollback", reason, action, blamed and blamed.site, blamed and blamed.id)
+        self.run.hooks.on_incident(incident=incident)
+        self.good = self._snapshot(self.good.facts["metric"], self.good.facts["loss"])
+
+    def go_back(self) -> None:
+        """Makes run and plugins what they were at the end of the last good epoch."""
+        state = self.good.packed.unpacked()
+        restore_state(self.run, state)
+        restore_plugins(self.run, state)
 
     def save(self) -> None:
         """Has the present state written."""

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from attrs import define, field
 from torch import Tensor, nn
 
-from kasmina.errors import KasminaError
+from kasmina.errors import KasminaError, SeedError
 from kasmina.growth.growth import Growth
 from kasmina.plugins.hooks import Hooks
+from kasmina.plugins.phrases import one_line
 from kasmina.plugins.states import States
 from kasmina.records import Observation, Phase, RunInfo
 from kasmina.run import randomness
 from kasmina.run.config import Settings
 from kasmina.run.data import Splits
 from kasmina.run.flops import FlopMeter
+from kasmina.run.governor import Fault, Governor
 from kasmina.run.objective import Objective
 
 FLOOR = 0.02
@@ -28,6 +30,20 @@ HISTOGRAM_EPOCHS = 10
 
 class Stopped(Exception):
     """Somebody asked the run to stop, and the step in hand is done."""
+
+
+class Beside:
+    """What is done beside training; nothing, if nobody says otherwise."""
+
+    def on_step(self) -> None:
+        """A step is done that is not the last of its epoch."""
+
+    def on_epoch(self, observation: Observation) -> None:
+        """An epoch is over, and all is logged and decided."""
+
+    def on_fault(self, fault: Fault) -> None:
+        """Training has gone wrong in the step in hand; if this returns, it goes on from where the run stands then."""
+        raise fault
 
 
 @define(eq=False)
@@ -44,15 +60,13 @@ class Training:
     objective: Objective
     splits: Splits
     settings: Settings
+    governor: Governor
     flops: FlopMeter = field(factory=FlopMeter)
     unsaved: str | None = None
     """Why what the plugins remember cannot be saved, if it cannot."""
     stop: bool = False
     """Set from outside: the run ends after the step in hand."""
-    on_epoch: Callable[[Observation], None] = lambda observation: None
-    """Called at the end of each epoch, when all is logged and decided."""
-    on_step: Callable[[], None] = lambda: None
-    """Called after each other step."""
+    beside: Beside = field(factory=Beside)
 
 
 def train(run: Training) -> None:
@@ -67,17 +81,31 @@ def train(run: Training) -> None:
         if run.growth.phase != phase.name:
             run.growth.phase = phase.name
             run.hooks.on_phase_start(phase=phase, run=run.info)
-        rate = learning_rate(run.settings.learning_rate, phase, epoch)
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate
-        train_epoch(run)
-        observation = run.growth.observe(epochs_left=phase.epochs - epoch - 1)
-        check(observation)
-        log(run, observation, rate)
-        run.growth.decide(observation, phase.germinate)
-        run.on_epoch(observation)
+        try:
+            observation = train_and_decide(run, phase, epoch)
+        except SeedError as error:
+            run.beside.on_fault(Fault(str(error), (error.seed,)))
+        except Fault as fault:
+            run.beside.on_fault(fault)
+        else:
+            run.beside.on_epoch(observation)
         if run.stop:
             raise Stopped
+
+
+def train_and_decide(run: Training, phase: Phase, epoch: int) -> Observation:
+    """What is left of one epoch, the `epoch`-th (from 0) of its phase, and what follows from it."""
+    rate = learning_rate(run.settings.learning_rate, phase, epoch) * run.governor.rate
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    train_epoch(run)
+    observation = run.growth.observe(epochs_left=phase.epochs - epoch - 1)
+    if not math.isfinite(observation.control_loss):
+        raise Fault(f"the control loss is {observation.control_loss}")
+    log(run, observation, rate)
+    run.growth.decide(observation, phase.germinate)
+    run.governor.end_epoch()
+    return observation
 
 
 def place(phases: Sequence[Phase], epochs: int) -> tuple[Phase, int]:
@@ -115,11 +143,15 @@ def train_epoch(run: Training) -> None:
         if number < len(batches):
             if run.stop:
                 raise Stopped
-            run.on_step()
+            run.beside.on_step()
 
 
 def step(run: Training, index: Tensor) -> None:
-    """One training step on the rows of `index`."""
+    """One training step on the rows of `index`.
+
+    Raises:
+        Fault: the loss or a gradient is not as it should be; nothing has learned from it.
+    """
     version = run.growth.manager.version
     if run.flops.knows(version):
         loss = forward_and_backward(run, index)
@@ -127,26 +159,26 @@ def step(run: Training, index: Tensor) -> None:
         with run.flops.counting(len(index), version):
             loss = forward_and_backward(run, index)
     run.flops.rows += len(index)
+    run.governor.see(loss.item())
+    unsound = run.growth.after_backward()
+    if unsound:
+        raise Fault(str(unsound), () if unsound.host else unsound.seeds)
     run.optimizer.step()
     run.growth.after_step(loss)
 
 
 def forward_and_backward(run: Training, index: Tensor) -> Tensor:
     run.optimizer.zero_grad()
-    loss = run.objective.loss(run.host(run.splits.train.x[index]), run.splits.train.y[index])
-    loss.backward()  # type: ignore[no-untyped-call]
+    try:
+        loss = run.objective.loss(run.host(run.splits.train.x[index]), run.splits.train.y[index])
+        loss.backward()  # type: ignore[no-untyped-call]
+    except KasminaError:
+        raise
+    except Exception as error:
+        if not run.growth.manager.seeds:
+            raise
+        raise Fault(f"the step failed with {one_line(error)}") from error  # out of memory, say, for a seed too many
     return loss
-
-
-def check(observation: Observation) -> None:
-    """The training loss is a number.
-
-    Raises:
-        KasminaError: it is not.
-    """
-    loss, epoch = observation.train_loss, observation.epoch
-    if not math.isfinite(loss):
-        raise KasminaError(f"the training loss is {loss} in epoch {epoch}; try a lower learning_rate")
 
 
 def log(run: Training, observation: Observation, rate: float) -> None:

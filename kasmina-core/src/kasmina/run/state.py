@@ -23,13 +23,14 @@ def state_of(run: Training) -> dict[str, Any]:
         # Each epoch begins with random numbers of its own.
         "random": states(run.splits.device) if run.growth.batches else None,
         "flops": run.flops.state_dict(),
+        "governor": run.governor.state_dict(),
         "unsaved": run.unsaved,
         "plugins": {} if run.unsaved else run.states.state_dict(),
     }
 
 
 def restore_state(run: Training, state: dict[str, Any]) -> None:
-    """Makes the run what it was, whatever it is now; all but its plugins.
+    """Makes the run what it was, whatever it is now; all but its plugins, and the governor, who does not go back.
 
     Args:
         state: from `state_of`, of the same options; its tensors become the run's own.
