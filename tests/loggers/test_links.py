@@ -1,0 +1,36 @@
+"""What a logger writes goes where the user means, whatever a stranger's folder or config holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from kasmina_loggers.jsonl import open_records
+from kasmina_loggers.picture import check_picture
+from kasmina_loggers.rich import Rich
+
+
+def test_records_do_not_follow_a_link(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "metrics.jsonl").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError):
+        open_records(tmp_path / "metrics.jsonl")
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_picture_replaces_pictures_alone(tmp_path):
+    for name, content in {"a.svg": "<svg/>", "b.svg": "<?xml version='1.0'?><svg/>"}.items():
+        (tmp_path / name).write_text(content)
+        check_picture(tmp_path / name)
+    check_picture(tmp_path / "none.svg")
+    (tmp_path / "words.svg").write_text("words")
+    (tmp_path / "folder.svg").mkdir()
+    (tmp_path / "link.svg").symlink_to(tmp_path / "nowhere")
+    for name in ("words.svg", "folder.svg", "link.svg"):
+        with pytest.raises(FileExistsError, match="left as it is"):
+            check_picture(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", [".bashrc", "picture", "picture.svg\n", "a.svg/b"])
+def test_a_picture_is_called_svg(name):
+    with pytest.raises(ValueError):
+        Rich(picture=name)
