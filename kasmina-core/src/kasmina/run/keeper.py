@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define, field
 
 from kasmina.errors import KasminaError
-from kasmina.records import Incident, Observation
+from kasmina.records import Incident, Observation, SeedState
 from kasmina.run.config import Saving
 from kasmina.run.governor import Fault
 from kasmina.run.loop import Beside, Training
@@ -71,19 +71,36 @@ class Keeper(Beside):
         self.go_back()
         governor.returns += 1
         governor.forget_epoch()
-        if blamed is None:
-            governor.rate /= 2
-            action = f"the learning rate is multiplied by {governor.rate:g} from now on"
-        else:
-            action = f"seed {blamed.id} is culled, and {blamed.site} rests"
-            growth.rest(blamed.site)
-            if blamed.id in growth.manager.seeds:  # and not younger than the state that is restored
-                growth.cut(blamed.id, str(fault))
-        action = f"back to step {growth.step}; {action}"
-        where = growth.epoch, growth.step, growth.phase
-        incident = Incident(*where, "rollback", reason, action, blamed and blamed.site, blamed and blamed.id)
-        self.run.hooks.on_incident(incident=incident)
+        self._tell(reason, self._ease() if blamed is None else self._cull(blamed, str(fault)), blamed)
         self.good = self._snapshot(self.good.facts["metric"], self.good.facts["loss"])
+
+    def _ease(self) -> str:
+        """Halves the learning rate; what was done."""
+        governor = self.run.governor
+        governor.rate /= 2
+        return f"the learning rate is multiplied by {governor.rate:g} from now on"
+
+    def _cull(self, seed: SeedState, reason: str) -> str:
+        """Has a seed go, and its site rest; what was done."""
+        growth = self.run.growth
+        growth.rest(seed.site)
+        if seed.id in growth.manager.seeds:  # and is not younger than the state that was gone back to
+            growth.cut(seed.id, reason)
+        return f"seed {seed.id} is culled, and {seed.site} rests"
+
+    def _tell(self, reason: str, action: str, seed: SeedState | None) -> None:
+        growth = self.run.growth
+        incident = Incident(
+            epoch=growth.epoch,
+            step=growth.step,
+            phase=growth.phase,
+            kind="rollback",
+            reason=reason,
+            action=f"back to step {growth.step}; {action}",
+            site=seed.site if seed else None,
+            seed=seed.id if seed else None,
+        )
+        self.run.hooks.on_incident(incident=incident)
 
     def go_back(self) -> None:
         """Makes run and plugins what they were at the end of the last good epoch."""
