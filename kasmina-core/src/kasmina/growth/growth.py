@@ -93,7 +93,7 @@ class Growth:
         """Training steps done."""
         self.phase = ""
         self.events: list[Event] = []
-        """Every change of a seed's stage so far."""
+        """Every change of a seed's stage, since this object was made or became another by `load_state_dict`."""
         self.resting: dict[str, list[int]] = {}
         """By site: the epoch from whose end on a seed may germinate there again, and how often it was put to rest."""
         self.manager = Manager(
@@ -261,7 +261,6 @@ class Growth:
             "epoch": self.epoch,
             "step": self.step,
             "phase": self.phase,
-            "events": [unstructure(event) for event in self.events],
             "resting": self.resting,
             "refused": sorted(self._refused),
             "steps_per_epoch": self._steps_per_epoch,
@@ -285,7 +284,7 @@ class Growth:
         """
         self._stop_watching()
         self.epoch, self.step, self.phase = state["epoch"], state["step"], state["phase"]
-        self.events = [structure(event, Event) for event in state["events"]]
+        self.events = []
         self._losses = [] if state["losses"] is None else list(state["losses"].unbind())
         self._set_pace(state["steps_per_epoch"])
         self._watch_from = state["watch_from"]

@@ -15,6 +15,8 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+TEXT = {str}
+ATOMS = {str, int, bool, type(None)}
 TENSOR, FLOAT, PAIRS = "$tensor", "$float", "$pairs"
 
 
@@ -57,18 +59,24 @@ def pack(tree: Any) -> Packed:
 
     def plain(path: str, value: Any) -> Any:
         kind = type(value)
-        if kind is str or kind is int or kind is bool or value is None:
+        if kind in ATOMS:
             return value
         if kind is float:
             return value if math.isfinite(value) else {FLOAT: repr(value)}
         if isinstance(value, Tensor):
             return {TENSOR: named(path, value)}
         if isinstance(value, Mapping):
-            if all(type(key) is str for key in value):
-                return {key: plain(f"{path}.{key}" if path else key, item) for key, item in value.items()}
-            return {PAIRS: [[plain(path, key), plain(f"{path}.{key}", item)] for key, item in value.items()]}
+            inner = path and path + "."
+            if {*map(type, value)} <= TEXT:
+                # Atoms without a call: there are many, and a snapshot is taken at every epoch.
+                return {
+                    key: item if type(item) in ATOMS else plain(f"{inner}{key}", item) for key, item in value.items()
+                }
+            return {PAIRS: [[plain(path, key), plain(f"{inner}{key}", item)] for key, item in value.items()]}
         if isinstance(value, list | tuple):
-            return [plain(f"{path}.{number}", item) for number, item in enumerate(value)]
+            return [
+                item if type(item) in ATOMS else plain(f"{path}.{number}", item) for number, item in enumerate(value)
+            ]
         if isinstance(value, np.generic):
             return plain(path, value.item())
         for base in (int, float, str):  # of which an Enum's members, say, are special cases
