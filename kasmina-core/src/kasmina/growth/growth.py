@@ -70,6 +70,7 @@ class Growth:
         batch: samples in a training step.
         seed: of the random numbers of all seeds.
         purse: the budget that growth must keep to; None: there is no limit.
+        states: what those that decide remember, by `state_dict` and `load_state_dict`, if it is kept here.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Growth:
         batch: int,
         seed: int = 0,
         purse: Purse | None = None,
+        states: Any = None,
     ) -> None:
         self.host = host
         self.epoch = 0
@@ -108,6 +110,7 @@ class Growth:
         self._optimizer = optimizer
         self._offers = offers
         self._hooks = hooks
+        self._states = states
         self._control = control
         self._aim = aim
         self._recipe = recipe
@@ -271,6 +274,7 @@ class Growth:
             "sown": self._sown and unstructure(self._sown.proposal),
             "sown_watch": self._sown and self._sown.watch.state_dict(),
             "manager": self.manager.state_dict(),
+            "states": self._states and self._states.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -298,6 +302,8 @@ class Growth:
         self.manager.load_state_dict(state["manager"], self._offers, before=resume_watch)
         resume_watch(math.inf)
         self._watch_born = state["watch_born"]
+        if self._states:
+            self._states.load_state_dict(state["states"])
         if state["sown"] is not None:
             proposal = structure(state["sown"], Proposal)
             self._sow(proposal, self._offered(proposal), state["sown_watch"])
