@@ -101,7 +101,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise ValueError("its digest is another")
         named = load(tensors)
         state = unpack(record.pop("state"), named.__getitem__)
-        if wrong := [name for name, types in FACTS.items() if type(record.get(name)) not in types]:
+        if wrong := [name for name, types in FACTS.items() if name not in record or type(record[name]) not in types]:
             raise ValueError(f"it says nothing of use about {', '.join(wrong)}")
     except OSError as error:
         raise Damaged(f"{Path(error.filename or path).name} cannot be read: {error.strerror or error}") from error

@@ -29,6 +29,16 @@ WIDEST = 1023
 class _Loader(yaml.SafeLoader):
     """Says where a value stands that is not what its tag or its looks promise; PyYAML raises Python's own errors."""
 
+    level = 0
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        if self.level >= DEEPEST:  # here already: the scanner's time grows with the square of the depth
+            raise _too_deep()
+        self.level += 1
+        node: Node | None = super().compose_node(parent, index)
+        self.level -= 1
+        return node
+
     def construct_object(self, node: Node, deep: bool = False) -> Any:
         try:
             value = super().construct_object(node, deep)
