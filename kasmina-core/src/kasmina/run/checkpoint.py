@@ -42,6 +42,19 @@ NAMES = {
 """What safetensors calls types."""
 
 
+FACTS: dict[str, tuple[type, ...]] = {
+    "data": (str,),
+    "config": (str,),
+    "epoch": (int,),
+    "step": (int,),
+    "seconds": (int, float),
+    "good": (int, type(None)),
+    "metric": (int, float, type(None)),
+    "loss": (int, float, type(None)),
+}
+"""What a run is taken up by. A digest shows that nothing changed, and not that it was written here."""
+
+
 class Damaged(KasminaError):
     """A checkpoint is not what was written."""
 
@@ -88,6 +101,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise ValueError("its digest is another")
         named = load(tensors)
         state = unpack(record.pop("state"), named.__getitem__)
+        if wrong := [name for name, types in FACTS.items() if name not in record or type(record[name]) not in types]:
+            raise ValueError(f"it says nothing of use about {', '.join(wrong)}")
     except OSError as error:
         raise Damaged(f"{Path(error.filename or path).name} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
