@@ -298,7 +298,7 @@ class Manager:
 
     @staticmethod
     def _belongs(group: dict[str, Any], seed: Seed) -> bool:
-        """Whether a group of the optimiser is the seed's, by its parameters: to load an optimiser replaces its groups."""
+        """Whether a group of the optimiser is the seed's, by its parameters: loading an optimiser replaces groups."""
         return any(group["params"][0] is parameter for parameter in seed.parameters())
 
     def _release(self, seed: Seed) -> None:
