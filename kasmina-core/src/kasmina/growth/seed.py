@@ -215,7 +215,10 @@ class Seed(nn.Module):
     def become(self, blueprint: str, body: nn.Module) -> None:
         """The seed is one of its candidates from now on."""
         self.blueprint, self.body = blueprint, body.train(self.training)
-        self._gave = None  # which was of all of them
+        # These were of all of them.
+        self._gave, self._overwrites = None, False
+        self._draws.clear()
+        self._try_out(self.body)
 
     def _on_read(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         # The body runs now and not when its output is due: what it reads may be overwritten in between.
