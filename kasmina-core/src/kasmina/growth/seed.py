@@ -140,6 +140,7 @@ class Seed(nn.Module):
             "stream": self._stream.state_dict() if self._draws else None,
             # Of one call a forward pass, the next pass replaces it before anybody looks.
             "gave": self._gave if self.place.calls > 1 else None,
+            "aside": dict(_aside(self.body)),
         }
 
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
@@ -152,6 +153,8 @@ class Seed(nn.Module):
         self._gave = state["gave"]
         if state["stream"]:
             self._stream.load_state_dict(state["stream"])
+        for name, buffer in state["aside"].items():
+            self.body.get_buffer(name).copy_(buffer)
 
     @property
     def finite(self) -> bool:
@@ -212,7 +215,10 @@ class Seed(nn.Module):
     def become(self, blueprint: str, body: nn.Module) -> None:
         """The seed is one of its candidates from now on."""
         self.blueprint, self.body = blueprint, body.train(self.training)
-        self._gave = None  # which was of all of them
+        # These were of all of them.
+        self._gave, self._overwrites = None, False
+        self._draws.clear()
+        self._try_out(self.body)
 
     def _on_read(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         # The body runs now and not when its output is due: what it reads may be overwritten in between.
@@ -357,6 +363,14 @@ def revive(state: Mapping[str, Any], place: Place, offer: Mapping[str, Build]) -
     seed = Seed(facts["id"], place, first[1], first[0], facts["germinated_at"], stream, rivals)
     seed.load_state_dict(state)
     return seed
+
+
+def _aside(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The buffers that are in no `state_dict`, by name; a module may have drawn them when it was built."""
+    for path, part in module.named_modules():
+        for name in sorted(part._non_persistent_buffers_set):
+            if (buffer := part._buffers[name]) is not None:
+                yield f"{path}.{name}".lstrip("."), buffer
 
 
 def _finite(module: nn.Module) -> bool:

@@ -23,7 +23,7 @@ from kasmina.run.packing import pack
 from kasmina.run.plugins import Plugins
 from kasmina.run.saved import Found, fitting, newest
 from kasmina.run.saver import Saver, Snapshot
-from kasmina.run.state import restore_plugins, restore_state
+from kasmina.run.state import restore_plugins, restore_random, restore_state
 from kasmina.run.summary import summarise
 from kasmina.run.trust import sign
 
@@ -124,11 +124,12 @@ def conduct(run: Training, keeper: Keeper, warn: Warn, found: Found | None = Non
 
 
 def take_up(run: Training, found: Found) -> None:
-    """Tells the plugins where the run stands."""
+    """Tells the plugins where the run stands; whatever they draw meanwhile, its random numbers go on from there too."""
     for phase in run.info.phases:
         if phase.name == run.growth.phase:
             run.hooks.on_phase_start(phase=phase, run=run.info)
     restore_plugins(run, found.last.state)
+    restore_random(run, found.last.state)
 
 
 def finish(run: Training, keeper: Keeper, summary: dict[str, Any], failed: bool) -> None:

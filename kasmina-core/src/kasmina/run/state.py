@@ -30,7 +30,8 @@ def state_of(run: Training) -> dict[str, Any]:
 
 
 def restore_state(run: Training, state: dict[str, Any]) -> None:
-    """Makes the run what it was, whatever it is now; all but its plugins, and the governor, who does not go back.
+    """Makes the run what it was, whatever it is now; all but its plugins, the random numbers that it shares with them,
+    and the governor, who does not go back.
 
     Args:
         state: from `state_of`, of the same options; its tensors become the run's own.
@@ -42,8 +43,6 @@ def restore_state(run: Training, state: dict[str, Any]) -> None:
     run.growth.load_state_dict(state["growth"])
     run.optimizer.load_state_dict(state["optimizer"])
     run.flops.load_state_dict(state["flops"])
-    if state["random"]:
-        set_states(state["random"], run.splits.device)
 
 
 def restore_plugins(run: Training, state: dict[str, Any]) -> None:
@@ -54,6 +53,12 @@ def restore_plugins(run: Training, state: dict[str, Any]) -> None:
     """
     if not run.unsaved:
         run.states.load_state_dict(state["plugins"])
+
+
+def restore_random(run: Training, state: dict[str, Any]) -> None:
+    """Makes the shared random numbers go on from where they were then; the last thing to do, for plugins may draw."""
+    if state["random"]:
+        set_states(state["random"], run.splits.device)
 
 
 def weights(host: nn.Module) -> Iterator[tuple[str, Any]]:
