@@ -22,24 +22,9 @@ from safetensors.torch import load
 from kasmina import files
 from kasmina.errors import KasminaError, UsageError
 from kasmina.run.folder import write
-from kasmina.run.packing import Packed, unpack
+from kasmina.run.packing import NAMES, Packed, unpack
 
 FORMAT = 2
-
-NAMES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.bfloat16: "BF16",
-    torch.float16: "F16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-    torch.complex64: "C64",
-}
-"""What safetensors calls types."""
 
 
 FACTS: dict[str, tuple[type, ...]] = {
