@@ -106,10 +106,15 @@ def listed(folder: Path) -> list[tuple[int, Path]]:
     return sorted(found, reverse=True)
 
 
+def remove_checkpoint(path: Path) -> None:
+    """Removes both files; the JSON first, without which the other is none."""
+    path.unlink(missing_ok=True)
+    path.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
 def remove_others(folder: Path, keep: Collection[int]) -> None:
     """Removes every checkpoint but these, and what crashes left behind."""
     kept = {path_of(folder, number).stem for number in keep}
-    # The JSON first, without which the other is none.
     for path in [*folder.glob("*.json"), *folder.glob("*.safetensors"), *folder.glob(".*.part")]:
         if path.stem not in kept:
             path.unlink(missing_ok=True)
