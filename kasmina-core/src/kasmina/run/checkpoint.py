@@ -21,7 +21,7 @@ from safetensors.torch import load
 
 from kasmina import files
 from kasmina.errors import KasminaError, UsageError
-from kasmina.run.folder import write
+from kasmina.run.folder import write_all
 from kasmina.run.packing import NAMES, Packed, unpack
 
 FORMAT = 2
@@ -63,9 +63,10 @@ def write_checkpoint(path: Path, packed: Packed, facts: dict[str, Any]) -> None:
         OSError: it could not be written; none is there.
     """
     tensors = _serialized(packed)
-    write(path.with_suffix(".safetensors"), tensors)
     record = {"format": FORMAT, **facts, "tensors": _digest(tensors), "state": packed.record}
-    write(path, _text({"digest": _digest(_text(record)), **record}))
+    text = _text({"digest": _digest(_text(record)), **record})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_all(path.parent, {f"{path.stem}.safetensors": tensors, path.name: text})
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
