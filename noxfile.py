@@ -126,6 +126,13 @@ def growth(session: nox.Session) -> None:
 
 
 @nox.session
+def survival(session: nox.Session) -> None:
+    """Kills runs at random moments and compares what becomes of them: `nox -s survival -- --kills 50`. Takes minutes."""
+    prepare(session, ALL, *BUILD)
+    session.run("python", "tests/survival/table.py", *session.posargs)
+
+
+@nox.session
 def picture(session: nox.Session) -> None:
     """Draws the picture of the README: the screen of a default run."""
     prepare(session, ALL)
