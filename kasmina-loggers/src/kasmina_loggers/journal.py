@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -130,7 +131,11 @@ def opened(path: Path) -> Appendable:
     The file itself: in a run's folder that came from a stranger, a link might lead to a file of the user's.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    return os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
+    handle = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return os.fdopen(handle, "r+b", buffering=0)
 
 
 def end_of_records(file: Appendable, position: int, block: int = 4096) -> int:

@@ -32,7 +32,11 @@ class Jsonl:
     def on_run_start(self, run: RunInfo) -> None:
         self.on_run_end()  # of a run that never ended
         self._metrics = Journal(run.folder / "metrics.jsonl")
-        self._events = Journal(run.folder / "events.jsonl")
+        try:
+            self._events = Journal(run.folder / "events.jsonl")
+        except OSError:
+            self.on_run_end()
+            raise
 
     @hookimpl
     def on_phase_start(self, phase: Phase) -> None:
