@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file
-from trees import SHORT, TREES, bits, tensors
+from packable import SHORT, TREES, bits, tensors
 
 from kasmina.errors import KasminaError, UsageError
 from kasmina.run.checkpoint import (

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from trees import TREES, bits, tensors
+from packable import TREES, bits, tensors
 
 from kasmina.errors import UsageError
 from kasmina.run.packing import pack, unpack

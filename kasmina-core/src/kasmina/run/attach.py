@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.errors import UsageError
-from kasmina.growth.budget import Budget, Purse
+from kasmina.growth.budget import Purse
 from kasmina.growth.growth import Aim, Growth, Measure
+from kasmina.growth.limits import Budget
 from kasmina.growth.probe import Sample, size
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.site import find_places

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen, validators
 
 from kasmina.errors import UsageError
-from kasmina.growth.budget import Budget
+from kasmina.growth.limits import Budget
 from kasmina.growth.recipe import Recipe
 from kasmina.plugins.catalog import default, defaults
 from kasmina.plugins.strict import structure

@@ -135,13 +135,15 @@ def take_up(run: Training, found: Found) -> None:
 def finish(run: Training, keeper: Keeper, summary: dict[str, Any], failed: bool) -> None:
     """Writes the summary, and tells the loggers that it is over."""
     folder = Folder(run.info.folder)
-    folder.write_summary(summary)
-    for path in (folder.config, *keeper.saver.newest, folder.summary):
-        with suppress(KasminaError):
-            run.hooks.log_artifact(path=path)
-    # A plugin that has just broken the run may break its end as well, which would hide the first reason.
-    with suppress(*([KasminaError] if failed else [])):
-        run.hooks.on_run_end(run=run.info, summary=summary)
+    try:
+        folder.write_summary(summary)
+        for path in (folder.config, *keeper.saver.newest, folder.summary):
+            with suppress(KasminaError):
+                run.hooks.log_artifact(path=path)
+    finally:
+        # A plugin that has just broken the run may break its end as well, which would hide the first reason.
+        with suppress(*([KasminaError] if failed else [])):
+            run.hooks.on_run_end(run=run.info, summary=summary)
 
 
 @contextmanager

@@ -95,14 +95,22 @@ class Folder:
         """Within it no other process can be here too; the lock of one that was killed is gone with it.
 
         Raises:
-            UsageError: another process is at work in this folder.
+            UsageError: another process is at work in this folder, or it cannot be locked.
         """
         lock = FileLock(self.path / ".lock", blocking=False)
         try:
-            with lock:
-                yield
+            lock.acquire()
         except Timeout as error:
             raise UsageError(f"{self.path} is in use by another process; wait until it ends, or stop it") from error
+        except (OSError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(
+                f"{lock.lock_file} cannot be locked: {reason}; let it be a file that can be written"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Raises KasminaError if it cannot be written."""

@@ -70,6 +70,9 @@ class Saver:
         """Whether what a crash left is gone."""
         self._next: Snapshot | None = None
         self._done = False
+        self._told = False
+        self.failure: str | None = None
+        """Why the newest snapshot is not on the disk, if it is not."""
         self._change = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="kasmina checkpoints", daemon=True)
         self._thread.start()
@@ -114,7 +117,9 @@ class Saver:
             try:
                 self._write(snapshot)
             except Exception as error:  # anything: training must not end because nothing is written
-                self._warn(f"a checkpoint could not be written: {one_line(error)}; {self._left()}")
+                self._failed(error)
+            else:
+                self._worked()
 
     def _write(self, snapshot: Snapshot) -> None:
         if snapshot is self._good[0]:
@@ -144,6 +149,18 @@ class Saver:
             self._swept = True
         for saved in gone:
             remove_checkpoint(path_of(self._folder, saved.number))
+
+    def _failed(self, error: Exception) -> None:
+        """Told once: a disk that is full stays so for many epochs."""
+        self.failure = f"a checkpoint could not be written: {one_line(error)}; {self._left()}"
+        if not self._told:
+            self._told = True
+            self._warn(f"{self.failure}; the run goes on, and tries again")
+
+    def _worked(self) -> None:
+        if self._told:
+            self._warn("checkpoints can be written again")
+        self._told, self.failure = False, None
 
     def _left(self) -> str:
         if not self._saved:
