@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from kasmina.errors import PluginError, UsageError
 from kasmina.growth.begin import begin, needs_sample
 from kasmina.growth.budget import Purse
 from kasmina.growth.export.plain import plain
-from kasmina.growth.health import Fault, finite, unsound
+from kasmina.growth.health import Fault, finite, is_kept, kept, unsound
 from kasmina.growth.manager import IllegalTransition, Manager, Offer
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.seed import Seed
@@ -121,6 +122,8 @@ class Growth:
         self._steps_per_epoch = 0
         self._losses: list[Tensor] = []
         """Of the steps of this epoch."""
+        self._entered = False
+        """Whether the first step of an epoch is in hand, and `epoch` is that epoch already."""
         self._sown: _Sown | None = None
         self._watch: Watch | None = None
         self._watch_born = 0
@@ -157,7 +160,7 @@ class Growth:
     @property
     def epochs(self) -> int:
         """How many epochs are done."""
-        return self.epoch - bool(self._losses)
+        return self.epoch - bool(self._losses or self._entered)
 
     def after_backward(self) -> Fault | None:
         """To be called between backward pass and step of the optimiser, by a loop that wants to see faults in time.
@@ -168,6 +171,7 @@ class Growth:
         """
         if finite(self._optimizer):
             return None
+        self._enter_epoch()
         seeds = list(self.manager.seeds.values())
         names = unsound(self.host, seeds, self._optimizer)
         bad = [seed for seed in seeds if not seed.sound]
@@ -178,6 +182,20 @@ class Growth:
             seed.spoiled = True
             self.manager.cull(seed, "its gradients or its weights are not finite")
         return None
+
+    def unsound(self) -> Fault | None:
+        """What is not finite of the weights and of what the optimiser keeps of them; seeds in training are not asked.
+
+        To be called once an epoch: a gradient that is finite, with a square that is not, stops the learning for good.
+        """
+        seeds = list(self.manager.seeds.values())
+        felt = [seed for seed in seeds if seed.stage is not Stage.TRAINING]
+        if kept(self._optimizer, [seed for seed in seeds if seed not in felt]):
+            return None
+        sound = partial(is_kept, self._optimizer)
+        names = unsound(self.host, seeds, self._optimizer, sound)
+        bad = tuple(seed.id for seed in felt if not all(map(sound, seed.parameters())))
+        return Fault(names, bad) if names or bad else None
 
     def rest(self, site: str) -> None:
         """No seed germinates at this site for `REST` epochs; twice as long each time that it is put to rest again."""
@@ -203,9 +221,8 @@ class Growth:
 
     def after_step(self, loss: Tensor) -> None:
         """To be called after each step of the optimiser, with the step's loss: a mean over its batch."""
-        if not self._losses:
-            self.epoch += 1
-            self.manager.epoch = self.epoch
+        self._enter_epoch()
+        self._entered = False
         self.step += 1
         self._losses.append(loss.detach())
         self.manager.after_step()
@@ -289,6 +306,7 @@ class Growth:
         self._stop_watching()
         self.epoch, self.step, self.phase = state["epoch"], state["step"], state["phase"]
         self.events = []
+        self._entered = False
         self._losses = [] if state["losses"] is None else list(state["losses"].unbind())
         self._set_pace(state["steps_per_epoch"])
         self._watch_from = state["watch_from"]
@@ -334,6 +352,13 @@ class Growth:
         if found.live:
             raise UsageError(f"the host cannot be had as plain modules: {found.unfolded_because}")
         return found.module
+
+    def _enter_epoch(self) -> None:
+        """The step in hand is the first of an epoch, if it is, and if nobody has said so."""
+        if not (self._losses or self._entered):
+            self._entered = True
+            self.epoch += 1
+            self.manager.epoch = self.epoch
 
     def _judge(self, seed: Seed, observation: Observation) -> None:
         """Measures what a seed is worth on the control split, and keeps or culls it."""

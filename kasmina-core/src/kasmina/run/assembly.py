@@ -27,7 +27,7 @@ from kasmina.run.folder import Folder
 from kasmina.run.governor import Governor
 from kasmina.run.loop import Training
 from kasmina.run.offers import check_init, offers
-from kasmina.run.objective import OBJECTIVES, evaluate
+from kasmina.run.objective import OBJECTIVES, evaluate, ignorance
 from kasmina.run.plugins import Plugins, written
 from kasmina.run.randomness import sow
 
@@ -124,7 +124,10 @@ def connect(
         objective=objective,
         splits=splits,
         settings=settings,
-        governor=Governor(settings.governor),
+        governor=Governor(
+            settings.governor,
+            ignorance(info.goal, splits.train.y, info.outputs, min(settings.batch, len(splits.train))),
+        ),
     )
 
 

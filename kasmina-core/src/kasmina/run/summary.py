@@ -10,6 +10,7 @@ from typing import Any
 from attrs import asdict
 
 from kasmina.records import SeedState
+from kasmina.run.data import Split
 from kasmina.run.loop import Training
 from kasmina.run.objective import evaluate
 
@@ -24,9 +25,7 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
         seconds: of wall time.
         error: why it failed.
     """
-    test, control = (
-        _finite(evaluate(run.host, run.objective, split)[1]) for split in (run.splits.test, run.splits.control)
-    )
+    test, control = (_measured(run, split, error) for split in (run.splits.test, run.splits.control))
     summary = {
         "status": status,
         "task": run.info.task,
@@ -48,6 +47,16 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
         "versions": {"python": platform.python_version()} | {name: version(name) for name in DISTRIBUTIONS},
     }
     return summary if error is None else summary | {"error": error}
+
+
+def _measured(run: Training, split: Split, error: str | None) -> float | None:
+    """The host's metric; None if it is not finite, or cannot be had of a host that has failed."""
+    try:
+        return _finite(evaluate(run.host, run.objective, split)[1])
+    except Exception:
+        if error is None:
+            raise
+        return None
 
 
 def _seed(seed: SeedState) -> dict[str, Any]:
