@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from threading import get_ident
 
@@ -32,24 +31,30 @@ class Fault:
 
 
 def finite(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether all gradients of all groups are. Waits for the device once, and changes no bit of a finite gradient.
+    """Whether all gradients of all groups are. Waits for the device once."""
+    return _all_finite(
+        [
+            gradient
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+            if (gradient := parameter.grad) is not None
+        ]
+    )
+
+
+def _all_finite(tensors: list[Tensor]) -> bool:
+    """Whether all of them are; changes no bit of what is finite.
 
     By what `torch.amp.GradScaler` calls, with a scale of 1: one pass, without a mask in memory.
     """
-    gradients = [
-        gradient
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-        if (gradient := parameter.grad) is not None
-    ]
-    if not gradients:
+    if not tensors:
         return True
-    found, one = _kept(gradients[0].device)
+    found, one = _kept(tensors[0].device)
     try:
-        torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, one)
+        torch._amp_foreach_non_finite_check_and_unscale_(tensors, found, one)
     except RuntimeError:  # they are sparse, complex, on several devices, or views whose elements share their memory
         found.zero_()
-        return all(map(is_finite, gradients))
+        return all(map(is_finite, tensors))
     if found.item():
         found.zero_()
         return False
@@ -73,15 +78,13 @@ def is_sound(parameter: Tensor) -> bool:
 def kept(optimizer: torch.optim.Optimizer, apart: Iterable[nn.Module] = ()) -> bool:
     """Whether all weights are finite, and what the optimiser keeps of each; but for those of modules `apart`.
 
-    Waits for the device, once where it can.
+    Waits for the device once.
     """
     left = {id(parameter) for module in apart for parameter in module.parameters()}
     members = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in left]
-    tensors = [tensor.detach() for parameter in members for tensor in (parameter, *_remembered(optimizer, parameter))]
-    try:
-        return bool(nn.utils.get_total_norm(tensors, math.inf).isfinite()) if tensors else True
-    except RuntimeError:  # one is empty, or sparse
-        return all(map(is_finite, tensors))
+    return _all_finite(
+        [tensor.detach() for parameter in members for tensor in (parameter, *_remembered(optimizer, parameter))]
+    )
 
 
 def is_kept(optimizer: torch.optim.Optimizer, parameter: Tensor) -> bool:
