@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -127,6 +128,7 @@ class Saver:
         self._prune()
 
     def _put(self, snapshot: Snapshot, good: int | None) -> None:
+        os.stat(self._folder.parent)  # a run whose folder somebody removed does not begin another in its place
         number = max([0, *(number for number, _ in listed(self._folder))]) + 1
         facts = {**snapshot.facts, "good": good}
         write_checkpoint(path_of(self._folder, number), snapshot.packed, facts)
