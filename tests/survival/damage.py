@@ -129,8 +129,8 @@ def renew(path: Path) -> None:
 # -- what comes of it --------------------------------------------------------------------------------------------------
 
 OUTCOMES = ("same", "earlier", "records told", "refused", "WRONG")
-"""Ended as the run never stopped, without a word; from an earlier checkpoint, with a warning; as it but for records that
-were damaged before the checkpoint, with a warning; refused in a sentence."""
+"""Ended as the run that never stopped: without a word; from an earlier checkpoint, with a warning; but for records that
+were damaged before the checkpoint, with a warning. Or refused in a sentence."""
 
 
 @define

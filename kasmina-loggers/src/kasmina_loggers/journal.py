@@ -44,6 +44,11 @@ class Journal:
         return self._sum.hexdigest()
 
     @property
+    def waiting(self) -> bytes:
+        """Records that are not in the file yet: who keeps them with position and digest loses none."""
+        return bytes(self._waiting)
+
+    @property
     def position(self) -> int:
         """Bytes of all records, of those that wait as well."""
         return self._end + len(self._waiting)
@@ -77,18 +82,21 @@ class Journal:
                 with suppress(OSError):
                     self.file.truncate(self._end)
 
-    def go_back(self, position: int, digest: str | None = None) -> None:
+    def go_back(self, position: int, digest: str | None = None, waiting: bytes = b"") -> None:
         """Let go of all records after this position.
 
         Args:
             digest: what it was there.
+            waiting: those that waited there, of which a process that has ended since may have written none.
 
         Raises:
             OSError: no record ends there or they are not what they were, because somebody changed the file; records go
                 on after the last before it.
         """
         lacking = position - self.position
-        if lacking > 0:
+        if 0 < lacking <= len(waiting):
+            self.add(waiting[-lacking:])
+        elif lacking > 0:
             raise OSError(f"{self.path.name} is {lacking} bytes shorter than when the run was saved; it goes on there")
         end = self._end if position >= self._end else end_of_records(self.file, position)
         self.file.truncate(end)

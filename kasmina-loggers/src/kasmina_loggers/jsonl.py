@@ -68,15 +68,19 @@ class Jsonl:
         journals = self._journals()
         positions = {"metrics": 0, "events": 0} | {name: journal.position for name, journal in journals.items()}
         digests = {name: journal.digest for name, journal in journals.items()}
-        return {"phase": self._phase, "bytes": positions, "sha256": digests}
+        waiting = {name: journal.waiting.decode("ascii") for name, journal in journals.items()}
+        return {"phase": self._phase, "bytes": positions, "sha256": digests, "waiting": waiting}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises:
         OSError: a file is shorter than it was or has been changed; it is appended to where it can be.
         """
-        self._phase, positions, digests = state["phase"], state["bytes"], state["sha256"]
-        journals = {name: journal for name, journal in self._journals().items() if name in positions}
-        each(lambda name: journals[name].go_back(positions[name], digests.get(name)), journals)
+        self._phase = state["phase"]
+        each(lambda name: self._go_back(name, state), self._journals())
+
+    def _go_back(self, name: str, state: Mapping[str, Any]) -> None:
+        waiting = state["waiting"].get(name, "").encode("ascii")
+        self._journals()[name].go_back(state["bytes"][name], state["sha256"].get(name), waiting)
 
     def _journals(self) -> dict[str, Journal]:
         both = {"metrics": self._metrics, "events": self._events}

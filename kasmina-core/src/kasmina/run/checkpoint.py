@@ -65,7 +65,8 @@ def write_checkpoint(path: Path, packed: Packed, facts: dict[str, Any]) -> None:
     tensors = _serialized(packed)
     record = {"format": FORMAT, **facts, "tensors": _digest(tensors), "state": packed.record}
     text = _text({"digest": _digest(_text(record)), **record})
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without its parents: a run whose folder somebody removed does not begin another in its place.
+    path.parent.mkdir(exist_ok=True)
     write_all(path.parent, {f"{path.stem}.safetensors": tensors, path.name: text})
 
 

@@ -116,6 +116,9 @@ def conduct(run: Training, keeper: Keeper, warn: Warn, found: Found | None = Non
             status, failure = "failed", error
         keeper.save_good() if failure else keeper.save()
         keeper.saver.close()
+        if keeper.saver.failure and not failure:
+            again = f"when that is mended, 'kasmina run --resume {run.info.folder}' goes on"
+            status, failure = "failed", KasminaError(f"{keeper.saver.failure}; {again}")
         summary = summarise(run, status, keeper.spent, None if failure is None else reason_of(failure))
         finish(run, keeper, summary, bool(failure))
     if failure:
