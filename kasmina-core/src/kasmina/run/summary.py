@@ -10,8 +10,10 @@ from typing import Any
 from attrs import asdict
 
 from kasmina.records import SeedState
+from kasmina.run.data import Split
 from kasmina.run.loop import Training
 from kasmina.run.objective import evaluate
+from kasmina.run.randomness import sow
 
 DISTRIBUTIONS = ("kasmina-core", "torch")
 
@@ -24,9 +26,7 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
         seconds: of wall time.
         error: why it failed.
     """
-    test, control = (
-        _finite(evaluate(run.host, run.objective, split)[1]) for split in (run.splits.test, run.splits.control)
-    )
+    test, control = (_measured(run, split) for split in (run.splits.test, run.splits.control))
     summary = {
         "status": status,
         "task": run.info.task,
@@ -48,6 +48,12 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
         "versions": {"python": platform.python_version()} | {name: version(name) for name in DISTRIBUTIONS},
     }
     return summary if error is None else summary | {"error": error}
+
+
+def _measured(run: Training, split: Split) -> float | None:
+    """The metric; of a host that draws as it is measured, with numbers that do not depend on what was drawn before."""
+    sow(run.splits.device, run.settings.seed, run.growth.epoch, 1)
+    return _finite(evaluate(run.host, run.objective, split)[1])
 
 
 def _seed(seed: SeedState) -> dict[str, Any]:
