@@ -111,6 +111,14 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Bad input for all that reads strangers' files, 11 minutes of it; `-- --seconds 30` for each target alone."""
+    # Stranger inputs than any test's are found by chance, and so this is no part of the default run.
+    prepare(session, ALL, "hypothesis==6.170.15", "atheris==3.0.0")
+    session.run("python", "tests/fuzz/fuzz.py", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
 def growth(session: nox.Session) -> None:
     """The table of growth recipes (docs/recipes.md): `nox -s growth -- spirals`, or digits. Takes some minutes."""
     prepare(session, (CORE,))

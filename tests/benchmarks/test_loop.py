@@ -22,6 +22,7 @@ def test_an_epoch_of_the_loop(compare, tmp_path):
         config = configure(options={"controller": "never", "loggers": {"rich": False}}, epochs=EPOCHS)
         plugins = Plugins.of(config)
         run = assemble(config, plugins, Folder.new(tmp_path / str(next(numbers)), "spirals"), print)
+        run.info.folder.mkdir()
         run.hooks.on_run_start(run=run.info)
         return run
 
@@ -34,8 +35,9 @@ def test_an_epoch_of_the_loop(compare, tmp_path):
     def theirs():
         run = hosts.pop()
         host, optimizer, train_split = run.host, run.optimizer, run.splits.train
+        generator = torch.Generator().manual_seed(0)
         for _ in range(EPOCHS):
-            order = torch.randperm(len(train_split), generator=run.order)
+            order = torch.randperm(len(train_split), generator=generator)
             for index in order.tensor_split(run.info.steps_per_epoch):
                 optimizer.zero_grad()
                 functional.cross_entropy(host(train_split.x[index]), train_split.y[index]).backward()

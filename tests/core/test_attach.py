@@ -110,6 +110,25 @@ def test_a_loop_without_a_germination_ends_with_the_same_bits(asks, epochs):
     assert all(map(torch.equal, outputs(bare.host), outputs(watched.host)))
 
 
+@pytest.mark.parametrize("epochs", range(6))
+def test_a_loop_that_was_saved_goes_on_with_the_same_bits(epochs, tmp_path):
+    def parts(loop: Loop) -> list[Any]:
+        return [loop.host, loop.growth, loop.optimizer]
+
+    germinates = {1: "0:3", 4: "0:3"}
+    whole = Loop().attach(Script(germinates), init="aligned").train(6)
+    first = Loop().attach(Script(germinates), init="aligned").train(epochs)
+    torch.save([*[part.state_dict() for part in parts(first)], torch.get_rng_state()], tmp_path / "saved.pt")
+    *states, random = torch.load(tmp_path / "saved.pt")  # plain values and tensors: it would refuse anything else
+    again = Loop().attach(Script(germinates), init="aligned")
+    for part, state in zip(parts(again), states, strict=True):
+        part.load_state_dict(state)
+    torch.set_rng_state(random)
+    again.train(6 - epochs)
+    assert again.growth.seeds == whole.growth.seeds
+    assert all(map(torch.equal, outputs(again.host), outputs(whole.host)))
+
+
 def test_a_seed_lives_its_life_and_the_host_keeps_its_names():
     script = Script({1: "0:3"})
     loop = Loop().attach(script).train(8)

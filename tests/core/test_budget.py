@@ -14,7 +14,8 @@ from torch import nn
 import kasmina
 from kasmina import Incident, Left, Observation, Proposal, SeedState, Site, Verdict, hookimpl
 from kasmina.errors import UsageError
-from kasmina.growth.budget import Budget, seed_cost
+from kasmina.growth.budget import seed_cost
+from kasmina.growth.limits import Budget
 from kasmina.growth.site import find_places
 from kasmina.testing.world import same
 

@@ -365,3 +365,53 @@ def test_whatever_is_said_is_taken_or_refused_in_one_line(tmp_path_factory, cont
         assert isinstance(configure(file, NAMED, sets), Config)
     except UsageError as error:
         assert "\n" not in str(error)
+
+
+# -- YAML that is no harm to read --------------------------------------------------------------------------------------
+
+LISTS = "[&a [x, x]" + "".join(f", &{chr(98 + n)} [{f'*{chr(97 + n)}, ' * 9}]" for n in range(9)) + "]"
+MERGES = "[&a {x: 1}" + "".join(f", &{chr(98 + n)} {{<<: [{f'*{chr(97 + n)}, ' * 9}]}}" for n in range(9)) + "]"
+CHAIN = "[&n0 x" + "".join(f", &n{n + 1} [*n{n}]" for n in range(2000)) + "]"
+SNARES = [
+    *("2020-13-45", "0000-00-00", "!!timestamp x", "!!int x", "!!int ''", "!!float x", "!!bool x"),
+    *("[" * 5000, "[" * 400 + "]" * 400, "{a: " * 5000, CHAIN, LISTS, MERGES),
+    *(
+        "&a [*a]",
+        "&a {b: *a}",
+        "&a {<<: *a}",
+        "9" * 400,
+        "9" * 5000,
+        "0x" + "f" * 5000,
+        f"-{2**1023}",
+        "'" + "a" * 2**18 + "'",
+    ),
+]
+"""What PyYAML answers with Python's own errors, or never, or with values that cannot be shown."""
+
+
+@pytest.mark.parametrize("snare", SNARES, ids=lambda snare: snare[:20])
+def test_what_no_yaml_may_do_is_one_sentence(tmp_path, snare):
+    file = tmp_path / "c.yaml"
+    file.write_text(f"host: {{hidden: {snare}}}")
+    assert str(file) in refusal(file=file)
+    assert "--set host.hidden=" in refusal(options=NAMED, sets=[f"host.hidden={snare}"])
+
+
+def test_an_alias_of_reasonable_size_is_taken(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("phases: {warm-up: &a {epochs: 3}, own: *a, other: {<<: *a, germinate: false}}\nseed: 0x7f")
+    config = configure(file, NAMED)
+    assert [phase.epochs for phase in config.phases if phase.name in ("warm-up", "own", "other")] == [3, 3, 3]
+    assert config.settings.seed == 127
+
+
+@pytest.mark.parametrize(
+    "option", ["learning_rate", "weight_decay", "growth.training", "growth.blending", "growth.probation"]
+)
+def test_no_length_and_no_rate_is_infinite(option):
+    assert option.rpartition(".")[2] in refusal(options=NAMED, sets=[f"{option}=.inf"])
+
+
+def test_a_stage_is_of_a_length_that_steps_can_count():
+    assert "training" in refusal(options=NAMED, sets=["growth.training=1e308"])
+    assert "candidates" in refusal(options=NAMED, sets=["growth.candidates=1000000000"])

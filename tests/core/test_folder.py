@@ -35,7 +35,7 @@ def test_a_write_that_breaks_leaves_the_file_as_it_was(tmp_path, monkeypatch, br
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(*{"fsync": (os, "fsync", full), "replace": (Path, "replace", full)}[breaks])
+    monkeypatch.setattr(*{"fsync": (os, "fsync", full), "replace": (os, "replace", full)}[breaks])
     with pytest.raises(OSError, match="No space"):
         write(path, b"new and longer")
     assert path.read_bytes() == b"old"
@@ -44,8 +44,8 @@ def test_a_write_that_breaks_leaves_the_file_as_it_was(tmp_path, monkeypatch, br
 def test_the_content_is_on_the_disk_before_the_name_is_taken(tmp_path, monkeypatch):
     order = []
     monkeypatch.setattr(os, "fsync", lambda file: order.append("fsync"))
-    replace = Path.replace
-    monkeypatch.setattr(Path, "replace", lambda self, to: (order.append("replace"), replace(self, to))[1])
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda old, new: (order.append("replace"), replace(old, new))[1])
     write(tmp_path / "file", b"content")
     assert order[:2] == ["fsync", "replace"]
 

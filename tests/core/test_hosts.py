@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmina.errors import UsageError
+from kasmina.errors import PluginError, UsageError
 from kasmina.growth.site import find_places
 from kasmina.hosts.cnn import Cnn
 from kasmina.hosts.mlp import Mlp
 from kasmina.hosts.transformer import Transformer
 from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import make, options
+from kasmina.records import Data
+from kasmina.run.assembly import build_host
+from kasmina.run.randomness import sow
+from kasmina.run.config import Choice, Config, Settings
 
 SIZE = st.integers(1, 6)
 SHAPES = {
@@ -73,6 +78,10 @@ def test_what_is_no_image_or_sequence_is_refused(plugin, in_shape):
         ("transformer", {"width": 9}, "'width' must be a multiple of 'heads'"),
         ("transformer", {"dropout": 1.0}, "dropout"),
         ("transformer", {"heads": 0}, "heads"),
+        ("mlp", {"hidden": 2**63}, "hidden"),
+        ("mlp", {"depth": 10**9}, "depth"),
+        ("cnn", {"width": 10**12}, "width"),
+        ("transformer", {"hidden": 10**12}, "hidden"),
     ],
 )
 def test_options_that_cannot_be_are_refused(name, wrong, part):
@@ -91,3 +100,42 @@ def test_layers_of_a_transformer_begin_apart():
     host = Transformer(depth=2).build((3, 4), 2)
     first, second = host.encoder.layers
     assert not torch.equal(first.linear1.weight, second.linear1.weight)
+
+
+class Odd:
+    """A host's plugin that does what it is told."""
+
+    def __init__(self, build):
+        self.build = build
+
+
+def built(plugin):
+    """What becomes of a host's plugin in a run on two numbers a sample."""
+    data = Data(np.zeros((4, 2), np.float32), np.zeros(4, int), "classification", ("a", "b"))
+    named = {kind: Choice("odd", {}) for kind in ("task", "host", "controller", "blueprint")}
+    config = Config(**named, rivals=(), loggers=(), phases=(), settings=Settings())
+    return build_host(plugin, config, data, torch.zeros(2, 2))
+
+
+def test_a_host_too_large_for_the_machine_is_refused_before_it_takes_memory():
+    plugin = Mlp(hidden=1 << 20, depth=64)  # 280 TB
+    with pytest.raises(UsageError, match="GiB"):
+        built(plugin)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("can't allocate"), MemoryError(), TypeError("Overflow"), ValueError("x")]
+)
+def test_a_host_that_cannot_be_built_is_one_sentence(error):
+    def build(in_shape, outputs):
+        raise error
+
+    with pytest.raises(PluginError, match="host 'odd' cannot be built") as caught:
+        built(Odd(build))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_look_at_its_size_does_not_change_how_a_host_begins():
+    host = built(Mlp(hidden=3))
+    sow(torch.device("cpu"), Settings().seed)
+    assert all(map(torch.equal, host.state_dict().values(), Mlp(hidden=3).build((2,), 2).state_dict().values()))

@@ -421,7 +421,7 @@ def test_a_loss_that_is_not_finite_is_one_sentence(build, number):
     world = build()
     with torch.no_grad():
         next(world.run.host.parameters()).fill_(number)
-    with pytest.raises(KasminaError, match=r"training loss is (nan|inf) in epoch 1; .*learning_rate") as caught:
+    with pytest.raises(KasminaError, match=r"training loss is (nan|inf) in step 1$") as caught:
         loop.train(world.run)
     assert caught.value.exit_code == 1
 

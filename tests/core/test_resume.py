@@ -282,7 +282,8 @@ def end(run: loop.Training) -> dict[str, Any]:
 
 def through_files(packed: Packed, folder: Path) -> Checkpoint:
     path = path_of(folder, 1)
-    write_checkpoint(path, packed, {"good": None})
+    facts = {"data": "", "config": "", "seconds": 0.0, "epoch": 0, "step": 0, "metric": None, "loss": None, "good": None}
+    write_checkpoint(path, packed, facts)
     return read_checkpoint(path)
 
 

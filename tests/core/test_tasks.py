@@ -13,6 +13,9 @@ from sklearn.datasets import load_digits, make_moons
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from kasmina.errors import UsageError
+from kasmina.plugins.catalog import find
+from kasmina.plugins.drivers import make
 from kasmina.tasks.clusters import Clusters
 from kasmina.tasks.digits import Digits
 from kasmina.tasks.file import File
@@ -168,3 +171,16 @@ def test_describing_tasks_loads_nothing_heavy():
         " kasmina.tasks.file; print({'torch', 'sklearn', 'pyarrow'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("task", ["spirals", "moons", "clusters"])
+@pytest.mark.parametrize("size", [{"samples": 10**12}, {"dimensions": 10**12}, {"noise": 1e308}, {"noise": math.inf}])
+def test_data_that_no_memory_or_number_holds_is_refused_as_an_option(task, size):
+    with pytest.raises(UsageError, match=next(iter(size))):
+        make(find("task", task), size)
+
+
+@pytest.mark.parametrize("task", MADE)
+def test_many_samples_of_many_dimensions_are_refused_before_they_are_made(task):
+    with pytest.raises(UsageError, match="1000000 samples of 10000 dimensions"):
+        task(samples=1_000_000, dimensions=10_000).load()

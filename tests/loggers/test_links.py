@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kasmina_loggers.jsonl import open_records
+from kasmina_loggers.journal import opened
 from kasmina_loggers.picture import check_picture
 from kasmina_loggers.rich import Rich
 
@@ -13,7 +13,7 @@ def test_records_do_not_follow_a_link(tmp_path):
     (tmp_path / "precious").write_text("mine")
     (tmp_path / "metrics.jsonl").symlink_to(tmp_path / "precious")
     with pytest.raises(OSError):
-        open_records(tmp_path / "metrics.jsonl")
+        opened(tmp_path / "metrics.jsonl")
     assert (tmp_path / "precious").read_text() == "mine"
 
 

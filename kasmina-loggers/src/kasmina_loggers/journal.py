@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +36,12 @@ class Journal:
         self._end = end_of_records(self.file, self.file.seek(0, os.SEEK_END))
         self.file.truncate(self._end)  # a crash may have left half a record
         self._waiting = bytearray()
+        self._sum = self._summed(self._end)
+
+    @property
+    def digest(self) -> str:
+        """Of all records: a bit that changed in a file of the same length is seen by it."""
+        return self._sum.hexdigest()
 
     @property
     def position(self) -> int:
@@ -43,6 +51,7 @@ class Journal:
     def add(self, line: bytes) -> None:
         """Append one record, which ends with a newline and has no other."""
         self._waiting += line
+        self._sum.update(line)
         with suppress(OSError):
             self.write_waiting()
 
@@ -68,11 +77,15 @@ class Journal:
                 with suppress(OSError):
                     self.file.truncate(self._end)
 
-    def go_back(self, position: int) -> None:
+    def go_back(self, position: int, digest: str | None = None) -> None:
         """Let go of all records after this position.
 
+        Args:
+            digest: what it was there.
+
         Raises:
-            OSError: no record ends there, because somebody changed the file; records go on after the last before it.
+            OSError: no record ends there or they are not what they were, because somebody changed the file; records go
+                on after the last before it.
         """
         lacking = position - self.position
         if lacking > 0:
@@ -81,8 +94,21 @@ class Journal:
         self.file.truncate(end)
         del self._waiting[max(0, position - self._end) :]
         self._end = end
+        self._sum = self._summed(end)
+        self._sum.update(self._waiting)
         if self.position < position:
             raise OSError(f"{self.path.name} has no record that ends at byte {position}; it goes on at byte {end}")
+        if digest not in (None, self.digest):
+            raise OSError(f"{self.path.name} is not what it was when the run was saved; it goes on after byte {end}")
+
+    def _summed(self, end: int, block: int = 1 << 20) -> hashlib._Hash:
+        """Of the file up to there."""
+        digest = hashlib.sha256()
+        self.file.seek(0)
+        while end > 0 and (part := self.file.read(min(block, end))):
+            digest.update(part)
+            end -= len(part)
+        return digest
 
     def close(self) -> None:
         """Raises:
@@ -105,7 +131,11 @@ def opened(path: Path) -> Appendable:
     The file itself: in a run's folder that came from a stranger, a link might lead to a file of the user's.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    return os.fdopen(os.open(path, flags, 0o666), "r+b", buffering=0)
+    handle = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return os.fdopen(handle, "r+b", buffering=0)
 
 
 def end_of_records(file: Appendable, position: int, block: int = 4096) -> int:

@@ -32,7 +32,11 @@ class Jsonl:
     def on_run_start(self, run: RunInfo) -> None:
         self.on_run_end()  # of a run that never ended
         self._metrics = Journal(run.folder / "metrics.jsonl")
-        self._events = Journal(run.folder / "events.jsonl")
+        try:
+            self._events = Journal(run.folder / "events.jsonl")
+        except OSError:
+            self.on_run_end()
+            raise
 
     @hookimpl
     def on_phase_start(self, phase: Phase) -> None:
@@ -61,16 +65,18 @@ class Jsonl:
         each(Journal.close, journals.values())
 
     def state_dict(self) -> dict[str, Any]:
-        positions = {"metrics": 0, "events": 0} | {name: journal.position for name, journal in self._journals().items()}
-        return {"phase": self._phase, "bytes": positions}
+        journals = self._journals()
+        positions = {"metrics": 0, "events": 0} | {name: journal.position for name, journal in journals.items()}
+        digests = {name: journal.digest for name, journal in journals.items()}
+        return {"phase": self._phase, "bytes": positions, "sha256": digests}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises:
         OSError: a file is shorter than it was or has been changed; it is appended to where it can be.
         """
-        self._phase, positions = state["phase"], state["bytes"]
+        self._phase, positions, digests = state["phase"], state["bytes"], state["sha256"]
         journals = {name: journal for name, journal in self._journals().items() if name in positions}
-        each(lambda name: journals[name].go_back(positions[name]), journals)
+        each(lambda name: journals[name].go_back(positions[name], digests.get(name)), journals)
 
     def _journals(self) -> dict[str, Journal]:
         both = {"metrics": self._metrics, "events": self._events}

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import click
 
+from kasmina.cli import common
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--split", type=click.Choice(["test", "control", "train"]), default="test", show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="[default: as the run]")
-@click.option(
-    "--trust", is_flag=True, help="Run the code that the run's config.yaml names, though you did not type it."
-)
+@common.checkpoint
+@common.trust
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def evaluate(run: Path, split: str, device: str | None, trust: bool, as_json: bool) -> None:
+def evaluate(run: Path, split: str, device: str | None, checkpoint: str, trust: bool, as_json: bool) -> None:
     """Measure a trained network on one split.
 
     RUN is the folder of a run; the data is that of its task.
@@ -24,7 +25,7 @@ def evaluate(run: Path, split: str, device: str | None, trust: bool, as_json: bo
     from kasmina.run.objective import evaluate as measure
     from kasmina.run.restore import restore
 
-    trained = restore(run, device, trust)
+    trained = restore(run, device, trust, checkpoint=checkpoint, warn=common.warn)
     rows = getattr(trained.splits, split)
     loss, metric = measure(trained.host, trained.objective, rows)
     result = {"run": str(run), "split": split, "rows": len(rows), "loss": loss, trained.objective.metric_name: metric}

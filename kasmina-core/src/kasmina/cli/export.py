@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from kasmina.cli import common
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -20,18 +22,19 @@ import click
 @click.option(
     "--fold/--no-fold", default=True, help="Make seeds part of the host's layers where that is exact. [default: fold]"
 )
-@click.option(
-    "--trust", is_flag=True, help="Run the code that the run's config.yaml names, though you did not type it."
-)
+@common.checkpoint
+@common.trust
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def export(run: Path, format: str | None, out: Path | None, fold: bool, trust: bool, as_json: bool) -> None:
+def export(
+    run: Path, format: str | None, out: Path | None, fold: bool, checkpoint: str, trust: bool, as_json: bool
+) -> None:
     """Write a trained network as a file that needs no Kasmina.
 
     RUN is the folder of a run. Beside FILE stands FILE.json: how inputs are scaled, and what the outputs mean.
     """
     from kasmina.run.export import export as write
 
-    record = write(run, format, out, fold, trust)
+    record = write(run, format, out, fold, trust, checkpoint=checkpoint, warn=common.warn)
     if as_json:
         click.echo(json.dumps(record, indent=2))
         return

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from kasmina.cli import common
 from kasmina.plugins.catalog import defaults, find
 
 
@@ -106,18 +107,21 @@ def run(
     # Whatever loggers print goes beside the document and not into it.
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         if resume:
-            folder, summary = resume_experiment(resume, warn, trust)
+            folder, summary = resume_experiment(resume, common.warn, trust)
         else:
-            folder, summary = run_experiment(configure(config, said, sets, epochs, trust), out, warn)
-    if as_json:
-        click.echo(json.dumps(summary | {"folder": str(folder)}, indent=2))
-    else:
-        next_step = f"'kasmina evaluate {folder}' measures it again"
-        if summary["status"] == "stopped":
-            next_step = f"'kasmina run --resume {folder}' goes on"
-        click.echo(f"{summary['status']}; everything is in {folder}, and {next_step}")
+            folder, summary = run_experiment(configure(config, said, sets, epochs, trust), out, common.warn)
+    click.echo(
+        json.dumps(summary | {"folder": str(folder)}, indent=2) if as_json else ending(folder, summary["status"])
+    )
     if summary["status"] == "stopped":
         raise SystemExit(130)
+
+
+def ending(folder: Path, status: str) -> str:
+    """How it ended, and what next."""
+    if status == "stopped":
+        return f"stopped; everything is in {folder}, and 'kasmina run --resume {folder}' goes on"
+    return f"{status}; everything is in {folder}, and 'kasmina evaluate {folder}' measures it again"
 
 
 def alone(context: click.Context) -> None:
@@ -134,7 +138,3 @@ def alone(context: click.Context) -> None:
     ]
     if typed:
         raise click.UsageError(f"--resume goes on with the options in the run's folder, and takes no {typed[0]}")
-
-
-def warn(message: str) -> None:
-    click.echo(f"kasmina: warning: {message}", err=True)

@@ -10,36 +10,20 @@ import math
 from collections.abc import Collection, Mapping
 
 import torch
-from attrs import field, frozen, validators
+from attrs import frozen
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kasmina.errors import UsageError
 from kasmina.growth.candidates import Candidates
 from kasmina.growth.counter import Counter
+from kasmina.growth.limits import Budget
 from kasmina.growth.manager import Offer
 from kasmina.growth.probe import Sample, forward, size, slow_path, untouched
 from kasmina.growth.seed import Build, Seed
 from kasmina.growth.site import Place
 from kasmina.growth.stream import Stream
 from kasmina.records import Left
-
-
-def _limit() -> int | None:
-    return field(default=None, validator=validators.optional(validators.ge(0)))
-
-
-@frozen
-class Budget:
-    """At most so much; None: no limit."""
-
-    seeds: int | None = _limit()
-    """Living ones: those that fade count until they are gone."""
-    parameters: int | None = _limit()
-    """Of host and seeds together, trainable or not."""
-    multiply_adds: int | None = _limit()
-    """Of host and seeds together in one sample's forward pass, in evaluation mode: those of matrix products,
-    convolutions and attention, half of the FLOPs that torch counts."""
 
 
 @frozen

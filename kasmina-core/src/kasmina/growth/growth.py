@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from kasmina.errors import PluginError, UsageError
 from kasmina.growth.begin import begin, needs_sample
 from kasmina.growth.budget import Purse
 from kasmina.growth.export.plain import plain
-from kasmina.growth.health import Fault, finite, unsound
+from kasmina.growth.health import Fault, finite, is_kept, kept, unsound
 from kasmina.growth.manager import IllegalTransition, Manager, Offer
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.seed import Seed
@@ -70,6 +71,7 @@ class Growth:
         batch: samples in a training step.
         seed: of the random numbers of all seeds.
         purse: the budget that growth must keep to; None: there is no limit.
+        states: what those that decide remember, by `state_dict` and `load_state_dict`, if it is kept here.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Growth:
         batch: int,
         seed: int = 0,
         purse: Purse | None = None,
+        states: Any = None,
     ) -> None:
         self.host = host
         self.epoch = 0
@@ -93,7 +96,7 @@ class Growth:
         """Training steps done."""
         self.phase = ""
         self.events: list[Event] = []
-        """Every change of a seed's stage so far."""
+        """Every change of a seed's stage, since this object was made or became another by `load_state_dict`."""
         self.resting: dict[str, list[int]] = {}
         """By site: the epoch from whose end on a seed may germinate there again, and how often it was put to rest."""
         self.manager = Manager(
@@ -108,6 +111,7 @@ class Growth:
         self._optimizer = optimizer
         self._offers = offers
         self._hooks = hooks
+        self._states = states
         self._control = control
         self._aim = aim
         self._recipe = recipe
@@ -118,6 +122,8 @@ class Growth:
         self._steps_per_epoch = 0
         self._losses: list[Tensor] = []
         """Of the steps of this epoch."""
+        self._entered = False
+        """Whether the first step of an epoch is in hand, and `epoch` is that epoch already."""
         self._sown: _Sown | None = None
         self._watch: Watch | None = None
         self._watch_born = 0
@@ -154,7 +160,7 @@ class Growth:
     @property
     def epochs(self) -> int:
         """How many epochs are done."""
-        return self.epoch - bool(self._losses)
+        return self.epoch - bool(self._losses or self._entered)
 
     def after_backward(self) -> Fault | None:
         """To be called between backward pass and step of the optimiser, by a loop that wants to see faults in time.
@@ -165,6 +171,7 @@ class Growth:
         """
         if finite(self._optimizer):
             return None
+        self._enter_epoch()
         seeds = list(self.manager.seeds.values())
         names = unsound(self.host, seeds, self._optimizer)
         bad = [seed for seed in seeds if not seed.sound]
@@ -175,6 +182,20 @@ class Growth:
             seed.spoiled = True
             self.manager.cull(seed, "its gradients or its weights are not finite")
         return None
+
+    def unsound(self) -> Fault | None:
+        """What is not finite of the weights and of what the optimiser keeps of them; seeds in training are not asked.
+
+        To be called once an epoch: a gradient that is finite, with a square that is not, stops the learning for good.
+        """
+        seeds = list(self.manager.seeds.values())
+        felt = [seed for seed in seeds if seed.stage is not Stage.TRAINING]
+        if kept(self._optimizer, [seed for seed in seeds if seed not in felt]):
+            return None
+        sound = partial(is_kept, self._optimizer)
+        names = unsound(self.host, seeds, self._optimizer, sound)
+        bad = tuple(seed.id for seed in felt if not all(map(sound, seed.parameters())))
+        return Fault(names, bad) if names or bad else None
 
     def rest(self, site: str) -> None:
         """No seed germinates at this site for `REST` epochs; twice as long each time that it is put to rest again."""
@@ -200,9 +221,8 @@ class Growth:
 
     def after_step(self, loss: Tensor) -> None:
         """To be called after each step of the optimiser, with the step's loss: a mean over its batch."""
-        if not self._losses:
-            self.epoch += 1
-            self.manager.epoch = self.epoch
+        self._enter_epoch()
+        self._entered = False
         self.step += 1
         self._losses.append(loss.detach())
         self.manager.after_step()
@@ -261,7 +281,6 @@ class Growth:
             "epoch": self.epoch,
             "step": self.step,
             "phase": self.phase,
-            "events": [unstructure(event) for event in self.events],
             "resting": self.resting,
             "refused": sorted(self._refused),
             "steps_per_epoch": self._steps_per_epoch,
@@ -272,6 +291,7 @@ class Growth:
             "sown": self._sown and unstructure(self._sown.proposal),
             "sown_watch": self._sown and self._sown.watch.state_dict(),
             "manager": self.manager.state_dict(),
+            "states": self._states and self._states.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -285,7 +305,8 @@ class Growth:
         """
         self._stop_watching()
         self.epoch, self.step, self.phase = state["epoch"], state["step"], state["phase"]
-        self.events = [structure(event, Event) for event in state["events"]]
+        self.events = []
+        self._entered = False
         self._losses = [] if state["losses"] is None else list(state["losses"].unbind())
         self._set_pace(state["steps_per_epoch"])
         self._watch_from = state["watch_from"]
@@ -299,6 +320,8 @@ class Growth:
         self.manager.load_state_dict(state["manager"], self._offers, before=resume_watch)
         resume_watch(math.inf)
         self._watch_born = state["watch_born"]
+        if self._states:
+            self._states.load_state_dict(state["states"])
         if state["sown"] is not None:
             proposal = structure(state["sown"], Proposal)
             self._sow(proposal, self._offered(proposal), state["sown_watch"])
@@ -329,6 +352,13 @@ class Growth:
         if found.live:
             raise UsageError(f"the host cannot be had as plain modules: {found.unfolded_because}")
         return found.module
+
+    def _enter_epoch(self) -> None:
+        """The step in hand is the first of an epoch, if it is, and if nobody has said so."""
+        if not (self._losses or self._entered):
+            self._entered = True
+            self.epoch += 1
+            self.manager.epoch = self.epoch
 
     def _judge(self, seed: Seed, observation: Observation) -> None:
         """Measures what a seed is worth on the control split, and keeps or culls it."""

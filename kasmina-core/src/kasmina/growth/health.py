@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from threading import get_ident
 
 import torch
@@ -31,24 +31,30 @@ class Fault:
 
 
 def finite(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether all gradients of all groups are. Waits for the device once, and changes no bit of a finite gradient.
+    """Whether all gradients of all groups are. Waits for the device once."""
+    return _all_finite(
+        [
+            gradient
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+            if (gradient := parameter.grad) is not None
+        ]
+    )
+
+
+def _all_finite(tensors: list[Tensor]) -> bool:
+    """Whether all of them are; changes no bit of what is finite.
 
     By what `torch.amp.GradScaler` calls, with a scale of 1: one pass, without a mask in memory.
     """
-    gradients = [
-        gradient
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-        if (gradient := parameter.grad) is not None
-    ]
-    if not gradients:
+    if not tensors:
         return True
-    found, one = _kept(gradients[0].device)
+    found, one = _kept(tensors[0].device)
     try:
-        torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, one)
+        torch._amp_foreach_non_finite_check_and_unscale_(tensors, found, one)
     except RuntimeError:  # they are sparse, complex, on several devices, or views whose elements share their memory
         found.zero_()
-        return all(map(is_finite, gradients))
+        return all(map(is_finite, tensors))
     if found.item():
         found.zero_()
         return False
@@ -69,15 +75,42 @@ def is_sound(parameter: Tensor) -> bool:
     return is_finite(parameter) and (parameter.grad is None or is_finite(parameter.grad))
 
 
-def unsound(host: nn.Module, seeds: Iterable[nn.Module], optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
-    """Names of the parameters of which a weight or a gradient is not finite, of the host and of what is no seed's."""
+def kept(optimizer: torch.optim.Optimizer, apart: Iterable[nn.Module] = ()) -> bool:
+    """Whether all weights are finite, and what the optimiser keeps of each; but for those of modules `apart`.
+
+    Waits for the device once.
+    """
+    left = {id(parameter) for module in apart for parameter in module.parameters()}
+    members = [p for group in optimizer.param_groups for p in group["params"] if id(p) not in left]
+    return _all_finite(
+        [tensor.detach() for parameter in members for tensor in (parameter, *_remembered(optimizer, parameter))]
+    )
+
+
+def is_kept(optimizer: torch.optim.Optimizer, parameter: Tensor) -> bool:
+    """Whether a weight is finite, and what the optimiser keeps of it. Waits for the device."""
+    return all(map(is_finite, (parameter, *_remembered(optimizer, parameter))))
+
+
+def _remembered(optimizer: torch.optim.Optimizer, parameter: Tensor) -> list[Tensor]:
+    state = optimizer.state.get(parameter, {})
+    return [value for value in state.values() if isinstance(value, Tensor) and value.is_floating_point()]
+
+
+def unsound(
+    host: nn.Module,
+    seeds: Iterable[nn.Module],
+    optimizer: torch.optim.Optimizer,
+    sound: Callable[[Tensor], bool] = is_sound,
+) -> tuple[str, ...]:
+    """Names of the parameters that are not as they should be, of the host and of what is no seed's."""
     named = {id(parameter): (name, parameter) for name, parameter in host.named_parameters()}
     apart = {id(parameter) for seed in seeds for parameter in seed.parameters()}
     for m, group in enumerate(optimizer.param_groups):
         for n, parameter in enumerate(group["params"]):
             if id(parameter) not in apart:
                 named.setdefault(id(parameter), (f"parameter {n} of group {m}", parameter))
-    return tuple(name for name, parameter in named.values() if not is_sound(parameter))
+    return tuple(name for name, parameter in named.values() if not sound(parameter))
 
 
 def _kept(device: torch.device) -> tuple[Tensor, Tensor]:

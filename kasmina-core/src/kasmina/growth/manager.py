@@ -14,7 +14,7 @@ import torch
 from cattrs import structure, unstructure
 from torch import nn
 
-from kasmina.errors import PluginError
+from kasmina.errors import PluginError, SeedError
 from kasmina.growth.recipe import Durations
 from kasmina.growth.seed import LEGAL, Build, Seed, revive
 from kasmina.growth.site import Place
@@ -232,7 +232,7 @@ class Manager:
         candidates, losses = seed.candidates, []
         for _, body in candidates:
             with seed.tried(body):
-                losses.append(self._control())
+                losses.append(self._loss_with(seed))
         best = min((loss for loss in losses if math.isfinite(loss)), default=None)
         if best is None:
             return ""
@@ -240,6 +240,16 @@ class Manager:
         seed.become(*candidates[losses.index(best)])
         self._enrol(seed)
         return f"trained; {seed.blueprint} is the best of {len(losses)}, with a control loss of {best:.3g}"
+
+    def _loss_with(self, seed: Seed) -> float:
+        """The control loss; one candidate that fails shall not cost the others."""
+        assert self._control is not None
+        try:
+            return self._control()
+        except SeedError as error:
+            if error.seed != seed.id:
+                raise
+            return math.inf
 
     def _raise_alpha(self, seed: Seed) -> None:
         alpha = self._ramp(seed.state, seed.steps)
@@ -298,7 +308,7 @@ class Manager:
 
     @staticmethod
     def _belongs(group: dict[str, Any], seed: Seed) -> bool:
-        """Whether a group of the optimiser is the seed's. By its parameters: loading an optimiser replaces its groups."""
+        """Whether a group of the optimiser is the seed's, by its parameters: loading an optimiser replaces groups."""
         return any(group["params"][0] is parameter for parameter in seed.parameters())
 
     def _release(self, seed: Seed) -> None:

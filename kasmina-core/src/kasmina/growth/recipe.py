@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 from attrs import field, frozen, validators
 
@@ -17,17 +18,20 @@ class Durations:
     probation: int = field(validator=validators.ge(1))
 
 
+EPOCHS: Callable[[Any, Any, float], Any] = validators.and_(validators.ge(0.0), validators.le(1e6))
+
+
 @frozen
 class Recipe:
     """How long a seed spends in the stages that pass by themselves, in epochs, and how it is chosen."""
 
-    training: float = field(default=0.5, validator=validators.ge(0))
-    blending: float = field(default=1.5, validator=validators.ge(0))
-    probation: float = field(default=5.0, validator=validators.ge(0))
+    training: float = field(default=0.5, validator=EPOCHS)
+    blending: float = field(default=1.5, validator=EPOCHS)
+    probation: float = field(default=5.0, validator=EPOCHS)
     init: Literal["built", "zero_out", "orthogonal", "gradmax", "tiny", "aligned"] | None = None
     """How the weights of a seed begin: as the blueprint built them, or by one of the inits of `kasmina.growth.inits`.
     None: aligned where the seed is of the form that it needs, and otherwise as built."""
-    candidates: int = field(default=1, validator=validators.ge(1))
+    candidates: int = field(default=1, validator=[validators.ge(1), validators.le(100)])
     """Seeds of each blueprint that train side by side at a germination; the best of all of them stays."""
 
     def durations(self, steps_per_epoch: int) -> Durations:

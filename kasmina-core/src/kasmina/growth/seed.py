@@ -125,7 +125,7 @@ class Seed(nn.Module):
         )
 
     def get_extra_state(self) -> dict[str, Any]:
-        """What makes up the seed besides its weights: part of its `state_dict`, and enough to make it again (`revive`)."""
+        """What the seed is besides its weights: part of its `state_dict`, and enough to make it again (`revive`)."""
         return {
             "id": self.id,
             "site": self.place.site.name,

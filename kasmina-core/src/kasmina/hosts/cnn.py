@@ -21,8 +21,10 @@ class Cnn:
     those of He et al., "Deep Residual Learning for Image Recognition" (2016), at one width throughout.
     """
 
-    width: int = field(default=4, validator=validators.ge(1), metadata={"help": "channels of every block"})
-    depth: int = field(default=2, validator=validators.ge(1), metadata={"help": "residual blocks"})
+    width: int = field(
+        default=4, validator=[validators.ge(1), validators.le(1 << 20)], metadata={"help": "channels of every block"}
+    )
+    depth: int = field(default=2, validator=[validators.ge(1), validators.le(64)], metadata={"help": "residual blocks"})
 
     @property
     def default_sites(self) -> tuple[str, ...]:

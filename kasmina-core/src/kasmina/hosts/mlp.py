@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 class Mlp:
     """A multi-layer perceptron with ReLU: `depth` hidden layers of `hidden` units each. Flattens what it reads."""
 
-    hidden: int = field(default=3, validator=validators.ge(1), metadata={"help": "units in each hidden layer"})
-    depth: int = field(default=1, validator=validators.ge(0), metadata={"help": "hidden layers"})
+    hidden: int = field(
+        default=3, validator=[validators.ge(1), validators.le(1 << 20)], metadata={"help": "units in each hidden layer"}
+    )
+    depth: int = field(default=1, validator=[validators.ge(0), validators.le(64)], metadata={"help": "hidden layers"})
 
     @property
     def default_sites(self) -> tuple[str, ...]:

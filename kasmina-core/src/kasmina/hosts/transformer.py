@@ -21,10 +21,22 @@ class Transformer:
     "On Layer Normalization in the Transformer Architecture", 2020), the mean over all tokens, a linear head.
     """
 
-    width: int = field(default=8, validator=validators.ge(1), metadata={"help": "numbers a token; a multiple of heads"})
-    depth: int = field(default=1, validator=validators.ge(1), metadata={"help": "layers"})
-    heads: int = field(default=2, validator=validators.ge(1), metadata={"help": "attention heads of each layer"})
-    hidden: int = field(default=8, validator=validators.ge(1), metadata={"help": "units between a layer's linear maps"})
+    width: int = field(
+        default=8,
+        validator=[validators.ge(1), validators.le(1 << 20)],
+        metadata={"help": "numbers a token; a multiple of heads"},
+    )
+    depth: int = field(default=1, validator=[validators.ge(1), validators.le(64)], metadata={"help": "layers"})
+    heads: int = field(
+        default=2,
+        validator=[validators.ge(1), validators.le(1 << 20)],
+        metadata={"help": "attention heads of each layer"},
+    )
+    hidden: int = field(
+        default=8,
+        validator=[validators.ge(1), validators.le(1 << 20)],
+        metadata={"help": "units between a layer's linear maps"},
+    )
     dropout: float = field(
         default=0.0,
         validator=[validators.ge(0), validators.lt(1)],

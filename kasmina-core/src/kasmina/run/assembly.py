@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -26,7 +27,7 @@ from kasmina.run.folder import Folder
 from kasmina.run.governor import Governor
 from kasmina.run.loop import Training
 from kasmina.run.offers import check_init, offers
-from kasmina.run.objective import OBJECTIVES, evaluate
+from kasmina.run.objective import OBJECTIVES, evaluate, ignorance
 from kasmina.run.plugins import Plugins, written
 from kasmina.run.randomness import sow
 
@@ -129,7 +130,10 @@ def connect(
         objective=objective,
         splits=splits,
         settings=settings,
-        governor=Governor(settings.governor),
+        governor=Governor(
+            settings.governor,
+            ignorance(info.goal, splits.train.y, info.outputs, min(settings.batch, len(splits.train))),
+        ),
     )
 
 
@@ -160,8 +164,15 @@ def build_host(plugin: Any, config: Config, data: Data, sample: Tensor) -> nn.Mo
         PluginError: it is no module, or does not map the sample to (2, outputs) (a UsageError if it is the user's own).
     """
     name = f"host {config.host.name!r}"
-    sow(sample.device, config.settings.seed)
-    host = plugin.build(in_shape=data.in_shape, outputs=data.outputs)
+    try:
+        refuse_giant(plugin, name, data)
+        sow(sample.device, config.settings.seed)
+        host = plugin.build(in_shape=data.in_shape, outputs=data.outputs)
+    except KasminaError:
+        raise
+    except Exception as error:
+        why = one_line(error)[:200]
+        raise fault(plugin)(f"{name} cannot be built for samples of shape {data.in_shape}: {why}") from error
     if not isinstance(host, nn.Module):
         raise fault(plugin)(f"{name} gave {type(host).__name__}, due is a torch.nn.Module")
     host = host.to(sample.device)
@@ -174,6 +185,30 @@ def build_host(plugin: Any, config: Config, data: Data, sample: Tensor) -> nn.Mo
     if came != (len(sample), data.outputs):
         raise fault(plugin)(f"{name} gives {came} for {len(sample)} samples, due is {(len(sample), data.outputs)}")
     return host
+
+
+def refuse_giant(plugin: Any, name: str, data: Data) -> None:
+    """Builds the host without memory for its tensors first: one too large would take all of the machine's with it.
+
+    Raises:
+        UsageError: weights, gradients and the optimiser's two moments are more than the machine's memory.
+    """
+    if isinstance(plugin, Own) or not hasattr(os, "sysconf"):
+        return
+    try:
+        with torch.device("meta"):
+            size = sum(
+                p.numel() * p.element_size()
+                for p in plugin.build(in_shape=data.in_shape, outputs=data.outputs).parameters()
+            )
+    except Exception:  # not every host can be built so
+        return
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if 4 * size > memory:
+        raise UsageError(
+            f"{name}: training takes {4 * size / 2**30:.1f} GiB for its weights alone, of {memory / 2**30:.1f} that"
+            " this machine has; make it smaller"
+        )
 
 
 def fault(plugin: Any) -> type[KasminaError]:

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.errors import UsageError
-from kasmina.growth.budget import Budget, Purse
+from kasmina.growth.budget import Purse
 from kasmina.growth.growth import Aim, Growth, Measure
+from kasmina.growth.limits import Budget
 from kasmina.growth.probe import Sample, size
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.site import find_places
 from kasmina.plugins.catalog import KINDS, Entry, default
 from kasmina.plugins.hooks import Hooks
+from kasmina.plugins.states import States
 from kasmina.plugins.strict import structure
 from kasmina.run.config import Choice
 from kasmina.run.offers import check_init, offers
@@ -48,6 +50,9 @@ def attach(
             growth.after_step(loss)    # after each step
         growth.after_epoch()           # after each epoch
         growth.detach()                # at the end
+
+    To go on in another process, save ``host.state_dict()``, ``growth.state_dict()`` and ``optimizer.state_dict()``;
+    there, attach growth to a host and an optimiser that are made as these were, and load the three in this order.
 
     Args:
         host: stays as it is; seeds join its forward pass as they come.
@@ -91,17 +96,19 @@ def attach(
         return Measure(float(loss), float(metric))
 
     growing = {name: places[name] for name in offered}
+    deciders = [_chosen("controller", controller), *blueprints]
     return Growth(
         host,
         growing,
         optimizer,
         offered,
-        Hooks([_chosen("controller", controller), *blueprints], warnings.warn),
+        Hooks(deciders, warnings.warn),
         control=measured,
         aim=Aim("metric", target),
         recipe=options,
         batch=size(sample),
         seed=seed,
+        states=States(deciders, warnings.warn),
         purse=Purse(structure(budget or {}, Budget, "budget"), host, sample, growing, offered),
     )
 

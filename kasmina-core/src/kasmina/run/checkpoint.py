@@ -21,25 +21,23 @@ from safetensors.torch import load
 
 from kasmina import files
 from kasmina.errors import KasminaError, UsageError
-from kasmina.run.folder import write
-from kasmina.run.packing import Packed, unpack
+from kasmina.run.folder import write_all
+from kasmina.run.packing import NAMES, Packed, unpack
 
 FORMAT = 2
 
-NAMES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.bfloat16: "BF16",
-    torch.float16: "F16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-    torch.complex64: "C64",
+
+FACTS: dict[str, tuple[type, ...]] = {
+    "data": (str,),
+    "config": (str,),
+    "epoch": (int,),
+    "step": (int,),
+    "seconds": (int, float),
+    "good": (int, type(None)),
+    "metric": (int, float, type(None)),
+    "loss": (int, float, type(None)),
 }
-"""What safetensors calls types."""
+"""What a run is taken up by. A digest shows that nothing changed, and not that it was written here."""
 
 
 class Damaged(KasminaError):
@@ -65,9 +63,10 @@ def write_checkpoint(path: Path, packed: Packed, facts: dict[str, Any]) -> None:
         OSError: it could not be written; none is there.
     """
     tensors = _serialized(packed)
-    write(path.with_suffix(".safetensors"), tensors)
     record = {"format": FORMAT, **facts, "tensors": _digest(tensors), "state": packed.record}
-    write(path, _text({"digest": _digest(_text(record)), **record}))
+    text = _text({"digest": _digest(_text(record)), **record})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_all(path.parent, {f"{path.stem}.safetensors": tensors, path.name: text})
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -88,6 +87,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise ValueError("its digest is another")
         named = load(tensors)
         state = unpack(record.pop("state"), named.__getitem__)
+        if wrong := [name for name, types in FACTS.items() if name not in record or type(record[name]) not in types]:
+            raise ValueError(f"it says nothing of use about {', '.join(wrong)}")
     except OSError as error:
         raise Damaged(f"{Path(error.filename or path).name} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
@@ -106,10 +107,15 @@ def listed(folder: Path) -> list[tuple[int, Path]]:
     return sorted(found, reverse=True)
 
 
+def remove_checkpoint(path: Path) -> None:
+    """Removes both files; the JSON first, without which the other is none."""
+    path.unlink(missing_ok=True)
+    path.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
 def remove_others(folder: Path, keep: Collection[int]) -> None:
     """Removes every checkpoint but these, and what crashes left behind."""
     kept = {path_of(folder, number).stem for number in keep}
-    # The JSON first, without which the other is none.
     for path in [*folder.glob("*.json"), *folder.glob("*.safetensors"), *folder.glob(".*.part")]:
         if path.stem not in kept:
             path.unlink(missing_ok=True)

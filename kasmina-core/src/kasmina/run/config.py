@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Literal
 from attrs import evolve, field, frozen, validators
 
 from kasmina.errors import UsageError
-from kasmina.growth.budget import Budget
+from kasmina.growth.limits import Budget
 from kasmina.growth.recipe import Recipe
 from kasmina.plugins.catalog import default, defaults
 from kasmina.plugins.strict import structure
@@ -60,8 +61,8 @@ class Settings:
     """Of the split into train, control and test."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     batch: int = field(default=64, validator=validators.ge(1))
-    learning_rate: float = field(default=0.02, validator=validators.gt(0))
-    weight_decay: float = field(default=0.02, validator=validators.ge(0))
+    learning_rate: float = field(default=0.02, validator=[validators.gt(0), validators.lt(math.inf)])
+    weight_decay: float = field(default=0.02, validator=[validators.ge(0), validators.lt(math.inf)])
     growth: Recipe = field(factory=Recipe)
     checkpoint: Saving = field(factory=Saving)
     governor: Governing = field(factory=Governing)

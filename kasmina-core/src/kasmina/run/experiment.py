@@ -14,6 +14,7 @@ from attrs import evolve
 
 from kasmina import files
 from kasmina.errors import KasminaError, UsageError
+from kasmina.plugins.phrases import one_line
 from kasmina.run.assembly import assemble
 from kasmina.run.config import Config, configure
 from kasmina.run.folder import Folder, digest, text_of
@@ -74,6 +75,7 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False) -> Result:
     with folder.locked():
         summary = folder.read_summary()
         if summary.get("status") == "finished":
+            warn(f"{path} is finished already; there is nothing to go on with")
             return path, summary
         found = newest(folder.checkpoints, warn)
         last = found.last
@@ -105,21 +107,24 @@ def conduct(run: Training, keeper: Keeper, warn: Warn, found: Found | None = Non
             run.hooks.on_run_start(run=run.info)
             if found:
                 take_up(run, found)
+            else:
+                keeper.begin()
             train(run)
         except Stopped:
             status = "stopped"
         except Exception as error:
             status, failure = "failed", error
-            # What is broken is neither saved nor measured.
-            with suppress(Exception):
-                restore_state(run, keeper.good.packed.unpacked())
-        keeper.save()
+        keeper.save_good() if failure else keeper.save()
         keeper.saver.close()
-        summary = summarise(run, status, keeper.spent, None if failure is None else str(failure))
+        summary = summarise(run, status, keeper.spent, None if failure is None else reason_of(failure))
         finish(run, keeper, summary, bool(failure))
     if failure:
         raise failure
     return summary
+
+
+def reason_of(failure: Exception) -> str:
+    return str(failure) if isinstance(failure, KasminaError) else one_line(failure)
 
 
 def take_up(run: Training, found: Found) -> None:
@@ -134,13 +139,15 @@ def take_up(run: Training, found: Found) -> None:
 def finish(run: Training, keeper: Keeper, summary: dict[str, Any], failed: bool) -> None:
     """Writes the summary, and tells the loggers that it is over."""
     folder = Folder(run.info.folder)
-    folder.write_summary(summary)
-    for path in (folder.config, *keeper.saver.newest, folder.summary):
-        with suppress(KasminaError):
-            run.hooks.log_artifact(path=path)
-    # A plugin that has just broken the run may break its end as well, which would hide the first reason.
-    with suppress(*([KasminaError] if failed else [])):
-        run.hooks.on_run_end(run=run.info, summary=summary)
+    try:
+        folder.write_summary(summary)
+        for path in (folder.config, *keeper.saver.newest, folder.summary):
+            with suppress(KasminaError):
+                run.hooks.log_artifact(path=path)
+    finally:
+        # A plugin that has just broken the run may break its end as well, which would hide the first reason.
+        with suppress(*([KasminaError] if failed else [])):
+            run.hooks.on_run_end(run=run.info, summary=summary)
 
 
 @contextmanager

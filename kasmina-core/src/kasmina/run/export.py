@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
+import warnings
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,22 @@ from kasmina.run.restore import Trained, restore
 SUFFIXES = {".pt": "torch", ".pth": "torch", ".pt2": "pt2", ".onnx": "onnx"}
 
 
-def export(path: Path, format: str | None, out: Path | None, folding: bool, trust: bool = False) -> dict[str, Any]:
+def export(
+    path: Path,
+    format: str | None,
+    out: Path | None,
+    folding: bool,
+    trust: bool = False,
+    *,
+    checkpoint: str = "last",
+    warn: Callable[[str], None] = warnings.warn,
+) -> dict[str, Any]:
     """Writes the network of the run at `path` to `out`, and beside it `out`.json, whose content it gives back.
 
     Args:
         format: None is what `out` ends in, or torch.
         out: None is ``exports/model.<suffix>`` in the run's folder.
-        trust: whether code that config.yaml names may be run, though the run is not one of the user's own.
+        trust, checkpoint, warn: as for `restore`.
 
     Raises:
         UsageError: there is no run, a library of the format is missing, the host cannot be exported, or `out` written.
@@ -37,7 +48,7 @@ def export(path: Path, format: str | None, out: Path | None, folding: bool, trus
     form = find_format(format)
     if out and out.suffix in SUFFIXES and SUFFIXES[out.suffix] != format:
         raise UsageError(f"--out {out}: is a name for {SUFFIXES[out.suffix]}, and --format is {format}")
-    trained = restore(path, "cpu", trust)
+    trained = restore(path, "cpu", trust, checkpoint=checkpoint, warn=warn)
     x = trained.splits.control.x
     result = plain(trained.host, trained.seeds, x, folding)
     content, run = form.write(result, x)

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,14 +95,22 @@ class Folder:
         """Within it no other process can be here too; the lock of one that was killed is gone with it.
 
         Raises:
-            UsageError: another process is at work in this folder.
+            UsageError: another process is at work in this folder, or it cannot be locked.
         """
         lock = FileLock(self.path / ".lock", blocking=False)
         try:
-            with lock:
-                yield
+            lock.acquire()
         except Timeout as error:
             raise UsageError(f"{self.path} is in use by another process; wait until it ends, or stop it") from error
+        except (OSError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UsageError(
+                f"{lock.lock_file} cannot be locked: {reason}; let it be a file that can be written"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Raises KasminaError if it cannot be written."""
@@ -135,19 +143,33 @@ def digest(content: bytes) -> str:
 def write(path: Path, content: bytes) -> None:
     """The whole content or none of it: a file of that name is replaced at once, by one that is safely on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.unlink(missing_ok=True)
-    try:
-        # Made anew: in a stranger's folder a link of that name might lead to a file of the user's.
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _settle(path.parent)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_all(path.parent, {path.name: content})
+
+
+def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Several files of one folder, by name, as by `write`: each whole or not at all, the last only if all are there."""
+    for name, content in contents.items():
+        # By os and not by pathlib, which would take longer than all else that a checkpoint of a small host costs.
+        path, temporary = os.path.join(folder, name), os.path.join(folder, f".{name}.part")
+        try:
+            _write_new(temporary, content)
+            os.replace(temporary, path)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+    _settle(folder)
+
+
+def _write_new(path: str, content: bytes) -> None:
+    """A file made anew: in a stranger's folder a link of that name might lead to a file of the user's."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+    with open(path, "xb", buffering=0) as file:
+        left = memoryview(content)
+        while left:
+            left = left[file.write(left) :]
+        os.fsync(file.fileno())
 
 
 def _settle(folder: Path) -> None:

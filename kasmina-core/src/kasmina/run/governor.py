@@ -12,22 +12,20 @@ from attrs import define, field, frozen, validators
 
 from kasmina.errors import KasminaError
 
-NOTHING_LEARNED = 1.0
-"""Loss of who knows nothing, to the order of magnitude: cross-entropy, or squared error of scaled targets."""
-
 
 @frozen
 class Governing:
     """When the governor steps in."""
 
     divergence: float = field(default=10.0, validator=validators.gt(1))
-    """A step's loss over the largest in all epochs before, beyond which training has diverged."""
+    """A step's loss over the largest in all epochs before, beyond which training has diverged; or an epoch's over that
+    of the first."""
     returns: int = field(default=8, validator=validators.ge(0))
-    """How often a run goes back before it stops."""
+    """How often a run goes back with no seed to blame before it stops. Each seed can be blamed but once."""
 
 
 class Fault(KasminaError):
-    """Training has gone wrong in the step in hand; `seeds` are the ids of those that are known to be the cause."""
+    """Training has gone wrong in the step in hand; `seeds` are the ids of those that are the cause, if it is seeds."""
 
     def __init__(self, sentence: str, seeds: tuple[int, ...] = ()) -> None:
         super().__init__(sentence)
@@ -39,15 +37,22 @@ class Governor:
     """One run's; all that it remembers is plain."""
 
     options: Governing
+    ignorance: float = 1.0
+    """The largest loss of a step of one who knows nothing (`kasmina.run.objective.ignorance`)."""
     returns: int = 0
-    """How often the run has gone back."""
-    rate: float = 1.0
-    """What the learning rate is multiplied by: halved each time that there was no seed to blame."""
+    """How often the run has gone back with no seed to blame."""
     _worst: float | None = None
     """The largest loss of a step in all epochs that are over."""
     _peak: float = 0.0
     """The same in the epoch in hand."""
+    _first: float | None = None
+    """The mean loss of the first epoch."""
     _limit: float = field(init=False, default=math.inf)
+
+    @property
+    def rate(self) -> float:
+        """What the learning rate is multiplied by: halved each time that there was no seed to blame."""
+        return float(0.5**self.returns)
 
     def see(self, loss: float) -> None:
         """Judges the loss of a step.
@@ -59,18 +64,29 @@ class Governor:
             raise Fault(f"the training loss is {loss}")
         if self._limit == math.inf:
             # Of one step so little is known that the others of the first epoch may be as far from it again.
-            self._limit = max(loss, NOTHING_LEARNED) * self.options.divergence**2
+            self._limit = max(loss, self.ignorance) * self.options.divergence**2
         if loss > self._limit:
             known = self._limit / self.options.divergence
             raise Fault(f"the training loss is {loss:.3g}, far beyond the {known:.3g} of what was before")
         if loss > self._peak:
             self._peak = loss
 
-    def end_epoch(self) -> None:
-        """The epoch in hand was good, and is part of what was."""
+    def see_epoch(self, loss: float) -> None:
+        """Judges the mean loss of an epoch, lest it grow by a little less each time than `see` would mind.
+
+        Raises:
+            Fault: it is far beyond that of the first epoch, and of one who knows nothing.
+        """
+        known = max(self._first or 0.0, self.ignorance)
+        if self._first is not None and loss > known * self.options.divergence:
+            raise Fault(f"the training loss of an epoch is {loss:.3g}, far beyond the {known:.3g} of the first")
+
+    def end_epoch(self, loss: float) -> None:
+        """The epoch in hand, of this mean loss, was good, and is part of what was."""
+        self._first = loss if self._first is None else self._first
         self._worst = max(self._worst or 0.0, self._peak)
         self._peak = 0.0
-        self._limit = max(self._worst, NOTHING_LEARNED) * self.options.divergence
+        self._limit = max(self._worst, self.ignorance) * self.options.divergence
 
     def forget_epoch(self) -> None:
         """The epoch in hand begins again."""
@@ -80,10 +96,10 @@ class Governor:
 
     def state_dict(self) -> dict[str, Any]:
         """What it remembers."""
-        names = ("returns", "rate", "_worst", "_peak", "_limit")
+        names = ("returns", "_worst", "_peak", "_first", "_limit")
         return {name.lstrip("_"): getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Remembers it again."""
-        self.returns, self.rate = state["returns"], state["rate"]
+        self.returns, self._first = state["returns"], state["first"]
         self._worst, self._peak, self._limit = state["worst"], state["peak"], state["limit"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from operator import attrgetter
 from typing import Any
 
@@ -55,29 +56,26 @@ class Keeper(Beside):
     def on_fault(self, fault: Fault) -> None:
         """Goes back to the last good state, and does something about the cause.
 
-        A seed that is to blame, else the youngest that lives, goes at once, and its site rests; if none lives, the
-        learning rate is halved.
+        A seed that is to blame goes at once, and its site rests; if none is, the learning rate is halved.
 
         Raises:
             KasminaError: the run has gone back as often as it may.
         """
         growth, governor = self.run.growth, self.run.governor
-        if governor.returns >= governor.options.returns:
-            back = f"the run has gone back {governor.returns} times, and stops with the last good state"
-            raise KasminaError(f"{fault} in step {growth.step + 1}; {back} saved") from fault
-        reason = f"{fault} in step {growth.step + 1}"
         alive = [seed.state for seed in growth.manager.seeds.values()]
-        blamed = max([seed for seed in alive if seed.id in fault.seeds] or alive, key=attrgetter("id"), default=None)
+        blamed = max((seed for seed in alive if seed.id in fault.seeds), key=attrgetter("id"), default=None)
+        if blamed is None and governor.returns >= governor.options.returns:
+            back = f"the run has gone back {governor.returns} times, and stops with the last good state"
+            raise KasminaError(f"{fault}; {back} saved") from fault
         self.go_back()
-        governor.returns += 1
         governor.forget_epoch()
-        self._tell(reason, self._ease() if blamed is None else self._cull(blamed, str(fault)), blamed)
+        self._tell(str(fault), self._ease() if blamed is None else self._cull(blamed, str(fault)), blamed)
         self.good = self._snapshot(self.good.facts["metric"], self.good.facts["loss"])
 
     def _ease(self) -> str:
         """Halves the learning rate; what was done."""
         governor = self.run.governor
-        governor.rate /= 2
+        governor.returns += 1
         return f"the learning rate is multiplied by {governor.rate:g} from now on"
 
     def _cull(self, seed: SeedState, reason: str) -> str:
@@ -108,9 +106,20 @@ class Keeper(Beside):
         restore_state(self.run, state)
         restore_plugins(self.run, state)
 
+    def begin(self) -> None:
+        """All plugins are told that the run begins: what they remember from now on is what they can go back to."""
+        self.good = self._snapshot()
+        self._save(self.good)
+
     def save(self) -> None:
         """Has the present state written."""
         self._save(self._snapshot() if self.run.growth.batches else self.good)
+
+    def save_good(self) -> None:
+        """Goes back to the last good state, as far as may be, for what is broken is neither saved nor measured."""
+        with suppress(Exception):
+            self.go_back()
+        self._save(self.good)
 
     @property
     def _late(self) -> bool:

@@ -10,18 +10,19 @@ import torch
 from attrs import define, field
 from torch import Tensor, nn
 
-from kasmina.errors import KasminaError, SeedError
+from kasmina.errors import SeedError
 from kasmina.growth.growth import Growth
+from kasmina.growth.health import finite
 from kasmina.plugins.hooks import Hooks
-from kasmina.plugins.phrases import one_line
 from kasmina.plugins.states import States
 from kasmina.records import Observation, Phase, RunInfo
 from kasmina.run import randomness
+from kasmina.run.blame import blamed
 from kasmina.run.config import Settings
 from kasmina.run.data import Splits
 from kasmina.run.flops import FlopMeter
 from kasmina.run.governor import Fault, Governor
-from kasmina.run.objective import Objective
+from kasmina.run.objective import Objective, evaluate
 
 FLOOR = 0.02
 """Share of its learning rate at which a phase that decays ends."""
@@ -83,8 +84,8 @@ def train(run: Training) -> None:
             run.hooks.on_phase_start(phase=phase, run=run.info)
         try:
             observation = train_and_decide(run, phase, epoch)
-        except SeedError as error:
-            run.beside.on_fault(Fault(str(error), (error.seed,)))
+        except SeedError as error:  # as a seed is judged
+            run.beside.on_fault(Fault(f"{error} after step {run.growth.step}", (error.seed,)))
         except Fault as fault:
             run.beside.on_fault(fault)
         else:
@@ -99,13 +100,43 @@ def train_and_decide(run: Training, phase: Phase, epoch: int) -> Observation:
     for group in run.optimizer.param_groups:
         group["lr"] = rate
     train_epoch(run)
-    observation = run.growth.observe(epochs_left=phase.epochs - epoch - 1)
-    if not math.isfinite(observation.control_loss):
-        raise Fault(f"the control loss is {observation.control_loss}")
+    observation = observe(run, phase.epochs - epoch - 1)
     log(run, observation, rate)
     run.growth.decide(observation, phase.germinate)
-    run.governor.end_epoch()
+    # Now, for plugins may have changed weights, and this is the state to which the run would go back.
+    unsound = run.growth.unsound()
+    if unsound:
+        raise Fault(f"{unsound} after step {run.growth.step}", unsound.seeds)
+    run.governor.end_epoch(observation.train_loss)
     return observation
+
+
+def observe(run: Training, epochs_left: int) -> Observation:
+    """What may be known of the epoch that has just ended.
+
+    Raises:
+        Fault: the control loss is not finite or cannot be had, or the epoch's losses were too large.
+    """
+    try:
+        observation = run.growth.observe(epochs_left)
+        check_control(observation.control_loss)
+        run.governor.see_epoch(observation.train_loss)
+        return observation
+    except Exception as error:
+        where, seeds = f"after step {run.growth.step}", run.growth.manager.seeds.values()
+        fault = blamed(error, where, seeds, lambda: check_control(control_loss(run)))
+        if fault is None:
+            raise
+        raise fault from error
+
+
+def control_loss(run: Training) -> float:
+    return evaluate(run.host, run.objective, run.splits.control)[0]
+
+
+def check_control(loss: float) -> None:
+    if not math.isfinite(loss):
+        raise Fault(f"the control loss is {loss}")
 
 
 def place(phases: Sequence[Phase], epochs: int) -> tuple[Phase, int]:
@@ -150,8 +181,20 @@ def step(run: Training, index: Tensor) -> None:
     """One training step on the rows of `index`.
 
     Raises:
-        Fault: the loss or a gradient is not as it should be; nothing has learned from it.
+        Fault: it fails, or the loss or a gradient is not as it should be; the host has learned nothing from it.
     """
+    before = run.growth.step
+    try:
+        learn(run, index)
+    except Exception as error:
+        where, seeds = f"in step {before + 1}", run.growth.manager.seeds.values()
+        fault = blamed(error, where, seeds, lambda: attempt(run, index))
+        if fault is None:
+            raise
+        raise fault from error
+
+
+def learn(run: Training, index: Tensor) -> None:
     version = run.growth.manager.version
     if run.flops.knows(version):
         loss = forward_and_backward(run, index)
@@ -169,16 +212,16 @@ def step(run: Training, index: Tensor) -> None:
 
 def forward_and_backward(run: Training, index: Tensor) -> Tensor:
     run.optimizer.zero_grad()
-    try:
-        loss = run.objective.loss(run.host(run.splits.train.x[index]), run.splits.train.y[index])
-        loss.backward()  # type: ignore[no-untyped-call]
-    except KasminaError:
-        raise
-    except Exception as error:
-        if not run.growth.manager.seeds:
-            raise
-        raise Fault(f"the step failed with {one_line(error)}") from error  # out of memory, say, for a seed too many
+    loss = run.objective.loss(run.host(run.splits.train.x[index]), run.splits.train.y[index])
+    loss.backward()  # type: ignore[no-untyped-call]
     return loss
+
+
+def attempt(run: Training, index: Tensor) -> None:
+    """A step again, as far as it can go wrong before anything has learned."""
+    run.governor.see(forward_and_backward(run, index).item())
+    if not finite(run.optimizer):
+        raise Fault("a gradient is not finite")
 
 
 def log(run: Training, observation: Observation, rate: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -38,6 +39,20 @@ OBJECTIVES: dict[Goal, Objective] = {
     "classification": Objective("accuracy", functional.cross_entropy, accuracy),
     "regression": Objective("r2", functional.mse_loss, r2),
 }
+
+
+def ignorance(goal: Goal, y: Tensor, outputs: int, batch: int) -> float:
+    """The largest loss of a batch for one who knows nothing of its `x`: guesses all classes alike, or the mean.
+
+    Of a classification never less than 1, which is about what a few overconfident guesses cost. Of a regression the few
+    rows that are far from all others may rule it.
+
+    Args:
+        y: of the train split, scaled.
+    """
+    if goal == "classification":
+        return max(1.0, math.log(outputs))
+    return max(1.0, y.square().mean(1).topk(min(batch, len(y))).values.mean().item())
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """A tree of plain values and tensors as two things: JSON, and tensors by name. No pickle, and nothing is lost.
 
 JSON has no infinities, no keys that are numbers and no tensors; these three are written as mappings of one key that
-begins with a dollar. Tuples come back as lists.
+begins with a dollar; a mapping that has such a key itself is written as one with odd keys. Tuples come back as lists.
 """
 
 from __future__ import annotations
@@ -15,7 +15,35 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from kasmina.errors import UsageError
+
+TEXT = {str}
+ATOMS = {str, int, bool, type(None)}
 TENSOR, FLOAT, PAIRS = "$tensor", "$float", "$pairs"
+RESERVED = "__metadata__"
+"""In a safetensors file no tensor may be called so."""
+
+NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+    torch.complex64: "C64",
+    torch.uint64: "U64",
+    torch.uint32: "U32",
+    torch.uint16: "U16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e4m3fnuz: "F8_E4M3FNUZ",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.float8_e5m2fnuz: "F8_E5M2FNUZ",
+}
+"""Types of tensors that a file can hold, and what safetensors calls them."""
 
 
 @frozen(eq=False)
@@ -43,38 +71,59 @@ def pack(tree: Any) -> Packed:
     """A copy of everything in a tree.
 
     Raises:
-        TypeError: it holds something that is neither plain nor a tensor; the sentence says where.
+        UsageError: it holds something that is neither plain nor a tensor, or a tensor of a kind that no file can hold;
+            the sentence says where.
     """
     tensors: dict[str, Tensor] = {}
     names: dict[Any, str] = {}
 
     def named(path: str, tensor: Tensor) -> str:
+        if tensor.layout is not torch.strided or tensor.device.type == "meta" or tensor.dtype not in NAMES:
+            said = f"{tensor.dtype}, {tensor.layout}, on {tensor.device}".replace("torch.", "")
+            raise UsageError(f"{path} is a tensor of {said}, and a checkpoint cannot hold such a one")
         # A weight that stands at two places, as tied ones do, is kept once.
-        key = tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
-        name = names.setdefault(key, path) if tensor.numel() else path
-        tensors.setdefault(name, tensor)
+        key = tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.is_conj(), tensor.is_neg()
+        if key in names and tensor.numel():
+            return names[key]
+        name = path if path.isascii() else path.encode("utf-8", "backslashreplace").decode()
+        while name in tensors or name == RESERVED:  # {"a.b": …} and {"a": {"b": …}} read alike
+            name += "'"
+        names[key], tensors[name] = name, tensor
         return name
 
     def plain(path: str, value: Any) -> Any:
         kind = type(value)
-        if kind is str or kind is int or kind is bool or value is None:
+        if kind in ATOMS:
             return value
         if kind is float:
             return value if math.isfinite(value) else {FLOAT: repr(value)}
         if isinstance(value, Tensor):
             return {TENSOR: named(path, value)}
         if isinstance(value, Mapping):
-            if all(type(key) is str for key in value):
-                return {key: plain(f"{path}.{key}" if path else key, item) for key, item in value.items()}
-            return {PAIRS: [[plain(path, key), plain(f"{path}.{key}", item)] for key, item in value.items()]}
+            inner = path and path + "."
+            if {*map(type, value)} <= TEXT and not (TENSOR in value or FLOAT in value or PAIRS in value):
+                # Atoms without a call: there are many, and a snapshot is taken at every epoch.
+                return {
+                    key: item if type(item) in ATOMS else plain(f"{inner}{key}", item) for key, item in value.items()
+                }
+            return {PAIRS: [[plain_key(path, key), plain(f"{inner}{key}", item)] for key, item in value.items()]}
         if isinstance(value, list | tuple):
-            return [plain(f"{path}.{number}", item) for number, item in enumerate(value)]
-        if isinstance(value, np.generic):
+            return [
+                item if type(item) in ATOMS else plain(f"{path}.{number}", item) for number, item in enumerate(value)
+            ]
+        if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
             return plain(path, value.item())
-        for base in (int, float, str):  # of which an Enum's members, say, are special cases
+        if isinstance(value, str):  # an Enum's member, say
+            return str.__str__(value)
+        for base in (int, float):
             if isinstance(value, base):
                 return plain(path, base(value))
-        raise TypeError(f"{path} is a {kind.__name__}, and a checkpoint holds plain values and tensors only")
+        raise UsageError(f"{path} is a {kind.__name__}, and a checkpoint holds plain values and tensors only")
+
+    def plain_key(path: str, key: Any) -> Any:
+        if isinstance(key, Tensor | Mapping | tuple):
+            raise UsageError(f"{path} has a key that is a {type(key).__name__}, and a checkpoint holds plain ones only")
+        return plain(f"a key of {path}", key)
 
     record = plain("", tree)
     flats, layout = _flattened(tensors)
@@ -96,7 +145,7 @@ def unpack(record: Any, tensor: Any) -> Any:
     if FLOAT in record:
         return float(record[FLOAT])
     if PAIRS in record:
-        return {key: unpack(item, tensor) for key, item in record[PAIRS]}
+        return {unpack(key, tensor): unpack(item, tensor) for key, item in record[PAIRS]}
     return {key: unpack(item, tensor) for key, item in record.items()}
 
 

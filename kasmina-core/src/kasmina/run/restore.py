@@ -75,7 +75,7 @@ def restore(
 
 
 def grown(state: dict[str, Any], places: dict[str, Place], offer: Offer) -> list[Seed]:
-    """The seeds of a run as they were, in their places; without those in training, which have no part in what it gives."""
+    """The seeds of a run in their places; without those in training, which have no part in what the host gives."""
     seeds = []
     for record in state["growth"]["manager"]["seeds"]:
         facts = record["_extra_state"]

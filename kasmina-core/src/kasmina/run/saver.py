@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from kasmina.plugins.phrases import one_line
-from kasmina.run.checkpoint import listed, path_of, remove_others, write_checkpoint
+from kasmina.run.checkpoint import listed, path_of, remove_checkpoint, remove_others, write_checkpoint
 from kasmina.run.packing import Packed
 
 LAST = 2
@@ -65,8 +65,14 @@ class Saver:
         self._saved = list(saved)
         self._good = good, max(one.number for one in saved if one.good is None)
         """The last that was written of those at the end of an epoch, and its number."""
+        self._number = max([0, *(number for number, _ in listed(folder))])
+        self._swept = False
+        """Whether what a crash left is gone."""
         self._next: Snapshot | None = None
         self._done = False
+        self._told = False
+        self.failure: str | None = None
+        """Why the newest snapshot is not on the disk, if it is not."""
         self._change = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="kasmina checkpoints", daemon=True)
         self._thread.start()
@@ -111,7 +117,9 @@ class Saver:
             try:
                 self._write(snapshot)
             except Exception as error:  # anything: training must not end because nothing is written
-                self._warn(f"a checkpoint could not be written: {one_line(error)}; {self._left()}")
+                self._failed(error)
+            else:
+                self._worked()
 
     def _write(self, snapshot: Snapshot) -> None:
         if snapshot is self._good[0]:
@@ -122,20 +130,37 @@ class Saver:
         self._prune()
 
     def _put(self, snapshot: Snapshot, good: int | None) -> None:
-        number = max([0, *(number for number, _ in listed(self._folder))]) + 1
+        self._number += 1
         facts = {**snapshot.facts, "good": good}
-        write_checkpoint(path_of(self._folder, number), snapshot.packed, facts)
-        self._saved.append(Saved(number, facts))
+        write_checkpoint(path_of(self._folder, self._number), snapshot.packed, facts)
+        self._saved.append(Saved(self._number, facts))
         if snapshot.good is None:
-            self._good = snapshot, number
+            self._good = snapshot, self._number
 
     def _prune(self) -> None:
-        """Removes all but the last, the best, and those that these need; what a crash left of others as well."""
+        """Removes all but the last, the best, and those that these need; at first also what a crash left."""
         best = max(reversed(self._saved), key=lambda saved: saved.rank)
         keep = {saved.number for saved in (*self._saved[-LAST:], best)}
         keep |= {saved.good for saved in self._saved if saved.number in keep and saved.good is not None}
+        gone = [saved for saved in self._saved if saved.number not in keep]
         self._saved = [saved for saved in self._saved if saved.number in keep]
-        remove_others(self._folder, keep)
+        if not self._swept:
+            remove_others(self._folder, keep)
+            self._swept = True
+        for saved in gone:
+            remove_checkpoint(path_of(self._folder, saved.number))
+
+    def _failed(self, error: Exception) -> None:
+        """Told once: a disk that is full stays so for many epochs."""
+        self.failure = f"a checkpoint could not be written: {one_line(error)}; {self._left()}"
+        if not self._told:
+            self._told = True
+            self._warn(f"{self.failure}; the run goes on, and tries again")
+
+    def _worked(self) -> None:
+        if self._told:
+            self._warn("checkpoints can be written again")
+        self._told, self.failure = False, None
 
     def _left(self) -> str:
         if not self._saved:

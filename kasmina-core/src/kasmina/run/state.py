@@ -1,6 +1,6 @@
-"""Everything that a run is between two of its steps, as one tree of plain values and tensors, and the run again from it.
+"""All that a run is between two of its steps, as one tree of plain values and tensors, and the run again from it.
 
-The same tree goes to the disk, from where a fresh process goes on, and stays in memory, to where the governor goes back.
+The same tree goes to the disk, where a fresh process finds it, and stays in memory, where the run can go back to it.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
         seconds: of wall time.
         error: why it failed.
     """
-    test, control = (_measured(run, split) for split in (run.splits.test, run.splits.control))
+    test, control = (_measured(run, split, error) for split in (run.splits.test, run.splits.control))
     summary = {
         "status": status,
         "task": run.info.task,
@@ -50,10 +50,18 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
     return summary if error is None else summary | {"error": error}
 
 
-def _measured(run: Training, split: Split) -> float | None:
-    """The metric; of a host that draws as it is measured, with numbers that do not depend on what was drawn before."""
+def _measured(run: Training, split: Split, error: str | None) -> float | None:
+    """The host's metric; None if it is not finite, or cannot be had of a host that has failed.
+
+    Of one that draws as it is measured, with numbers that do not depend on what was drawn before.
+    """
     sow(run.splits.device, run.settings.seed, run.growth.epoch, 1)
-    return _finite(evaluate(run.host, run.objective, split)[1])
+    try:
+        return _finite(evaluate(run.host, run.objective, split)[1])
+    except Exception:
+        if error is None:
+            raise
+        return None
 
 
 def _seed(seed: SeedState) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from attrs import validators
 
 from kasmina.records import Data
-from kasmina.tasks.checks import SEED, SPREAD, TARGET
+from kasmina.tasks.checks import DIMENSIONS, SAMPLES, SEED, SPREAD, TARGET
 from kasmina.tasks.embed import embed
 
 
@@ -22,10 +22,12 @@ class Clusters:
     the border between two neighbours is four standard deviations away, so that almost every point can be told.
     """
 
-    samples: int = attrs.field(default=2000, metadata={"help": "points in all, dealt evenly to the clusters"})
+    samples: int = attrs.field(
+        default=2000, validator=SAMPLES, metadata={"help": "points in all, dealt evenly to the clusters"}
+    )
     dimensions: int = attrs.field(
         default=2,
-        validator=validators.ge(1),
+        validator=[validators.ge(1), DIMENSIONS],
         metadata={"help": "width of a sample; above 2, the plane lies askew in that many dimensions"},
     )
     classes: int = attrs.field(default=3, validator=validators.ge(2), metadata={"help": "how many classes"})

@@ -6,6 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from kasmina.errors import UsageError
+
+LARGEST = 10**8
+"""Numbers; 0.8 GB of them, and some copies."""
+
 
 def embed(
     points: np.ndarray[Any, Any], dimensions: int, noise: float, random: np.random.RandomState
@@ -14,8 +19,10 @@ def embed(
 
     Distances within the pattern stay what they were, so that the task is as solvable in 50 dimensions as in its own;
     in its own (k == dimensions) the points stay in place. `noise` is the standard deviation of Gaussian noise.
-    Returns (N, dimensions) of float64.
+    Returns (N, dimensions) of float64; UsageError if that is more than a machine's memory should be asked for.
     """
+    if len(points) * dimensions > LARGEST:
+        raise UsageError(f"task: {len(points)} samples of {dimensions} dimensions are too many; take fewer of either")
     own = points.shape[1]
     if dimensions > own:
         basis, _ = np.linalg.qr(random.randn(dimensions, own))

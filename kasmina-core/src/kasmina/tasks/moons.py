@@ -7,7 +7,7 @@ import numpy as np
 from attrs import validators
 
 from kasmina.records import Data
-from kasmina.tasks.checks import SEED, SPREAD, TARGET
+from kasmina.tasks.checks import DIMENSIONS, SAMPLES, SEED, SPREAD, TARGET
 from kasmina.tasks.embed import embed
 
 
@@ -16,11 +16,13 @@ class Moons:
     """Two interleaved half moons (scikit-learn's ``make_moons``): a few units solve it."""
 
     samples: int = attrs.field(
-        default=2000, validator=validators.ge(10), metadata={"help": "points in all, half of them on each moon"}
+        default=2000,
+        validator=[validators.ge(10), SAMPLES],
+        metadata={"help": "points in all, half of them on each moon"},
     )
     dimensions: int = attrs.field(
         default=2,
-        validator=validators.ge(2),
+        validator=[validators.ge(2), DIMENSIONS],
         metadata={"help": "width of a sample; above 2, the plane lies askew in that many dimensions"},
     )
     noise: float = attrs.field(

@@ -1,0 +1,189 @@
+"""A run that stopped in the middle of an epoch, what can become of its files, and what comes of resuming it then."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from attrs import define, field, frozen
+
+from kasmina.errors import KasminaError
+from kasmina.run.config import configure
+from kasmina.run.experiment import resume_experiment, run_experiment
+from kasmina.run.keeper import Keeper
+from kasmina.run.saver import Saver
+
+EPOCHS, STOP = 12, 10
+RECORDS = ("metrics.jsonl", "events.jsonl")
+
+
+def begin(out: Path, hidden: int, stop: int | None = None) -> None:
+    """A run whose every checkpoint is written, and not only as many as the disk's speed allows.
+
+    Args:
+        stop: the epoch in the middle of which it stops.
+    """
+    on_step = Keeper.on_step
+
+    def stopping(keeper: Keeper) -> None:
+        on_step(keeper)
+        growth = keeper.run.growth
+        keeper.run.stop |= growth.epochs + 1 == stop and 2 * growth.batches >= keeper.run.info.steps_per_epoch
+
+    options = {"controller": "always", "loggers": {"rich": False}, "device": "cpu"}
+    sets = [f"host.hidden={hidden}", "controller.seeds=2"]
+    with (
+        mock.patch.object(Keeper, "on_step", stopping),
+        mock.patch.object(Saver, "save", lambda saver, snapshot: saver._write(snapshot)),
+    ):
+        run_experiment(configure(None, options, sets, EPOCHS), out, lambda warning: None)
+
+
+def ending(folder: Path) -> dict[str, Any]:
+    """All that must be equal to the bit; the numbers and digests of the records apart."""
+    record = json.loads(max((folder / "checkpoints").glob("*.json")).read_text())
+    plugins = record["state"].pop("plugins")
+    summary = json.loads((folder / "summary.json").read_text())
+    del summary["seconds"]
+    return {
+        "state": (record["state"], record["tensors"], {k: v for k, v in plugins.items() if k != "logger.jsonl"}),
+        "summary": summary,
+        "records": [(folder / name).read_bytes() if (folder / name).is_file() else None for name in RECORDS],
+        "logger": plugins.get("logger.jsonl"),
+    }
+
+
+# -- what can become of a file -----------------------------------------------------------------------------------------
+
+
+@frozen
+class Fault:
+    """Something that happens to one file."""
+
+    kind: str
+    file: str
+    """Relative to the run's folder."""
+    do: Callable[[Path], object]
+
+
+def cuts(folder: Path, block: int) -> Iterator[Fault]:
+    for file in files(folder):
+        for length in range(0, (folder / file).stat().st_size, block):
+            yield Fault(f"cut, {kind(file)}", file, lambda path, length=length: os.truncate(path, length))
+
+
+def flips(folder: Path, tries: int, seed: int = 0) -> Iterator[Fault]:
+    """One bit in each; all bytes of a small file."""
+    numbers = random.Random(seed)
+    for file in files(folder):
+        size = (folder / file).stat().st_size
+        for at in sorted(numbers.sample(range(size), min(tries, size))):
+            yield Fault(f"a bit, {kind(file)}", file, lambda path, at=at, bit=numbers.randrange(8): flip(path, at, bit))
+
+
+def losses(folder: Path) -> Iterator[Fault]:
+    """Files that are not there, or are none."""
+    for file in [*files(folder), "checkpoints"]:
+        yield Fault("missing", file, remove)
+        yield Fault("a folder in its place", file, lambda path: (remove(path), path.mkdir()))
+        yield Fault("a link to nowhere in its place", file, lambda path: (remove(path), path.symlink_to("nowhere")))
+        yield Fault("a link to itself in its place", file, lambda path: (remove(path), path.symlink_to(path.name)))
+        yield Fault("a pipe in its place", file, lambda path: (remove(path), os.mkfifo(path)))
+
+
+def formats(folder: Path) -> Iterator[Fault]:
+    for file in files(folder):
+        if file.startswith("checkpoints") and file.endswith(".json"):
+            yield Fault("format 3", file, renew)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def kind(file: str) -> str:
+    return f"*{Path(file).suffix} of a checkpoint" if file.startswith("checkpoints") else file
+
+
+def flip(path: Path, at: int, bit: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1 << bit
+    path.write_bytes(content)
+
+
+def remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def renew(path: Path) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 3}))
+
+
+# -- what comes of it --------------------------------------------------------------------------------------------------
+
+OUTCOMES = ("same", "earlier", "records told", "refused", "WRONG")
+"""Ended as the run never stopped, without a word; from an earlier checkpoint, with a warning; as it but for records that
+were damaged before the checkpoint, with a warning; refused in a sentence."""
+
+
+@define
+class Trial:
+    """One stopped run, tried with many faults."""
+
+    whole: dict[str, Any]
+    part: Path
+    room: Path
+    """Where copies are made."""
+    counts: Counter[tuple[str, str]] = field(factory=Counter)
+    wrong: list[str] = field(factory=list)
+
+    def suffer(self, fault: Fault) -> str:
+        """The outcome of resuming a copy in which it happened."""
+        copy = self.room / "copy"
+        shutil.copytree(self.part, copy)
+        fault.do(copy / fault.file)
+        told: list[str] = []
+        try:
+            resume_experiment(copy, told.append)
+            outcome, why = judged(self.whole, ending(copy), told)
+        except KasminaError as error:
+            outcome, why = ("refused" if "\n" not in str(error) else "WRONG"), str(error)
+        except Exception as error:
+            outcome, why = "WRONG", f"{type(error).__name__}: {error}"
+        finally:
+            shutil.rmtree(copy)
+        self.counts[fault.kind, outcome] += 1
+        if outcome == "WRONG":
+            self.wrong.append(f"{fault.kind}, {fault.file}: {why}")
+        return outcome
+
+    def table(self) -> str:
+        kinds = sorted({kind for kind, _ in self.counts})
+        lines = ["", f"{'fault':42}{'tries':>7}" + "".join(f"{outcome:>14}" for outcome in OUTCOMES)]
+        for kind in kinds:
+            row = [self.counts[kind, outcome] for outcome in OUTCOMES]
+            lines.append(f"{kind:42}{sum(row):7}" + "".join(f"{count:14}" for count in row))
+        return "\n".join(lines)
+
+
+def judged(whole: dict[str, Any], found: dict[str, Any], told: list[str]) -> tuple[str, str]:
+    same = [name for name in whole if whole[name] == found[name]]
+    if len(same) == len(whole):
+        return ("earlier" if any("going back" in warning for warning in told) else "same"), ""
+    if {"state", "summary"} <= {*same} and any("jsonl" in warning for warning in told):
+        return "records told", ""
+    return "WRONG", f"another {', '.join(name for name in whole if name not in same)}; told: {told}"
+
+
+def trial(folder: Path, hidden: int) -> Trial:
+    begin(folder / "whole", hidden)
+    begin(folder / "part", hidden, STOP)
+    (folder / "room").mkdir()
+    return Trial(ending(folder / "whole"), folder / "part", folder / "room")
