@@ -127,7 +127,7 @@ def growth(session: nox.Session) -> None:
 
 @nox.session
 def survival(session: nox.Session) -> None:
-    """Kills runs at random moments and compares what becomes of them: `nox -s survival -- --kills 50`. Takes minutes."""
+    """Kills runs at random moments, resumes and compares them: `nox -s survival -- --kills 50`. Takes minutes."""
     prepare(session, ALL, *BUILD)
     session.run("python", "tests/survival/table.py", *session.posargs)
 

@@ -33,6 +33,7 @@ from kasmina.run.packing import Packed, pack
 from kasmina.run.plugins import Plugins
 from kasmina.run.saved import Found
 from kasmina.run.state import restore_plugins, restore_random, restore_state, state_of
+from kasmina.run.summary import summarise
 from kasmina.testing.world import same
 
 SITES = ("layers.0:layers.1", "layers.1:layers.2")
@@ -354,3 +355,66 @@ def test_a_run_goes_back_in_a_living_process_and_ends_as_if_it_had_not(build, pl
     restore_plugins(again, state)
     restore_random(again, state)
     assert differences(end(again), due) == []
+
+
+# -- one seed, one result ----------------------------------------------------------------------------------------------
+
+
+def orders(run: loop.Training) -> list[list[int]]:
+    """The rows of each step of a run, which is trained."""
+    parts: list[list[int]] = []
+    step = loop.step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "step", lambda run, index: (parts.append(index.tolist()), step(run, index))[1])
+        loop.train(begun(run))
+    return parts
+
+
+def rows(run: loop.Training) -> list[torch.Tensor]:
+    return [split.x for split in (run.splits.train, run.splits.control, run.splits.test)]
+
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@given(seeds, seeds, st.sampled_from(["mlp", "restless"]))
+@settings(deadline=None, max_examples=8)
+def test_the_seed_of_the_order_changes_the_order_and_nothing_else(build, one, other, host):
+    first, second = (build(Plan(host, options={"order_seed": seed})) for seed in (one, other))
+    assert differences(state_of(first), state_of(second)) == [] and same(rows(first), rows(second))
+    assert (orders(first) == orders(second)) == (one == other)
+
+
+@given(seeds, seeds, st.integers(0, 9))
+@settings(deadline=None, max_examples=8)
+def test_the_seed_of_the_run_leaves_an_order_that_has_its_own(build, one, other, order):
+    first, second = (build(Plan(options={"seed": seed, "order_seed": order})) for seed in (one, other))
+    assert same(dict(first.host.state_dict()), dict(second.host.state_dict())) == (one == other)
+    assert same(rows(first), rows(second)) and orders(first) == orders(second)
+    assert orders(build(Plan(options={"seed": order}))) == orders(
+        build(Plan(options={"seed": one, "order_seed": order}))
+    )
+
+
+@given(seeds, seeds)
+@settings(deadline=None, max_examples=8)
+def test_the_seed_of_the_split_changes_the_split_and_nothing_else(build, one, other):
+    first, second = (build(Plan(options={"split_seed": seed})) for seed in (one, other))
+    assert same(rows(first), rows(second)) == (one == other)
+    assert differences(state_of(first), state_of(second)) == [] and orders(first) == orders(second)
+
+
+@given(plans(), st.sampled_from(["mlp", "restless"]))
+@settings(deadline=None, max_examples=12)
+def test_what_loggers_draw_between_epochs_changes_nothing(build, plan, host):
+    """And within them nothing either, unless the host draws too."""
+    ends = []
+    with pytest.MonkeyPatch.context() as patch:
+        if host == "restless":
+            patch.setattr(Gambler, "on_step_end", None)
+            patch.setattr(Gambler, "on_seed_change", None)
+        for draws in (False, True):
+            run = begun(build(attrs.evolve(plan, host=host, draws=draws)))
+            state = end(run)
+            ends.append((state, summarise(run, "finished", 0.0)))
+    assert differences(ends[0][0], ends[1][0]) == [] and ends[0][1] == ends[1][1]

@@ -67,9 +67,12 @@ class Place:
     def resume(self, name: str) -> subprocess.Popen[str]:
         return self.start("--resume", name)
 
-    def steps(self, name: str) -> list[tuple[int, float]]:
-        """All that the logger has written of a run."""
-        content = self.file(name).read_bytes()
+    def steps(self, name: str, last: int | None = None) -> list[tuple[int, float]]:
+        """All that the logger has written of a run, or the last of it."""
+        with self.file(name).open("rb") as file:
+            records = file.seek(0, os.SEEK_END) // RECORD
+            file.seek(RECORD * (records - min(records, last or records)))
+            content = file.read()
         return list(struct.iter_unpack("<qd", content[: len(content) // RECORD * RECORD]))
 
     def file(self, name: str) -> Path:
@@ -119,19 +122,16 @@ Due = Callable[[Path], bool]
 """Whether the moment to kill has come."""
 
 
-def waited(place: Place, name: str, process: subprocess.Popen[str], seconds: float, due: Due) -> bool:
-    """Waits until the run has trained for so long, and then until it is due; False if it ended first."""
-    before = len(place.steps(name)) if place.file(name).exists() else 0
-    while not place.file(name).exists() or place.file(name).stat().st_size <= before * RECORD:
+def waited(place: Place, name: str, process: subprocess.Popen[str], step: int, due: Due) -> bool:
+    """Waits until this process trains and has come to that step, and then until it is due; False if it ended first."""
+    size = place.file(name).stat().st_size if place.file(name).exists() else 0
+    while True:
+        come = place.file(name).exists() and place.file(name).stat().st_size > size
+        if come and place.steps(name, last=1)[-1][0] >= step and due(place.path / name):
+            return process.poll() is None
         if process.poll() is not None:
             return False
         time.sleep(PAUSE)
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until or not due(place.path / name):
-        if process.poll() is not None:
-            return False
-        time.sleep(PAUSE)
-    return process.poll() is None
 
 
 def at_once(run: Path) -> bool:

@@ -35,8 +35,8 @@ def tried(place: Place, setup: Setup, reference: Reference, name: str, draw: ran
     for _ in range(draw.choice(range(1, most + 1))):
         aim = draw.choice(["time", "time", "saving", *setup.finds])
         due = {"time": at_once, "saving": saving}.get(aim) or finding(aim)
-        left = reference.seconds * draw.random() * (0.9 if aim == "time" else 0.6)
-        if not waited(place, name, process, left, due):
+        step = int(max(reference.times) * draw.random() * (1.0 if aim == "time" else 0.6))
+        if not waited(place, name, process, step, due):
             break
         kills.append(killed(place, name, process, reference))
         process = place.resume(name)

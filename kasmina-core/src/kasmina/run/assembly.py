@@ -99,13 +99,19 @@ def connect(
     optimizer = torch.optim.AdamW(
         host.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
+
+    def control() -> Measure:
+        if not growth.batches:  # between epochs, where loggers may draw, and the host may as it is measured
+            sow(splits.device, settings.seed, growth.epoch, 1)
+        return Measure(*evaluate(host, objective, splits.control))
+
     growth = Growth(
         host,
         places,
         optimizer,
         offered,
         hooks,
-        control=lambda: Measure(*evaluate(host, objective, splits.control)),
+        control=control,
         aim=Aim(info.metric, info.target),
         recipe=settings.growth,
         batch=settings.batch,

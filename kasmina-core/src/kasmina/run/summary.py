@@ -13,6 +13,7 @@ from kasmina.records import SeedState
 from kasmina.run.data import Split
 from kasmina.run.loop import Training
 from kasmina.run.objective import evaluate
+from kasmina.run.randomness import sow
 
 DISTRIBUTIONS = ("kasmina-core", "torch")
 
@@ -50,7 +51,11 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
 
 
 def _measured(run: Training, split: Split, error: str | None) -> float | None:
-    """The host's metric; None if it is not finite, or cannot be had of a host that has failed."""
+    """The host's metric; None if it is not finite, or cannot be had of a host that has failed.
+
+    Of one that draws as it is measured, with numbers that do not depend on what was drawn before.
+    """
+    sow(run.splits.device, run.settings.seed, run.growth.epoch, 1)
     try:
         return _finite(evaluate(run.host, run.objective, split)[1])
     except Exception:

@@ -134,11 +134,12 @@ def undisturbed(host: nn.Module, seeds: Iterable[Seed]) -> Iterator[None]:
 def same(one: Any, other: Any) -> bool:
     """Equal to the bit, through all dicts and lists."""
     if isinstance(one, Tensor):
-        return one.shape == other.shape and one.dtype == other.dtype and torch.equal(_bits(one), _bits(other))
+        alike = isinstance(other, Tensor) and one.shape == other.shape and one.dtype == other.dtype
+        return alike and torch.equal(_bits(one), _bits(other))
     if isinstance(one, dict):
-        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+        return isinstance(other, dict) and list(one) == list(other) and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
+        return isinstance(other, list | tuple) and len(one) == len(other) and all(map(same, one, other))
     return type(one) is type(other) and bool(one == other)
 
 
