@@ -15,6 +15,7 @@ from cattrs import structure, unstructure
 from torch import nn
 
 from kasmina.errors import PluginError, SeedError
+from kasmina.growth.health import is_kept
 from kasmina.growth.recipe import Durations
 from kasmina.growth.seed import LEGAL, Build, Seed, revive
 from kasmina.growth.site import Place
@@ -220,7 +221,8 @@ class Manager:
 
     def _blend_or_cull(self, seed: Seed) -> None:
         reason = self._choose(seed) if seed.undecided else "trained"
-        if reason and seed.finite:
+        # What the optimiser keeps of it, too: of a gradient whose square is infinite nothing is ever learned again.
+        if reason and seed.finite and all(is_kept(self._optimizer, parameter) for parameter in seed.parameters()):
             self._move(seed, Stage.BLENDING, reason)
         else:
             seed.spoiled = True

@@ -12,6 +12,9 @@ from attrs import define, field, frozen, validators
 
 from kasmina.errors import KasminaError
 
+UNTRAINABLE = 1e8
+"""A first loss over that of one who knows nothing, beyond which gradients soon have squares that are no numbers."""
+
 
 @frozen
 class Governing:
@@ -63,6 +66,8 @@ class Governor:
         if not loss < math.inf:  # which no NaN is
             raise Fault(f"the training loss is {loss}")
         if self._limit == math.inf:
+            if loss > self.ignorance * UNTRAINABLE:
+                raise Fault(f"the training loss begins at {loss:.3g}")
             # Of one step so little is known that the others of the first epoch may be as far from it again.
             self._limit = max(loss, self.ignorance) * self.options.divergence**2
         if loss > self._limit:
