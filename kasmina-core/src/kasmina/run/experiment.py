@@ -75,7 +75,6 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False) -> Result:
     with folder.locked():
         summary = folder.read_summary()
         if summary.get("status") == "finished":
-            warn(f"{path} is finished already; there is nothing to go on with")
             return path, summary
         found = newest(folder.checkpoints, warn)
         last = found.last
