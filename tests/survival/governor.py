@@ -21,7 +21,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kasmina import Data, Event, Incident, Observation, Phase, Proposal, RunInfo, Stage, Verdict, hookimpl
+from kasmina import Data, Event, Incident, Observation, Phase, Proposal, Stage, Verdict, hookimpl
 from kasmina.hosts.mlp import Mlp
 from kasmina.plugins.catalog import Entry
 from kasmina.run import experiment
