@@ -68,7 +68,7 @@ def test_hosts_that_break(tmp_path):
     gone = {"until": lambda run: run.governor.returns > 0}
     cases = [(kind, "host", often, {}) for kind in KINDS if "shape" not in kind for often in (1, math.inf)]
     cases += [(kind, "host", 1, gone) for kind in ("NaN", "1e30", "NaN gradient", "NaN in eval")]
-    cases += [("", "between", 1, {})]
+    cases += [("", "between", 1, {}), ("", "after an epoch", 1, {})]
     for number, (kind, stage, often, more) in enumerate(cases):
         injection = Injection(kind, stage, math.inf if more else often, **more)
         outcome = suffer(tmp_path / str(number), injection, seeds={})
