@@ -97,7 +97,10 @@ class Injection:
 
     kind: str = ""
     stage: str = ""
-    """Of the seed whose module breaks; "host" of the host; "between" or "after an epoch": of its weights, between two steps."""
+    """Of the seed whose module breaks; "host" of the host.
+
+    "between" or "after an epoch": of its weights, between two steps.
+    """
     often: float = math.inf
     step: int = 20
     """From which on the host breaks."""
