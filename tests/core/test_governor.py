@@ -70,6 +70,18 @@ def test_a_seed_that_breaks_is_seen_within_the_step_and_costs_itself_alone(fresh
         )  # the control pass after a step comes before the next
 
 
+@given(st.integers(0, 4))
+@settings(deadline=None, max_examples=5)
+def test_a_seed_that_is_culled_in_an_epochs_first_step_rests_from_that_epoch_on(fresh, delay):
+    outcome = suffer(
+        fresh(), Injection("NaN gradient", "training", delay=delay), seeds={2: SITE}, growth={"training": 3}
+    )
+    survived(outcome)
+    (event,) = outcome.spoiled
+    assert event.epoch == event.step // STEPS + 1
+    assert outcome.run.growth.resting == {SITE: [event.epoch + 10, 1]}
+
+
 @given(st.integers(0, 1), st.sampled_from(["raises in backward", "NaN", "NaN gradient", "1e30", "NaN in eval"]))
 @settings(deadline=None, max_examples=10)
 def test_of_several_seeds_the_one_is_blamed_that_breaks(fresh, which, kind):
@@ -170,10 +182,11 @@ def test_a_host_that_raises_ends_the_run_with_the_reason(fresh):
     assert math.isfinite(outcome.summary["control"]) and outcome.run.growth.step == 18
 
 
-@given(st.integers(1, EPOCHS * STEPS))
+@given(st.integers(1, EPOCHS * STEPS), st.sampled_from(["between", "after an epoch"]))
 @settings(deadline=None, max_examples=8)
-def test_a_weight_that_somebody_spoils_between_two_steps_is_seen_in_the_next(fresh, step):
-    outcome = suffer(fresh(), Injection("", "between", often=1, step=step), seeds={})
+def test_a_weight_that_somebody_spoils_between_two_steps_is_seen_in_the_next(fresh, step, when):
+    outcome = suffer(fresh(), Injection("", when, often=1, step=step), seeds={})
+    step = outcome.injection.fired[0] - 1
     assert outcome.summary["status"] == "finished"
     assert outcome.diary.unsound == []
     (incident,) = outcome.incidents

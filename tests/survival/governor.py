@@ -21,7 +21,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kasmina import Data, Event, Incident, Observation, Phase, Proposal, RunInfo, Stage, Verdict, hookimpl
+from kasmina import Data, Event, Incident, Observation, Phase, Proposal, Stage, Verdict, hookimpl
 from kasmina.hosts.mlp import Mlp
 from kasmina.plugins.catalog import Entry
 from kasmina.run import experiment
@@ -97,7 +97,10 @@ class Injection:
 
     kind: str = ""
     stage: str = ""
-    """Of the seed whose module breaks; "host" of the host, and "between" of its weights, between two steps."""
+    """Of the seed whose module breaks; "host" of the host.
+
+    "between" or "after an epoch": of its weights, between two steps.
+    """
     often: float = math.inf
     step: int = 20
     """From which on the host breaks."""
@@ -186,11 +189,16 @@ class Gardener:
     sites: dict[int, str] | None = None
     keeps: bool = True
     seen: int = attrs.field(init=False, default=0)
+    began: bool = attrs.field(init=False, default=False)
+
+    @hookimpl
+    def on_run_start(self) -> None:
+        self.began = True
 
     @hookimpl
     def on_epoch_end(self, observation: Observation) -> None:
         self.seen += 1
-        assert self.seen == observation.epoch  # it goes back as the run does
+        assert self.seen == observation.epoch and self.began  # it goes back as the run does, and to no time before it
 
     @hookimpl
     def propose_germination(self, observation: Observation) -> Proposal | None:
@@ -250,7 +258,17 @@ class Diary:
             self.unsound.append(step)
         if step == self.stop_at:
             run.stop = True
-        if NOW.stage == "between" and step >= NOW.step and len(NOW.fired) < NOW.often:
+        if NOW.stage == "between":
+            self._spoil(step)
+
+    @hookimpl
+    def on_epoch_end(self, observation: Observation) -> None:
+        if NOW.stage == "after an epoch":
+            self._spoil(observation.step)
+
+    def _spoil(self, step: int) -> None:
+        run = NOW.run
+        if run is not None and step >= NOW.step and len(NOW.fired) < NOW.often:
             NOW.fired.append(step + 1)
             with torch.no_grad():
                 next(run.host.parameters()).view(-1)[0] = math.nan

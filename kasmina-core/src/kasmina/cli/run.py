@@ -97,6 +97,7 @@ def run(
     """
     from kasmina.run.config import configure
     from kasmina.run.experiment import resume_experiment, run_experiment
+    from kasmina.run.folder import Folder
 
     if resume:
         alone(click.get_current_context())
@@ -104,15 +105,17 @@ def run(
     if blueprints:
         said["blueprint"], said["rivals"] = blueprints[0], list(blueprints[1:])
     said["loggers"] = {name: {} for name in loggers} | {find("logger", name).name: False for name in silenced}
+    over = resume is not None and Folder(resume).finished
     # Whatever loggers print goes beside the document and not into it.
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         if resume:
             folder, summary = resume_experiment(resume, common.warn, trust)
         else:
             folder, summary = run_experiment(configure(config, said, sets, epochs, trust), out, common.warn)
-    click.echo(
-        json.dumps(summary | {"folder": str(folder)}, indent=2) if as_json else ending(folder, summary["status"])
-    )
+    if as_json:
+        click.echo(json.dumps(summary | {"folder": str(folder)}, indent=2))
+    else:
+        click.echo(ending(folder, "finished already" if over else summary["status"]))
     if summary["status"] == "stopped":
         raise SystemExit(130)
 

@@ -73,9 +73,8 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False) -> Result:
     """
     folder = Folder.old(path)
     with folder.locked():
-        summary = folder.read_summary()
-        if summary.get("status") == "finished":
-            return path, summary
+        if folder.finished:
+            return path, folder.read_summary()
         found = newest(folder.checkpoints, warn)
         last = found.last
         if last.facts["config"] != digest(files.read(folder.config)):

@@ -112,6 +112,11 @@ class Folder:
         finally:
             lock.release()
 
+    @property
+    def finished(self) -> bool:
+        """Whether its run came to its end."""
+        return self.read_summary().get("status") == "finished"
+
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Raises KasminaError if it cannot be written."""
         try:

@@ -71,8 +71,7 @@ class Governor:
             # Of one step so little is known that the others of the first epoch may be as far from it again.
             self._limit = max(loss, self.ignorance) * self.options.divergence**2
         if loss > self._limit:
-            known = self._limit / self.options.divergence
-            raise Fault(f"the training loss is {loss:.3g}, far beyond the {known:.3g} of what was before")
+            raise Fault(f"the training loss is {loss:.3g}, and {self._limit:.3g} would be far beyond what was before")
         if loss > self._peak:
             self._peak = loss
 
