@@ -133,6 +133,13 @@ def survival(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Files damaged in every way, full disks, and seeds and hosts that break: what became of each. Takes minutes."""
+    prepare(session, ALL, *TEST, *BUILD)
+    session.run("pytest", "-s", "tests/survival", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
 def picture(session: nox.Session) -> None:
     """Draws the picture of the README: the screen of a default run."""
     prepare(session, ALL)
