@@ -139,10 +139,13 @@ def at_once(run: Path) -> bool:
 
 
 def saving(run: Path) -> bool:
-    """A checkpoint is half written."""
-    names = set(os.listdir(run / "checkpoints"))
-    parts = any(name.endswith(".part") for name in names)
-    return parts or any(name.replace(".safetensors", ".json") not in names for name in names)
+    """A checkpoint is half written: the tensors of one are there that is newer than all that are whole.
+
+    Those of an older one are of one that is being removed.
+    """
+    names = os.listdir(run / "checkpoints")
+    whole = max((name[:6] for name in names if name.endswith(".json")), default="")
+    return any(name.lstrip(".")[:6] > whole for name in names)
 
 
 def finding(what: str) -> Due:
