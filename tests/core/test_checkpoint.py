@@ -28,7 +28,7 @@ from kasmina.run.checkpoint import (
 from kasmina.run.packing import pack
 
 FACTS = {"epoch": 3, "step": 40, "metric": None, "loss": 0.25, "good": None}
-FACTS |= {"data": "0" * 64, "config": "1" * 64, "seconds": 0.5}
+FACTS |= {"data": "0" * 64, "config": "1" * 64, "code": {}, "seconds": 0.5}
 
 
 @pytest.fixture(scope="module")

@@ -282,7 +282,7 @@ def end(run: loop.Training) -> dict[str, Any]:
 
 def through_files(packed: Packed, folder: Path) -> Checkpoint:
     path = path_of(folder, 1)
-    facts = {"data": "", "config": "", "seconds": 0.0, "epoch": 0, "step": 0}
+    facts = {"data": "", "config": "", "code": {}, "seconds": 0.0, "epoch": 0, "step": 0}
     facts |= dict.fromkeys(["metric", "loss", "good"])
     write_checkpoint(path, packed, facts)
     return read_checkpoint(path)

@@ -183,7 +183,7 @@ def test_data_that_has_changed_is_refused_and_goes_on_when_it_is_back(made, here
     before = table.read_text()
     try:
         table.write_text(before.replace("0.", "5.", 1))
-        assert "is not what the run in stopped was trained on" in refused(capsys, "--resume", "stopped")
+        assert "is not what stopped began with; put it back" in refused(capsys, "--resume", "stopped")
         table.unlink()
         assert "table.csv" in refused(capsys, "--resume", "stopped")
     finally:

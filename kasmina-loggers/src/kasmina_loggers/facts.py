@@ -16,6 +16,7 @@ Facts = list[tuple[str, str]]
 def of_start(run: RunInfo) -> Facts:
     """What is grown, on what, by whom and where."""
     target = "" if run.target is None else f", target {run.metric} {brief(run.target)}"
+    resumed = [] if run.resumed_at is None else [("resumed", f"after step {run.resumed_at}, {epochs(run)}")]
     return [
         ("task", f"{run.task}{target}"),
         ("host", f"{run.host}, {plural(run.parameters, 'parameter')}"),
@@ -24,7 +25,14 @@ def of_start(run: RunInfo) -> Facts:
         ("blueprint", " against ".join([run.blueprint, *run.rivals])),
         ("device", f"{run.device}, random seed {run.seed}"),
         ("folder", str(run.folder)),
+        *resumed,
     ]
+
+
+def epochs(run: RunInfo) -> str:
+    """How many epochs are done where a run is resumed, and how far the next one is."""
+    done, steps = divmod(run.resumed_at or 0, run.steps_per_epoch)
+    return f"{plural(done, 'epoch')}" + (f" and {plural(steps, 'step')}" if steps else "")
 
 
 def names(words: Sequence[str], most: int = 4) -> str:

@@ -97,7 +97,8 @@ class Journal:
         if 0 < lacking <= len(waiting):
             self.add(waiting[-lacking:])
         elif lacking > 0:
-            raise OSError(f"{self.path.name} is {lacking} bytes shorter than when the run was saved; it goes on there")
+            short = f"{self.path.name} is {lacking} bytes shorter than when the run was saved"
+            raise OSError(f"{short}: records are missing, and the next stand at its end")
         end = self._end if position >= self._end else end_of_records(self.file, position)
         self.file.truncate(end)
         del self._waiting[max(0, position - self._end) :]

@@ -124,6 +124,9 @@ def ending(folder: Path, status: str) -> str:
     """How it ended, and what next."""
     if status == "stopped":
         return f"stopped; everything is in {folder}, and 'kasmina run --resume {folder}' goes on"
+    if status == "finished already":
+        longer = f"'kasmina run --config {folder}/config.yaml --epochs N' begins a longer one"
+        return f"{folder} is finished already; {longer}"
     return f"{status}; everything is in {folder}, and 'kasmina evaluate {folder}' measures it again"
 
 

@@ -83,7 +83,7 @@ class States:
                 raise PluginError(sentence) from error
         if (key, method) not in self._warned:
             self._warned.add((key, method))
-            self._warn(f"{sentence}; the run goes on")
+            self._warn(f"{sentence}; what is learned is not affected")
         return None
 
 
@@ -134,6 +134,8 @@ def _has_methods(plugin: object) -> bool:
 def _sentence(entry: Entry, plugin: object, method: str, error: BaseException) -> str:
     if isinstance(error, Unkept):
         return f"the {entry} {error}"
+    if isinstance(error, OSError):  # of files, and no fault of the code
+        return f"the {entry}: {error}"
     called = inspect.unwrap(getattr(plugin, method))
     return f"the {entry} failed in {method}: {one_line(error)}{place(error.__traceback__, inspect.getfile(called))}"
 

@@ -30,6 +30,7 @@ FORMAT = 2
 FACTS: dict[str, tuple[type, ...]] = {
     "data": (str,),
     "config": (str,),
+    "code": (dict,),
     "epoch": (int,),
     "step": (int,),
     "seconds": (int, float),

@@ -21,7 +21,7 @@ from kasmina.run.folder import Folder, digest, text_of
 from kasmina.run.keeper import Keeper, snapshot
 from kasmina.run.loop import Stopped, Training, train
 from kasmina.run.packing import pack
-from kasmina.run.plugins import Plugins
+from kasmina.run.plugins import Plugins, tell_changes
 from kasmina.run.saved import Found, fitting, newest
 from kasmina.run.saver import Saver, Snapshot
 from kasmina.run.state import restore_plugins, restore_random, restore_state
@@ -51,7 +51,7 @@ def run_experiment(config: Config, out: Path | None, warn: Warn) -> Result:
     if run.unsaved:
         warn(f"this run cannot be resumed: {run.unsaved}")
     options = text_of(run.info.config)
-    facts = {"data": run.splits.digest, "config": digest(options)}
+    facts = {"data": run.splits.digest, "config": digest(options), "code": plugins.code}
     first = snapshot(run, 0.0, facts)
     saver = folder.make(options, lambda: Saver.begun(folder.checkpoints, warn, first))
     sign(folder.config, {kind: choice.name for kind, choice in config.choices.items()})
@@ -82,16 +82,18 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False) -> Result:
         if last.state["unsaved"]:
             raise UsageError(f"{path} cannot be resumed: {last.state['unsaved']}")
         config = configure(folder.config, trust=trust)
-        run = assemble(config, Plugins.of(config), folder, warn)
+        plugins = Plugins.of(config)
+        tell_changes(last.facts["code"], plugins.code, warn)
+        run = assemble(config, plugins, folder, warn)
         if last.facts["data"] != run.splits.digest:
-            raise UsageError(f"the data of task {run.info.task!r} is not what the run in {path} was trained on")
+            raise UsageError(f"the data of task {run.info.task!r} is not what {path} began with; put it back")
         with fitting(last.path):
             restore_state(run, last.state)
             run.governor.load_state_dict(last.state["governor"])
         run.info = evolve(run.info, resumed_at=run.growth.step)
         good = Snapshot(pack(found.good.state), found.good.facts)
         saver = Saver(folder.checkpoints, warn, found.saved, good)
-        facts = {name: last.facts[name] for name in ("data", "config")}
+        facts = {name: last.facts[name] for name in ("data", "config", "code")}
         keeper = Keeper(run, saver, config.settings.checkpoint, facts, good, last.facts["seconds"])
         return path, conduct(run, keeper, warn, found)
 

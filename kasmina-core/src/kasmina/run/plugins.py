@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,11 @@ class Plugins:
         return [(self.entries["blueprint"], self.blueprint), *rivals]
 
     @property
+    def code(self) -> dict[str, str]:
+        """Digests of the user's own code."""
+        return code_of([self.task, self.host])
+
+    @property
     def told(self) -> list[tuple[Entry, Any]]:
         """All that may implement hooks and remember things: controller and blueprints, then loggers in their order."""
         controller = self.entries["controller"], self.controller
@@ -80,6 +86,19 @@ class Plugins:
     def states(self, warn: Callable[[str], None]) -> States:
         """What they remember."""
         return States(self.told, warn)
+
+
+def code_of(plugins: Iterable[object]) -> dict[str, str]:
+    """Digests of the files that hold code of the user's own, by the word that names it."""
+    own = [plugin for plugin in plugins if isinstance(plugin, Own) and Path(plugin.file).is_file()]
+    return {plugin.word: hashlib.sha256(Path(plugin.file).read_bytes()).hexdigest() for plugin in own}
+
+
+def tell_changes(then: Mapping[str, str], now: Mapping[str, str], warn: Callable[[str], None]) -> None:
+    """Warns of code that is not what a run began with: it may have been mended, or be another network by now."""
+    for word, digest in now.items():
+        if then.get(word, digest) != digest:
+            warn(f"the code of {word!r} is not what the run began with; what was trained with it may no longer fit")
 
 
 def choose(kind: str, choice: Choice) -> tuple[Entry, Any]:

@@ -21,7 +21,7 @@ from kasmina.run.data import Splits
 from kasmina.run.device import resolve
 from kasmina.run.folder import Folder
 from kasmina.run.objective import OBJECTIVES, Objective
-from kasmina.run.plugins import choose
+from kasmina.run.plugins import choose, code_of, tell_changes
 from kasmina.run.saved import best, fitting, newest
 from kasmina.run.state import load_weights
 
@@ -62,10 +62,11 @@ def restore(
     found = best(folder.checkpoints, warn) if checkpoint == "best" else newest(folder.checkpoints, warn).last
     there = resolve(device or config.settings.device)
     task, host_plugin = (choose(kind, config.choices[kind])[1] for kind in ("task", "host"))
+    tell_changes(found.facts["code"], code_of([task, host_plugin]), warn)
     made = [choose("blueprint", choice) for choice in (config.blueprint, *config.rivals)]
     data, splits = load(task, config, there)
     if found.facts["data"] != splits.digest:
-        raise UsageError(f"the task's data is not what the run in {folder.path} was trained on")
+        raise UsageError(f"the task's data is not what the run in {folder.path} began with; put it back")
     host = build_host(host_plugin, config, data, splits.train.x[:2])
     places = find_places(host, config.settings.sites, splits.train.x[:2])
     with fitting(found.path):

@@ -42,7 +42,8 @@ def newest(folder: Path, warn: Callable[[str], None]) -> Found:
             warn(f"checkpoint {damage}; going back to that of epoch {last.facts['epoch']}, step {last.facts['step']}")
         return Found(last, good, _whole(folder, number))
     reasons = f": {'; '.join(damages)}" if damages else ""
-    raise UsageError(f"{folder} has no checkpoint that can be read{reasons}")
+    hint = f"'kasmina run --config {folder.parent / 'config.yaml'}' begins again"
+    raise UsageError(f"{folder} has no checkpoint that can be read{reasons}; {hint}")
 
 
 def _whole(folder: Path, newest: int) -> list[Saved]:
