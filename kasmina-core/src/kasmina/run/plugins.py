@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,9 @@ class Plugins:
 
     @property
     def code(self) -> dict[str, str]:
-        """Digests of the user's own code."""
-        return code_of([self.task, self.host])
+        """What the run is computed by: versions of distributions, and digests of the user's own code."""
+        installed = {entry.distribution: entry.version for entry in self.entries.values() if entry.version}
+        return {"torch": version("torch")} | installed | code_of([self.task, self.host])
 
     @property
     def told(self) -> list[tuple[Entry, Any]]:
@@ -98,7 +100,7 @@ def tell_changes(then: Mapping[str, str], now: Mapping[str, str], warn: Callable
     """Warns of code that is not what a run began with: it may have been mended, or be another network by now."""
     for word, digest in now.items():
         if then.get(word, digest) != digest:
-            warn(f"the code of {word!r} is not what the run began with; what was trained with it may no longer fit")
+            warn(f"the code of {word!r} is not what the run began with; it may compute something else now")
 
 
 def choose(kind: str, choice: Choice) -> tuple[Entry, Any]:
