@@ -28,6 +28,10 @@ class Steps:
     def on_step_end(self, step):
         self._file.write(RECORD.pack(step, time.perf_counter()))
 
+    @hookimpl
+    def on_run_end(self):
+        self._file.close()
+
 
 @attrs.define(eq=False)
 class Fickle:
