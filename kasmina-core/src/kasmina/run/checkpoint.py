@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from safetensors.torch import load
 from kasmina import files
 from kasmina.errors import KasminaError, UsageError
 from kasmina.run.folder import write_all
-from kasmina.run.packing import NAMES, Packed, unpack
+from kasmina.run.packing import NAMES, Packed, Place, unpack
 
 FORMAT = 2
 
@@ -64,10 +65,11 @@ def write_checkpoint(path: Path, packed: Packed, facts: dict[str, Any]) -> None:
         OSError: it could not be written; none is there.
     """
     tensors = _serialized(packed)
-    record = {"format": FORMAT, **facts, "tensors": _digest(tensors), "state": packed.record}
-    text = _text({"digest": _digest(_text(record)), **record})
+    text = _text({"format": FORMAT, **facts, "tensors": _digest(tensors), "state": packed.record})
+    text = b'{"digest": "%b", %b' % (_digest(text).encode("ascii"), text[1:])
     # Without its parents: a run whose folder somebody removed does not begin another in its place.
-    path.parent.mkdir(exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir()
     write_all(path.parent, {f"{path.stem}.safetensors": tensors, path.name: text})
 
 
@@ -131,19 +133,24 @@ def _serialized(packed: Packed) -> bytes:
     """
     # The widest first, so that every tensor is aligned.
     flats = dict(sorted(packed.flats.items(), key=lambda item: -item[1].element_size()))
-    begins, begin = {}, 0
-    for dtype, flat in flats.items():
-        begins[dtype] = begin
-        begin += flat.numel() * flat.element_size()
-    header = {}
-    for name, (dtype, shape, start, end) in packed.layout.items():
-        size = flats[dtype].element_size()
-        offsets = [begins[dtype] + start * size, begins[dtype] + end * size]
-        header[name] = {"dtype": NAMES[dtype], "shape": list(shape), "data_offsets": offsets}
-    text = _text(header)
-    text += b" " * (-len(text) % 8)
+    text = _header(tuple((dtype, flat.numel()) for dtype, flat in flats.items()), tuple(packed.layout.items()))
     parts = [flat.view(torch.uint8).numpy().data for flat in flats.values()]
     return b"".join([len(text).to_bytes(8, "little"), text, *parts])
+
+
+@lru_cache(maxsize=2)
+def _header(flats: tuple[tuple[torch.dtype, int], ...], layout: tuple[tuple[str, Place], ...]) -> bytes:
+    """The same from one epoch to the next, unless the network has grown."""
+    begins, begin = {}, 0
+    for dtype, count in flats:
+        begins[dtype] = begin
+        begin += count * dtype.itemsize
+    header = {}
+    for name, (dtype, shape, start, end) in layout:
+        offsets = [begins[dtype] + at * dtype.itemsize for at in (start, end)]
+        header[name] = {"dtype": NAMES[dtype], "shape": list(shape), "data_offsets": offsets}
+    text = _text(header)
+    return text + b" " * (-len(text) % 8)
 
 
 def _text(record: dict[str, Any]) -> bytes:

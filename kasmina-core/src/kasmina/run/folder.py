@@ -168,13 +168,19 @@ def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 def _write_new(path: str, content: bytes) -> None:
     """A file made anew: in a stranger's folder a link of that name might lead to a file of the user's."""
-    with suppress(FileNotFoundError):
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(path, flags, 0o666)
+    except FileExistsError:
         os.unlink(path)
-    with open(path, "xb", buffering=0) as file:
+        handle = os.open(path, flags, 0o666)
+    try:
         left = memoryview(content)
         while left:
-            left = left[file.write(left) :]
-        os.fsync(file.fileno())
+            left = left[os.write(handle, left) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _settle(folder: Path) -> None:

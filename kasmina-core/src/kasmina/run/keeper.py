@@ -18,6 +18,10 @@ from kasmina.run.packing import pack
 from kasmina.run.saver import Saver, Snapshot
 from kasmina.run.state import restore_plugins, restore_state, state_of
 
+SHARE = 0.015
+"""Of the time, that the writing may take: beside the training, which it costs up to twice as much by waiting for each
+other."""
+
 
 @define(eq=False)
 class Keeper(Beside):
@@ -46,7 +50,7 @@ class Keeper(Beside):
 
     def on_epoch(self, observation: Observation) -> None:
         self.good = self._snapshot(observation.control_metric, observation.control_loss)
-        if observation.epoch % self.every.epochs == 0 or self._late:
+        if self._late or (observation.epoch % self.every.epochs == 0 and self._worth):
             self._save(self.good)
 
     def on_step(self) -> None:
@@ -123,7 +127,16 @@ class Keeper(Beside):
 
     @property
     def _late(self) -> bool:
-        return time.perf_counter() - self._saved > self.every.seconds
+        return self._age > self.every.seconds
+
+    @property
+    def _worth(self) -> bool:
+        """Whether so much was learned since the last was saved that another one is next to nothing beside it."""
+        return self._age > self.saver.cost / SHARE
+
+    @property
+    def _age(self) -> float:
+        return time.perf_counter() - self._saved
 
     def _save(self, snapshot: Snapshot) -> None:
         self._saved = time.perf_counter()

@@ -46,6 +46,10 @@ NAMES = {
 """Types of tensors that a file can hold, and what safetensors calls them."""
 
 
+Place = tuple[torch.dtype, torch.Size, int, int]
+"""Of a tensor: type, shape, and from where to where it lies in the flat tensor of its type."""
+
+
 @frozen(eq=False)
 class Packed:
     """What a tree was, copied; on the CPU."""
@@ -54,8 +58,8 @@ class Packed:
     """Mappings, lists and plain values that JSON can say; a tensor is ``{"$tensor": name}``."""
     flats: Mapping[torch.dtype, Tensor]
     """All tensors of one type, one after the other: copied by one call, where a call each would cost more than all."""
-    layout: Mapping[str, tuple[torch.dtype, torch.Size, int, int]]
-    """By name: type, shape, and from where to where it lies in the flat tensor of its type."""
+    layout: Mapping[str, Place]
+    """By name."""
 
     def tensor(self, name: str) -> Tensor:
         """A copy of one tensor."""

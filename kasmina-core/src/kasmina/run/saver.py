@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ class Saver:
         self._told = False
         self.failure: str | None = None
         """Why the newest snapshot is not on the disk, if it is not."""
+        self.cost = 0.0
+        """Seconds that the last took to be written."""
         self._change = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="kasmina checkpoints", daemon=True)
         self._thread.start()
@@ -114,12 +117,14 @@ class Saver:
                 snapshot, self._next = self._next, None
             if snapshot is None:
                 return
+            began = time.perf_counter()
             try:
                 self._write(snapshot)
             except Exception as error:  # anything: training must not end because nothing is written
                 self._failed(error)
             else:
                 self._worked()
+            self.cost = time.perf_counter() - began
 
     def _write(self, snapshot: Snapshot) -> None:
         if snapshot is self._good[0]:
