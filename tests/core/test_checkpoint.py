@@ -57,9 +57,9 @@ def damage(path: Path) -> str:
 
 @given(TREES)
 def test_what_is_written_is_read_to_the_bit(folder, tree):
-    write_checkpoint(path_of(folder, 1), pack(tree), FACTS)
+    write_checkpoint(path_of(folder, 1), pack({"tree": tree}), FACTS)
     read = read_checkpoint(path_of(folder, 1))
-    assert bits(read.state) == bits(tree)
+    assert bits(read.state["tree"]) == bits(tree)
     assert {name: read.facts[name] for name in FACTS} == FACTS
 
 

@@ -384,6 +384,7 @@ SNARES = [
         "0x" + "f" * 5000,
         f"-{2**1023}",
         "'" + "a" * 2**18 + "'",
+        r'"\UFFFFFFFF"',
     ),
 ]
 """What PyYAML answers with Python's own errors, or never, or with values that cannot be shown."""

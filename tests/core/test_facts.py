@@ -49,3 +49,11 @@ def test_a_fact_that_is_gone_or_none_of_its_kind_is_damage(tmp_path, name, wrong
 def test_the_facts_are_those_that_a_run_writes():
     assert set(HONEST) == set(checkpoint.FACTS)
     assert json.loads(json.dumps(HONEST)) == HONEST
+
+
+@pytest.mark.parametrize("state", [[], 3, "text", None])
+def test_a_state_that_is_no_mapping_is_damage(tmp_path, state):
+    path = tmp_path / "000001.json"
+    write_checkpoint(path, pack(state), HONEST)
+    with pytest.raises(Damaged, match="no mapping"):
+        read_checkpoint(path)

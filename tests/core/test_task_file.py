@@ -266,6 +266,7 @@ def test_no_text_causes_anything_but_a_usage_error(tmp_path_factory, text):
         ("a,target\n1700000000,x\n1700000001,y\n1700000002,x\n1700000003,y\n", ["'a'", "float32 cannot tell"]),
         (f"a,target\n1,{10**39}.5\n2,1.5\n3,2\n", ["1e+37"]),
         ("a,target\n1,0.1\n2,abc\n3,2\n", ["'target'", "single row"]),
+        (f"a,b,target\n1,{'k' * 140_000},x\n2,,y\n3,k,x\n4,k,y\n", ["'b'", "data row 1"]),
     ],
 )
 def test_csv_refusals(write, text, words):

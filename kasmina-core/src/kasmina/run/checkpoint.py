@@ -91,6 +91,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise ValueError("its digest is another")
         named = load(tensors)
         state = unpack(record.pop("state"), named.__getitem__)
+        if not isinstance(state, dict):
+            raise ValueError("its state is no mapping")
         if wrong := [name for name, types in FACTS.items() if name not in record or type(record[name]) not in types]:
             raise ValueError(f"it says nothing of use about {', '.join(wrong)}")
     except OSError as error:

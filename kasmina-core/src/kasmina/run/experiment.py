@@ -79,8 +79,10 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False) -> Result:
         last = found.last
         if last.facts["config"] != digest(files.read(folder.config)):
             raise UsageError(f"{folder.config} is not what the run began with; put it back, or begin a new run with it")
-        if last.state["unsaved"]:
-            raise UsageError(f"{path} cannot be resumed: {last.state['unsaved']}")
+        with fitting(last.path):
+            unsaved = last.state["unsaved"]
+        if unsaved:
+            raise UsageError(f"{path} cannot be resumed: {unsaved}")
         config = configure(folder.config, trust=trust)
         plugins = Plugins.of(config)
         tell_changes(last.facts["code"], plugins.code, warn)

@@ -77,8 +77,7 @@ class Saver:
         self.cost = 0.0
         """Seconds that the last took to be written."""
         self._change = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="kasmina checkpoints", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None
 
     @classmethod
     def begun(cls, folder: Path, warn: Callable[[str], None], first: Snapshot) -> Saver:
@@ -99,6 +98,9 @@ class Saver:
 
     def save(self, snapshot: Snapshot) -> None:
         """Has it written as soon as may be; never waits."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="kasmina checkpoints", daemon=True)
+            self._thread.start()
         with self._change:
             self._next = snapshot
             self._change.notify_all()
@@ -108,7 +110,8 @@ class Saver:
         with self._change:
             self._done = True
             self._change.notify_all()
-        self._thread.join()
+        if self._thread:
+            self._thread.join()
 
     def _work(self) -> None:
         while True:

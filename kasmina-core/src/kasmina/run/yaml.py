@@ -78,6 +78,8 @@ def load(text: str) -> Any:
         return loader.construct_document(node)
     except RecursionError:
         raise _too_deep() from None
+    except (ValueError, OverflowError) as error:  # of its scanner, which takes any digits of an escape for a letter
+        raise yaml.YAMLError(str(error)) from error
     finally:
         loader.dispose()
 

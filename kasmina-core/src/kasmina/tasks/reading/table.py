@@ -94,7 +94,7 @@ def read_csv(path: Path, separator: str = ",") -> Table:
     names = _header(path, separator)
     table = _arrow_csv(path, separator, len(names))
     columns = {name: from_text(table.column(index)) for index, name in enumerate(names)}
-    return Table(path, columns, lambda row: f"line {_line(path, separator, row)}")
+    return Table(path, columns, lambda row: _place(path, separator, row))
 
 
 def _header(path: Path, separator: str) -> list[str]:
@@ -174,6 +174,14 @@ def _explain(path: Path, separator: str, width: int) -> UsageError | None:
 
 def _not_text(path: Path, error: UnicodeDecodeError) -> UsageError:
     return UsageError(f"'{path}' is not text in UTF-8 ({error.reason}): save it as CSV in UTF-8")
+
+
+def _place(path: Path, separator: str, row: int) -> str:
+    """Where a data row stands, in a few words."""
+    try:
+        return f"line {_line(path, separator, row)}"
+    except csv.Error:  # a field before it is longer than Python's reader takes
+        return f"data row {row + 1}"
 
 
 def _line(path: Path, separator: str, row: int) -> int:
