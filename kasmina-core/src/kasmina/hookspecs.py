@@ -45,10 +45,11 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from kasmina.records import Event, Incident, Observation, Phase, Proposal, RunInfo, SeedState, Verdict
+from kasmina.records import Event, Incident, Observation, Phase, Predictions, Proposal, RunInfo, SeedState, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import nn
 
 hookspec = pluggy.HookspecMarker("kasmina")
 hookimpl = pluggy.HookimplMarker("kasmina")
@@ -144,9 +145,31 @@ def log_metrics(metrics: Mapping[str, float], step: int) -> None:
 
 @hookspec
 def log_histograms(histograms: Mapping[str, np.ndarray[Any, Any]], step: int) -> None:
-    """The values of every parameter, by name. Gathered only if a plugin implements this hook; `step` is the epoch."""
+    """The values of every parameter of host and seeds, and its last gradient where it has one, every ten epochs.
+
+    By name: "weights/host/layers.0.weight", "gradients/seed/1/0.bias". Gathered only if a plugin implements this hook;
+    `step` is the epoch.
+    """
+
+
+@hookspec
+def log_network(network: nn.Module, sample: np.ndarray[Any, Any], step: int) -> None:
+    """The network as modules of torch's own, as the run begins and after each epoch in which a seed germinated.
+
+    A copy in evaluation mode, with every seed as a module of its own beside the host's layers, one that is still
+    training too, as it will be. `sample` (2, *in_shape), scaled, is what it takes. Made only if a plugin implements
+    this hook, and not of a host whose forward cannot be written down as a graph; `step` is the epoch.
+    """
+
+
+@hookspec
+def log_predictions(predictions: Predictions, step: int) -> None:
+    """What the network makes of the control split, after each epoch in which a seed germinated and when the run ends.
+
+    Made only if a plugin implements this hook; `step` is the epoch.
+    """
 
 
 @hookspec
 def log_artifact(path: Path) -> None:
-    """A file of the run's folder was written for good (config.yaml, a checkpoint, summary.json)."""
+    """A file of the run's folder was written for good (config.yaml, a profile, a checkpoint, summary.json)."""

@@ -209,10 +209,45 @@ class RunInfo:
     """Further blueprints, which compete with the first at each germination."""
     resumed_at: int | None = None
     """The step from which an earlier process's run goes on; None: it begins."""
+    classes: tuple[str, ...] = ()
+    """Names of what is told apart; none for a regression."""
+    features: tuple[str, ...] = ()
+    """Names of a vector's numbers, if the task has any."""
+    digest: str = ""
+    """Of the task's data: the same for the same data only."""
 
     @property
     def epochs(self) -> int:
         return sum(phase.epochs for phase in self.phases)
+
+
+@frozen(eq=False)
+class Plane:
+    """What the network gives all over a plane, for a task whose samples are two numbers."""
+
+    x: np.ndarray[Any, Any]
+    """(W,), rising, in the units of the task."""
+    y: np.ndarray[Any, Any]
+    """(H,), rising."""
+    outputs: np.ndarray[Any, Any]
+    """(H, W, outputs), as `Predictions.outputs`."""
+
+
+@frozen(eq=False)
+class Predictions:
+    """What the network makes of samples of the control split, at one moment."""
+
+    x: np.ndarray[Any, Any]
+    """(N, *in_shape), as the task loads them."""
+    y: np.ndarray[Any, Any]
+    """As `Data.y`: (N,) of class indices, or (N, outputs) in the units of the task."""
+    outputs: np.ndarray[Any, Any]
+    """(N, outputs): probabilities of the classes, or values in the units of the task."""
+    activations: Mapping[str, np.ndarray[Any, Any]]
+    """By site, of those at which seeds live: (N, features) of the tensor that they add to, seeds included; the mean
+    over the positions of a sequence or an image."""
+    classes: tuple[str, ...] = ()
+    plane: Plane | None = None
 
 
 @frozen(eq=False)
@@ -221,6 +256,7 @@ class Data:
 
     For classification `y` is (N,) of class indices and `classes` holds their names; for regression (N, outputs) of
     float, and `classes` is empty. `target` is the value of the metric (accuracy, or R²) that counts as solved.
+    `features` names the numbers of samples that are vectors (N, F), if they have names.
     """
 
     x: np.ndarray[Any, Any]
@@ -228,6 +264,7 @@ class Data:
     goal: Goal
     classes: tuple[str, ...] = ()
     target: float | None = None
+    features: tuple[str, ...] = ()
 
     @property
     def in_shape(self) -> tuple[int, ...]:

@@ -74,6 +74,9 @@ def assemble(config: Config, plugins: Plugins, folder: Folder, warn: Callable[[s
         phases=config.phases,
         steps_per_epoch=steps,
         config=raw,
+        classes=data.classes,
+        features=data.features,
+        digest=splits.digest,
     )
     return connect(config, plugins, warn, info, host, places, offered, splits)
 

@@ -22,6 +22,7 @@ from kasmina.run.keeper import Keeper, snapshot
 from kasmina.run.loop import Stopped, Training, train
 from kasmina.run.packing import pack
 from kasmina.run.plugins import Plugins, tell_changes
+from kasmina.run.report import report_begin, report_predictions
 from kasmina.run.saved import Found, fitting, newest
 from kasmina.run.saver import Saver, Snapshot
 from kasmina.run.state import restore_plugins, restore_random, restore_state
@@ -111,6 +112,7 @@ def conduct(run: Training, keeper: Keeper, warn: Warn, found: Found | None = Non
                 take_up(run, found)
             else:
                 keeper.begin()
+                report_begin(run)
             train(run)
         except Stopped:
             status = "stopped"
@@ -144,6 +146,8 @@ def take_up(run: Training, found: Found) -> None:
 def finish(run: Training, keeper: Keeper, summary: dict[str, Any], failed: bool) -> None:
     """Writes the summary, and tells the loggers that it is over."""
     folder = Folder(run.info.folder)
+    if not failed:
+        report_predictions(run)
     try:
         folder.write_summary(summary)
         for path in (folder.config, *keeper.saver.newest, folder.summary):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from attrs import define, field
@@ -23,10 +22,10 @@ from kasmina.run.data import Splits
 from kasmina.run.flops import FlopMeter
 from kasmina.run.governor import Fault, Governor
 from kasmina.run.objective import Objective, evaluate
+from kasmina.run.report import report_epoch, report_growth
 
 FLOOR = 0.02
 """Share of its learning rate at which a phase that decays ends."""
-HISTOGRAM_EPOCHS = 10
 
 
 class Stopped(Exception):
@@ -101,8 +100,9 @@ def train_and_decide(run: Training, phase: Phase, epoch: int) -> Observation:
         group["lr"] = rate
     train_epoch(run)
     observation = observe(run, phase.epochs - epoch - 1)
-    log(run, observation, rate)
+    report_epoch(run, observation, rate)
     run.growth.decide(observation, phase.germinate)
+    report_growth(run)
     # Now, for plugins may have changed weights, and this is the state to which the run would go back.
     unsound = run.growth.unsound()
     if unsound:
@@ -222,29 +222,3 @@ def attempt(run: Training, index: Tensor) -> None:
     run.governor.see(forward_and_backward(run, index).item())
     if not finite(run.optimizer):
         raise Fault("a gradient is not finite")
-
-
-def log(run: Training, observation: Observation, rate: float) -> None:
-    """One epoch's numbers, to all loggers."""
-    metrics = {
-        "train/loss": observation.train_loss,
-        "control/loss": observation.control_loss,
-        f"control/{observation.metric}": observation.control_metric,
-        "learning_rate": rate,
-        "parameters": observation.parameters,
-    }
-    for seed in observation.seeds:
-        metrics[f"seed/{seed.id}/alpha"] = seed.alpha
-        if seed.contribution is not None:
-            metrics[f"seed/{seed.id}/contribution"] = seed.contribution
-    run.hooks.log_metrics(metrics=metrics, step=observation.epoch)
-    if observation.epoch % HISTOGRAM_EPOCHS == 0 and run.hooks.implements("log_histograms"):
-        run.hooks.log_histograms(histograms=histograms(run), step=observation.epoch)
-
-
-def histograms(run: Training) -> dict[str, Any]:
-    """The values of every parameter of the host and its seeds, by name, as numpy arrays."""
-    named = [(f"host/{name}", value) for name, value in run.host.named_parameters()]
-    for seed in run.growth.manager.seeds.values():
-        named += [(f"seed/{seed.id}/{name}", value) for name, value in seed.body.named_parameters()]
-    return {name: value.detach().float().cpu().numpy() for name, value in named}

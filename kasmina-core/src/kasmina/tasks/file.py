@@ -60,7 +60,8 @@ class File:
         samples = self._read(path)
         x = check_features(samples)
         y, goal, classes = targets(samples, self.goal)
-        return Data(x.astype(np.float32), y, goal, classes, self.target)
+        names = tuple(map(samples.features, range(x.shape[1]))) if x.ndim == 2 else ()
+        return Data(x.astype(np.float32), y, goal, classes, self.target, names)
 
     def _read(self, path: Path) -> Samples:
         dropped = [name.strip() for name in self.drop.split(",") if name.strip()]

@@ -18,6 +18,8 @@ from kasmina.records import (
     Incident,
     Observation,
     Phase,
+    Plane,
+    Predictions,
     Proposal,
     RunInfo,
     SeedState,
@@ -94,6 +96,7 @@ class Course:
     def play(self) -> None:
         """From start to end."""
         self.hooks.on_run_start(run=self.run)
+        self.show()
         for phase in self.run.phases:
             self.hooks.on_phase_start(phase=phase, run=self.run)
             for left in reversed(range(phase.epochs)):
@@ -130,6 +133,8 @@ class Course:
             ),
             steps_per_epoch=STEPS,
             config={"seed": script.seed, "sites": list(script.sites)},
+            classes=("0", "1"),
+            digest="0123456789abcdef",
         )
 
     @property
@@ -175,6 +180,8 @@ class Course:
             observation = self.observe(phase, left)
             self._germinate(phase, observation)
             self.needs = bool(self._asked("wants_statistics", observation=observation))
+        if any(seed.germinated_at == self.epoch for seed in self.seeds.values()):
+            self.show()
         if self.epoch % 9 == 5:
             self.hooks.on_incident(incident=self.incident(phase))
         self._may_stop(phase)
@@ -202,7 +209,24 @@ class Course:
     def histograms(self) -> dict[str, Any]:
         odd = [np.zeros(0), np.array([np.nan, 1.0]), np.array([np.inf, -np.inf])]
         named = {tag: odd[number % len(odd)] for number, tag in enumerate(self.script.tags)}
-        return {"host/0.weight": np.linspace(-1, 1, 12).reshape(3, 4), "host/0.bias": np.zeros(3)} | named
+        return {
+            "weights/host/0.weight": np.linspace(-1, 1, 12).reshape(3, 4),
+            "gradients/host/0.bias": np.zeros(3),
+        } | named
+
+    @property
+    def predictions(self) -> Predictions:
+        grid, random = np.linspace(-1, 1, 10, dtype=np.float32), np.random.RandomState(self.epoch)
+        p = random.rand(12, 2).astype(np.float32)
+        sites = {seed.site: random.randn(12, 8).astype(np.float32) for seed in self.seeds.values()}
+        plane = Plane(grid, grid, np.repeat(grid[:, None, None] / 2 + 0.5, 10, 1) * [1, -1] + [0, 1])
+        return Predictions(p, np.arange(12) % 2, p / p.sum(1, keepdims=True), sites, self.run.classes, plane)
+
+    def show(self) -> None:
+        """The network and its predictions, to those that want them."""
+        if self.hooks.implements("log_network"):
+            self.hooks.log_network(**network(self.epoch))
+        self.hooks.log_predictions(predictions=self.predictions, step=self.epoch)
 
     def observe(self, phase: Phase, left: int) -> Observation:
         loss = self.loss * self.random.uniform(1, 1.3)
@@ -288,6 +312,13 @@ class Course:
         return answer
 
 
+def network(step: int = 0) -> dict[str, Any]:
+    """What `log_network` is called with."""
+    import torch  # which nobody needs who is told nothing of a network
+
+    return {"network": torch.nn.Linear(2, 2).eval(), "sample": np.zeros((2, 2), np.float32), "step": step}
+
+
 def calls(course: Course) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """One call of every hook that a logger may have, with arguments of this course."""
     run, phase = course.run, course.run.phases[1]
@@ -300,5 +331,8 @@ def calls(course: Course) -> Iterator[tuple[str, Mapping[str, Any]]]:
     yield "on_incident", {"incident": course.incident(phase)}
     yield "log_metrics", {"metrics": course.metrics, "step": 2}
     yield "log_histograms", {"histograms": course.histograms, "step": 2}
+    if course.hooks.implements("log_network"):
+        yield "log_network", network(2)
+    yield "log_predictions", {"predictions": course.predictions, "step": 2}
     yield "log_artifact", {"path": course.folder / "config.yaml"}
     yield "on_run_end", {"run": run, "summary": course.summary}

@@ -52,11 +52,9 @@ def plain(host: nn.Module, seeds: Sequence[Seed], x: Tensor, folding: bool = Tru
     """
     host.eval()
     x = enough(x)
-    names = {free_name(f"seed_{seed.id}", host): seed for seed in seeds}
+    names = named(host, seeds)
     try:
-        module = trace(host, names, (x[:2], x[:3]))
-        if any(distance(module, host, rows) for rows in (x, x[:1])):
-            raise ValueError("its graph gives other numbers than itself")
+        module = unfolded(host, seeds, x)
     except Exception as error:  # whatever a stranger's forward may do
         return _as_program(host, x, " ".join(str(error).split()))
     if folding:
@@ -67,6 +65,25 @@ def plain(host: nn.Module, seeds: Sequence[Seed], x: Tensor, folding: bool = Tru
         gone = present(module, names) - present(narrow, names)
         return Plain(layers(narrow), False, frozenset(names[name].id for name in gone), "")
     return Plain(layers(module), False, frozenset(), "")
+
+
+def unfolded(host: nn.Module, seeds: Sequence[Seed], x: Tensor) -> fx.GraphModule:
+    """The host and its seeds, each by a name of its own (`named`), as one graph, equal to the host to the bit.
+
+    Raises:
+        Exception: of whatever kind, if the forward does something that no graph can say.
+    """
+    host.eval()
+    x = enough(x)
+    module = trace(host, named(host, seeds), (x[:2], x[:3]))
+    if any(distance(module, host, rows) for rows in (x, x[:1])):
+        raise ValueError("its graph gives other numbers than itself")
+    return module
+
+
+def named(host: nn.Module, seeds: Sequence[Seed]) -> dict[str, Seed]:
+    """Seeds by the names that their modules have in a graph."""
+    return {free_name(f"seed_{seed.id}", host): seed for seed in seeds}
 
 
 def enough(x: Tensor) -> Tensor:

@@ -1,0 +1,38 @@
+"""What stands at sites in one forward pass: the tensors that seeds add to, with what they add."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from kasmina.growth.probe import untouched
+from kasmina.growth.site import Place
+from kasmina.records import Kind
+
+
+def activations(host: nn.Module, places: Mapping[str, Place], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The host's output for samples x (N, *in_shape), and by site (N, features) of the tensor there.
+
+    Of a sequence or an image the mean over its positions; where a module is called several times, of its last call.
+    Host, random numbers and gradients stay as they are.
+    """
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str, place: Place, module: nn.Module, args: Any, output: Any) -> None:
+        found[name] = pooled(place.given(output).detach(), place.site.kind)
+
+    with untouched(host), ExitStack() as hooks:
+        for name, place in places.items():  # registered last, and so called after the seeds' own
+            hooks.enter_context(place.target.register_forward_hook(partial(keep, name, place)))
+        return host(x), found
+
+
+def pooled(h: Tensor, kind: Kind) -> Tensor:
+    """(N, F) as it is, (N, T, F) and (N, C, H, W) as their means over positions."""
+    if kind == "image":
+        return h.mean((2, 3))
+    return h.mean(1) if kind == "sequence" else h

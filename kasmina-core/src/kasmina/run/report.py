@@ -1,0 +1,140 @@
+"""What loggers are told: numbers of every epoch, histograms of some, network and predictions as it grows."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kasmina.growth.activations import activations
+from kasmina.growth.export.layers import layers
+from kasmina.growth.export.plain import unfolded
+from kasmina.growth.probe import untouched
+from kasmina.records import Observation, Plane, Predictions, Stage
+from kasmina.run.randomness import sow
+
+if TYPE_CHECKING:
+    from kasmina.run.loop import Training
+
+Array = np.ndarray[Any, Any]
+
+EPOCHS = 10
+"""From one histogram to the next."""
+ROWS = 1000
+"""Of the control split, at most, of which predictions are told."""
+GRID = 100
+"""Points along each side of a plane."""
+MARGIN = 0.1
+"""Of a plane beyond the samples, as a share of their range."""
+
+
+def report_epoch(run: Training, observation: Observation, rate: float) -> None:
+    """One epoch's numbers, to all loggers, and every ten epochs the histograms."""
+    metrics = {
+        "train/loss": observation.train_loss,
+        "control/loss": observation.control_loss,
+        f"control/{observation.metric}": observation.control_metric,
+        "learning_rate": rate,
+        "parameters": observation.parameters,
+        "flops": run.flops.total,
+    }
+    for seed in observation.seeds:
+        metrics[f"seed/{seed.id}/alpha"] = seed.alpha
+        if seed.contribution is not None:
+            metrics[f"seed/{seed.id}/contribution"] = seed.contribution
+    run.hooks.log_metrics(metrics=metrics, step=observation.epoch)
+    if observation.epoch % EPOCHS == 0 and run.hooks.implements("log_histograms"):
+        run.hooks.log_histograms(histograms=histograms(run), step=observation.epoch)
+
+
+def report_begin(run: Training) -> None:
+    """The network as it is before anything has grown."""
+    if run.hooks.implements("log_network"):
+        report_network(run)
+
+
+def report_growth(run: Training) -> None:
+    """After an epoch, in which seeds may have germinated: the network and what it makes of the control split."""
+    epoch = run.growth.epoch
+    if any(seed.germinated_at == epoch for seed in run.growth.seeds):
+        report_begin(run)
+        report_predictions(run)
+
+
+def report_network(run: Training) -> None:
+    network = network_of(run)
+    if network is not None:
+        sample = run.splits.control.x[:2].cpu().numpy()
+        run.hooks.log_network(network=network, sample=sample, step=run.growth.epoch)
+
+
+def report_predictions(run: Training) -> None:
+    """What the network makes of the control split now, if a logger wants to know."""
+    if run.hooks.implements("log_predictions"):
+        run.hooks.log_predictions(predictions=predictions_of(run), step=run.growth.epoch)
+
+
+def histograms(run: Training) -> dict[str, Array]:
+    """Every parameter of the host and its seeds, and its last gradient, by name."""
+    named = [(f"host/{name}", parameter) for name, parameter in run.host.named_parameters()]
+    for seed in run.growth.manager.seeds.values():
+        named += [(f"seed/{seed.id}/{name}", parameter) for name, parameter in seed.body.named_parameters()]
+    found = {f"weights/{name}": array(parameter) for name, parameter in named}
+    return found | {f"gradients/{name}": array(p.grad) for name, p in named if p.grad is not None}
+
+
+def network_of(run: Training) -> nn.Module | None:
+    """A copy of the network with every seed as it will be; None if its forward cannot be written down as a graph."""
+    seeds, host = list(run.growth.manager.seeds.values()), run.host
+    training = host.training
+    with ExitStack() as stack, suppress(Exception):  # whatever a stranger's forward may do when it is traced
+        stack.callback(host.train, training)
+        for seed in seeds:
+            if seed.stage is Stage.TRAINING:
+                stack.enter_context(seed.tried(seed.candidates[0][1] if seed.undecided else seed.body))
+        return layers(unfolded(host, seeds, run.splits.control.x)).cpu()
+    return None
+
+
+def predictions_of(run: Training) -> Predictions:
+    """What the network makes of the first samples of the control split."""
+    sow(run.splits.device, run.settings.seed, run.growth.epoch, 1)  # for a host that draws as it is measured
+    inputs, outputs = run.splits.inputs, run.splits.outputs
+    x, y = run.splits.control.x[:ROWS], run.splits.control.y[:ROWS]
+    living = {seed.place.site.name: seed.place for seed in run.growth.manager.seeds.values()}
+    answers, found = activations(run.host, living, x)
+    return Predictions(
+        x=array(inputs.invert(x)),
+        y=array(outputs.invert(y)) if outputs else y.cpu().numpy(),
+        outputs=meant(run, answers),
+        activations={name: array(values) for name, values in found.items()},
+        classes=run.info.classes,
+        plane=plane_of(run, x) if run.info.in_shape == (2,) else None,
+    )
+
+
+def plane_of(run: Training, x: Tensor) -> Plane:
+    """The network's answers on a grid over the samples x (N, 2), scaled."""
+    low, high = x.min(0).values, x.max(0).values
+    low, high = low - MARGIN * (high - low), high + MARGIN * (high - low)
+    across, up = (
+        torch.linspace(*ends, GRID, device=x.device) for ends in zip(low.tolist(), high.tolist(), strict=True)
+    )
+    grid = torch.stack(torch.meshgrid(across, up, indexing="xy"), -1)
+    with untouched(run.host):
+        answers = run.host(grid.reshape(-1, 2))
+    ends = array(run.splits.inputs.invert(torch.stack([across, up], 1)))
+    return Plane(ends[:, 0], ends[:, 1], meant(run, answers).reshape(GRID, GRID, -1))
+
+
+def meant(run: Training, answers: Tensor) -> Array:
+    """What the host's outputs (N, outputs) stand for: probabilities, or values in the units of the task."""
+    outputs = run.splits.outputs
+    return array(outputs.invert(answers) if outputs else answers.softmax(1))
+
+
+def array(tensor: Tensor) -> Array:
+    return tensor.detach().float().cpu().numpy()
