@@ -20,7 +20,7 @@ from kasmina.run.loop import Beside, Training, place
 from kasmina.run.profiles import FILE, Profile, read, text
 from kasmina.run.recording import Recording
 
-STEPS, WARM = 10, 10
+STEPS, WARM = 10, 5
 """How many steps a profile is of, and how many must have passed since the network last changed."""
 
 

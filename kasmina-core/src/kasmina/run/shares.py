@@ -99,7 +99,7 @@ class _Sweep:
     _node: str = field(default=HOST, init=False)
     """Whose the last node was."""
     _flows: bool = field(default=False, init=False)
-    """Whether what ended last was the loss or a node, so that up to the next node it is autograd that works."""
+    """Whether what ended last was the loss or a node."""
 
     def see(self, event: Event) -> None:
         start, number = event["ts"], event.get("args", {}).get("Sequence number")
@@ -116,7 +116,9 @@ class _Sweep:
             return
         if backward:
             self._node = owner
-        self._piece(start, here.owner if here else owner if backward and self._flows else KASMINA)
+        # On the way to a node autograd is at work, and on that to the optimiser's range what it does before it.
+        ahead = owner == OPTIMISER or (backward and self._flows)
+        self._piece(start, here.owner if here else owner if ahead else KASMINA)
         self._open.append(_Part(min(_end(event), here.end) if here else _end(event), owner, backward))
 
     def end(self, time: float) -> None:
