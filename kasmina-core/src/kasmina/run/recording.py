@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -38,7 +39,9 @@ class Recording:
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self._gpu else [])]
         os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it would tell on stderr that it starts and stops
         self._profiler = profile(activities=activities, profile_memory=True)
-        self._profiler.start()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what some versions say to all who begin a profile
+            self._profiler.start()
 
     def begin(self) -> None:
         self._step = ranges(self._run)
