@@ -305,6 +305,11 @@ def test_ranges_of_a_trace_nest(run):
     assert all(one.end == other.start or one.end < other.start for one, other in zip(pieces, pieces[1:], strict=False))
 
 
+def test_nothing_is_left_on_a_seed(run):
+    (seed,) = run.growth.manager.seeds.values()
+    assert seed.handles and all(handle.hooks_dict_ref()[handle.id].__self__ is seed for handle in seed.handles)
+
+
 def test_what_is_said_on_the_screen(run):
     folder = run.info.folder / "profile"
     first, second = told(folder)
