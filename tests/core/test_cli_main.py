@@ -40,8 +40,48 @@ def test_help_lists_the_commands(capsys, command):
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert "plugins   List the installed plugins" in out
-    assert "it        from stranger 1.0" in out
+    assert "it        Does it.\n" in out
     assert main([]) == 0 and capsys.readouterr().out == out
+
+
+RAISES = "raise SystemExit('imported')\n"
+GROW = "sprout.commands.grow:grow"
+
+
+@pytest.mark.parametrize(
+    ("value", "source", "line"),
+    [
+        (GROW, "def grow():\n    '''Grow it. Then rest.\n\n    More.'''", "Grow it."),
+        (GROW, "@click.command()\ndef grow(x):\n  '''Grow\n  it'''", "Grow it"),
+        (GROW, "def grow(): 'One.'\ndef grow(): 'Two, which wins.'", "Two, which wins."),
+        (GROW, "def grow():\n    'Red \\x1b[31m.'", "Red \N{REPLACEMENT CHARACTER}[31m."),
+        (GROW, "def grow():\n    'An odd \\d escape.'", "An odd \\d escape."),
+        (GROW, "def grow(): pass", None),
+        (GROW, "grow = 5", None),
+        (GROW, "def grow(:", None),
+        (GROW, "def grow():\n  '''\0'''", None),
+        (GROW, f"x = {'(' * 5000}", None),
+        ("sprout.commands.grow:Grown.grow", "class Grown:\n  def grow(self): 'No.'", None),
+        ("sprout.commands.grow", "def grow(): 'No.'", None),
+        ("sprout.commands.absent:grow", "def grow(): 'No.'", None),
+        ("sprout.absent.grow:grow", "def grow(): 'No.'", None),
+        ("sprout:grow", "def grow(): 'No.'", None),
+        ("math:grow", "def grow(): 'No.'", None),
+    ],
+)
+@pytest.mark.parametrize("package", [True, False], ids=["package", "namespace"])
+def test_a_stranger_s_command_is_told_of_by_its_source(capsys, plant, value, source, line, package):
+    """None of whose modules is imported for it; each would raise."""
+    home = plant("stranger", {"kasmina.commands": {"grow": value}})
+    folder = home / "sprout" / "commands"
+    folder.mkdir(parents=True)
+    for init in (home / "sprout" / "__init__.py", folder / "__init__.py") if package else ():
+        init.write_text(RAISES)
+    (folder / "grow.py").write_text(RAISES + source)
+    assert main(["--help"]) == 0
+    told = capsys.readouterr()
+    assert f"grow      {line or 'from stranger 1.0'}\n" in told.out and not told.err
+    assert not [name for name in sys.modules if name.startswith("sprout")]
 
 
 def test_version(capsys):
@@ -123,7 +163,7 @@ def test_nobody_takes_an_own_command_over(capsys, command):
     assert main(["stranger:plugins"]) == 0
     assert capsys.readouterr().out == "taken\n"
     assert main(["--help"]) == 0
-    assert "stranger:plugins  from stranger 1.0" in capsys.readouterr().out
+    assert "stranger:plugins  Does it.\n" in capsys.readouterr().out
 
 
 def test_disabled_command(capsys, command, monkeypatch):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -23,7 +24,7 @@ from torch import nn
 from kasmina import Data, Observation, Proposal, Stage, Verdict, hookimpl
 from kasmina.hosts.mlp import Mlp
 from kasmina.plugins.catalog import Entry
-from kasmina.run import loop
+from kasmina.run import loop, profile
 from kasmina.run.assembly import assemble
 from kasmina.run.checkpoint import Checkpoint, path_of, read_checkpoint, write_checkpoint
 from kasmina.run.config import PHASES, configure
@@ -31,6 +32,8 @@ from kasmina.run.experiment import take_up
 from kasmina.run.folder import Folder
 from kasmina.run.packing import Packed, pack
 from kasmina.run.plugins import Plugins
+from kasmina.run.profile import Profiler
+from kasmina.run.profiles import read
 from kasmina.run.saved import Found
 from kasmina.run.state import restore_plugins, restore_random, restore_state, state_of
 from kasmina.run.summary import summarise
@@ -199,6 +202,10 @@ class Gambler:
     def log_histograms(self) -> None:
         self._draw_some()
 
+    @hookimpl
+    def log_artifact(self) -> None:
+        self._draw_some()
+
 
 @attrs.frozen
 class Plan:
@@ -355,6 +362,22 @@ def test_a_run_goes_back_in_a_living_process_and_ends_as_if_it_had_not(build, pl
     restore_plugins(again, state)
     restore_random(again, state)
     assert differences(end(again), due) == []
+
+
+@given(plans())
+@settings(deadline=None, max_examples=10)
+def test_a_profile_changes_nothing(build, plan):
+    """Not even where loggers draw as they are told of it. The steps are few, so that many a network is profiled."""
+    due = end(begun(build(plan)))
+    run = begun(build(plan))
+    run.info.folder.mkdir(exist_ok=True)
+    shutil.rmtree(run.info.folder / "profile", ignore_errors=True)
+    run.beside = Profiler(run, loop.Beside(), pytest.fail)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(profile, "STEPS", 3)
+        patch.setattr(profile, "WARM", 1)
+        assert differences(end(run), due) == []
+    assert len(read(run.info.folder / "profile")) >= 2
 
 
 # -- one seed, one result ----------------------------------------------------------------------------------------------

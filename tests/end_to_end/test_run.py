@@ -176,6 +176,29 @@ def test_loggers_do_not_change_the_result(run, here):
     }
 
 
+def test_a_profile_does_not_change_the_result(run, here):
+    done = kasmina(here, "run", *SHORT, "--profile", "--json", "--out", "profiled")
+    assert done.returncode == 0 and json.loads(done.stdout)["status"] == "finished"
+    assert same_weights(run, here / "profiled")
+    assert (run / "metrics.jsonl").read_bytes() == (here / "profiled" / "metrics.jsonl").read_bytes()
+    profiles = json.loads((here / "profiled" / "profile" / "profile.json").read_text())
+    assert profiles.keys() >= {"warm-up", "adaptation-with-seeds"}
+    *_, shares, place = done.stderr.splitlines()
+    assert shares.startswith(f"profile of {list(profiles)[-1]}: ") and "host" in shares and "seeds" in shares
+    assert place.startswith("profiles of warm-up, ") and "profiled/profile" in place and "USDT" not in done.stderr
+
+
+def test_a_run_that_is_resumed_may_be_profiled_too(here, run):
+    shutil.copytree(run, here / "killed")
+    (here / "killed" / "summary.json").unlink()
+    for path in (last(here / "killed"), last(here / "killed").with_suffix(".safetensors")):
+        path.unlink()
+    done = kasmina(here, "run", "--resume", "killed", "--profile")
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.splitlines()[-3].startswith("profile of consolidation-with-seeds: ")
+    assert same_weights(run, here / "killed")
+
+
 @pytest.mark.parametrize("split", ["test", "control"])
 def test_evaluate_measures_exactly_what_the_summary_says(run, capsys, split):
     assert main(["evaluate", str(run), "--split", split, "--json"]) == 0

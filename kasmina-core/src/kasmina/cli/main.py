@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import click
 
+from kasmina.cli.words import docstring, printable
 from kasmina.errors import KasminaError, PluginError
 from kasmina.plugins.catalog import Entry, entries, find
 from kasmina.plugins.drivers import load
@@ -84,11 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(sentence: str, status: int) -> int:
-    # Words of a stranger's file may be in it, and shall not steer the terminal.
-    line = "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in " ".join(sentence.split())
-    )
-    click.echo(f"kasmina: {line}", err=True)
+    click.echo(f"kasmina: {printable(sentence)}", err=True)
     return status
 
 
@@ -134,7 +131,8 @@ def _loaded(entry: Entry) -> click.Command:
 def _summary(entry: Entry, width: int) -> str:
     """One line about a command; a stranger's is not imported for it."""
     if not _own(entry):
-        return f"from {entry.distribution} {entry.version}"
+        said = click.Command(entry.name, help=docstring(entry.entry_point)).get_short_help_str(width)
+        return printable(said) or f"from {entry.distribution} {entry.version}"
     try:
         return _loaded(entry).get_short_help_str(width)
     except KasminaError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
@@ -72,6 +73,7 @@ def once(context: click.Context, option: click.Parameter, words: tuple[str, ...]
     "--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any option, such as host.hidden=8; repeatable."
 )
 @click.option("--trust", is_flag=True, help="Run the code that --config or --resume names, though you did not type it.")
+@click.option("--profile", is_flag=True, help="See where the time of each phase goes; takes about a second.")
 @click.option(
     "--json", "as_json", is_flag=True, help="The summary on stdout, as one JSON document; all else goes to stderr."
 )
@@ -82,6 +84,7 @@ def run(
     sets: tuple[str, ...],
     epochs: int | None,
     trust: bool,
+    profile: bool,
     as_json: bool,
     blueprints: tuple[str, ...],
     loggers: tuple[str, ...],
@@ -91,13 +94,18 @@ def run(
     """Train a network that grows while it learns.
 
     Without any option: a host too small for the two spirals, which grows until it solves them. Leaves a folder with the
-    options, the metrics, the events, a checkpoint and a summary.
+    options, the metrics, the events, a checkpoint and a summary; with --profile also profile/: for each phase, before
+    and after seeds have joined it, a trace for Perfetto, a table of the dearest operations, and in profile.json which
+    share of a step is the host's, each seed's, and Kasmina's own.
 
     'kasmina plugins' lists every NAME, and 'kasmina plugins show NAME' its options.
     """
+    if profile:  # before torch is there, which would tell on stderr of memory that is older than a profile
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from kasmina.run.config import configure
     from kasmina.run.experiment import resume_experiment, run_experiment
     from kasmina.run.folder import Folder
+    from kasmina.run.profiles import told
 
     if resume:
         alone(click.get_current_context())
@@ -109,9 +117,11 @@ def run(
     # Whatever loggers print goes beside the document and not into it.
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         if resume:
-            folder, summary = resume_experiment(resume, common.warn, trust)
+            folder, summary = resume_experiment(resume, common.warn, trust, profile)
         else:
-            folder, summary = run_experiment(configure(config, said, sets, epochs, trust), out, common.warn)
+            folder, summary = run_experiment(configure(config, said, sets, epochs, trust), out, common.warn, profile)
+    for line in told(Folder(folder).profile) if profile else ():
+        click.echo(line, err=as_json)
     if as_json:
         click.echo(json.dumps(summary | {"folder": str(folder)}, indent=2))
     else:
@@ -139,7 +149,7 @@ def alone(context: click.Context) -> None:
     typed = [
         option.opts[0]
         for option in context.command.params
-        if option.name not in ("resume", "as_json", "trust")
+        if option.name not in ("resume", "as_json", "trust", "profile")
         and context.get_parameter_source(str(option.name)) is click.core.ParameterSource.COMMANDLINE
     ]
     if typed:

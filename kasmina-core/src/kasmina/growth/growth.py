@@ -148,6 +148,11 @@ class Growth:
         """What is left of the budget."""
         return self._purse.left(self.manager.seeds.values()) if self._purse else Left()
 
+    @property
+    def watches(self) -> list[Watch]:
+        """What is gathering samples at sites now."""
+        return [watch for watch in (self._watch, self._sown and self._sown.watch) if watch]
+
     def __repr__(self) -> str:
         seeds = ", ".join(f"{seed.blueprint} at {seed.site} {seed.stage}" for seed in self.seeds)
         return f"Growth(epoch {self.epoch}, {self.parameters} parameters, seeds: {seeds or 'none'})"
@@ -448,9 +453,8 @@ class Growth:
 
     def _stop_watching(self) -> None:
         """Lets go of all that is being gathered."""
-        for watch in (self._watch, self._sown and self._sown.watch):
-            if watch:
-                watch.stop()
+        for watch in self.watches:
+            watch.stop()
         self._watch = self._watch_from = self._sown = None
 
     def _announce(self, seed: Seed, before: Stage, reason: str) -> None:

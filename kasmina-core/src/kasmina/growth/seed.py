@@ -88,7 +88,8 @@ class Seed(nn.Module):
         self._level = 0.0
         self._muted = False
         self._added: Tensor | None = None
-        self._handles: list[RemovableHandle] = []
+        self.handles: list[RemovableHandle] = []
+        """Of its hooks in the host's forward pass."""
         self._gave: Tensor | None = None
         self._stream = stream
         self._draws: set[bool] = set()
@@ -169,14 +170,14 @@ class Seed(nn.Module):
     def attach(self) -> None:
         """Puts the seed into the host's forward pass."""
         if self.place.source is not None:
-            self._handles.append(self.place.source.register_forward_pre_hook(self._on_read, with_kwargs=True))
-        self._handles.append(self.place.target.register_forward_hook(self._on_give))
+            self.handles.append(self.place.source.register_forward_pre_hook(self._on_read, with_kwargs=True))
+        self.handles.append(self.place.target.register_forward_hook(self._on_give))
 
     def detach(self) -> None:
         """Takes the seed out of the host's forward pass."""
         self._gave = self._added = None
-        while self._handles:
-            self._handles.pop().remove()
+        while self.handles:
+            self.handles.pop().remove()
 
     @contextmanager
     def muted(self) -> Iterator[None]:

@@ -86,15 +86,16 @@ class Watch:
     def __init__(self, places: Mapping[str, Place], rows: int = ROWS) -> None:
         self._places = places
         self._samples = {name: _Gathered(place.site, rows) for name, place in places.items()}
-        self._handles: list[RemovableHandle] = []
+        self.handles: list[RemovableHandle] = []
+        """Of its hooks in the host's forward pass."""
 
     def start(self) -> None:
         for name, place in self._places.items():
             self._watch(self._samples[name], place)
 
     def stop(self) -> None:
-        while self._handles:
-            self._handles.pop().remove()
+        while self.handles:
+            self.handles.pop().remove()
 
     @property
     def full(self) -> bool:
@@ -142,8 +143,8 @@ class Watch:
                 added_to.register_hook(on_slope)  # type: ignore[no-untyped-call]
 
         if place.source is not None:
-            self._handles.append(place.source.register_forward_pre_hook(on_read, with_kwargs=True))
-        self._handles.append(place.target.register_forward_hook(on_give))
+            self.handles.append(place.source.register_forward_pre_hook(on_read, with_kwargs=True))
+        self.handles.append(place.target.register_forward_hook(on_give))
 
 
 def need(read: Tensor, has: Tensor, slope: Tensor) -> float:

@@ -71,6 +71,12 @@ class Hooks:
         caller: pluggy.HookCaller = getattr(self, name)
         return bool(caller.get_hookimpls())
 
+    def watch(self, before: Callable[[str], None], after: Callable[[], None]) -> Callable[[], None]:
+        """Has `before` called with a hook's name before each call of a hook, and `after` after it; what undoes that."""
+        return self._manager.add_hookcall_monitoring(
+            lambda name, methods, arguments: before(name), lambda outcome, name, methods, arguments: after()
+        )
+
     def _register(self, entry: Entry, plugin: object) -> None:
         # A module of guards stands for the plugin. So pluggy, which tells plugins apart by equality, takes two of the
         # same class and options for two.

@@ -22,6 +22,7 @@ from kasmina.run.keeper import Keeper, snapshot
 from kasmina.run.loop import Stopped, Training, train
 from kasmina.run.packing import pack
 from kasmina.run.plugins import Plugins, tell_changes
+from kasmina.run.profile import Profiler
 from kasmina.run.report import report_begin, report_predictions
 from kasmina.run.saved import Found, fitting, newest
 from kasmina.run.saver import Saver, Snapshot
@@ -33,7 +34,7 @@ Warn = Callable[[str], None]
 Result = tuple[Path, dict[str, Any]]
 
 
-def run_experiment(config: Config, out: Path | None, warn: Warn) -> Result:
+def run_experiment(config: Config, out: Path | None, warn: Warn, profile: bool = False) -> Result:
     """Trains one experiment; the folder that it leaves, and what summary.json in it holds.
 
     SIGINT and SIGTERM end it after the step in hand, with everything saved and the status ``"stopped"``.
@@ -41,6 +42,7 @@ def run_experiment(config: Config, out: Path | None, warn: Warn) -> Result:
     Args:
         out: the folder to make; None makes ``runs/<task>-<n>``.
         warn: is told, in one line each, what does not stop the run.
+        profile: whether to see where the time goes (`kasmina.run.profile`).
 
     Raises:
         UsageError: options, data or folder do not fit; nothing was left behind.
@@ -57,16 +59,18 @@ def run_experiment(config: Config, out: Path | None, warn: Warn) -> Result:
     saver = folder.make(options, lambda: Saver.begun(folder.checkpoints, warn, first))
     sign(folder.config, {kind: choice.name for kind, choice in config.choices.items()})
     with folder.locked():
-        return folder.path, conduct(run, Keeper(run, saver, config.settings.checkpoint, facts, first), warn)
+        keeper = Keeper(run, saver, config.settings.checkpoint, facts, first)
+        return folder.path, conduct(run, keeper, warn, profile)
 
 
-def resume_experiment(path: Path, warn: Warn, trust: bool = False) -> Result:
+def resume_experiment(path: Path, warn: Warn, trust: bool = False, profile: bool = False) -> Result:
     """Goes on with the run at `path`, from the newest checkpoint that is whole, as if it had never stopped.
 
     Of a run that is finished the summary is given, and nothing else happens.
 
     Args:
         trust: whether code that config.yaml names may be run, though the run is not one of the user's own.
+        profile: as in `run_experiment`; what was profiled already is not profiled again.
 
     Raises:
         UsageError: it is no run, is in use, has no checkpoint that can be read, or its options or data have changed.
@@ -98,13 +102,15 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False) -> Result:
         saver = Saver(folder.checkpoints, warn, found.saved, good)
         facts = {name: last.facts[name] for name in ("data", "config", "code")}
         keeper = Keeper(run, saver, config.settings.checkpoint, facts, good, last.facts["seconds"])
-        return path, conduct(run, keeper, warn, found)
+        return path, conduct(run, keeper, warn, profile, found)
 
 
-def conduct(run: Training, keeper: Keeper, warn: Warn, found: Found | None = None) -> dict[str, Any]:
+def conduct(
+    run: Training, keeper: Keeper, warn: Warn, profile: bool = False, found: Found | None = None
+) -> dict[str, Any]:
     """Trains, saves and sums up, whatever happens."""
     status, failure = "finished", None
-    run.beside = keeper
+    run.beside = Profiler(run, keeper, warn) if profile else keeper
     with stopping(run):
         try:
             run.hooks.on_run_start(run=run.info)

@@ -66,6 +66,10 @@ class Folder:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
+    @property
+    def profile(self) -> Path:
+        return self.path / "profile"
+
     def make(self, options: bytes, first: Callable[[], T]) -> T:
         """Makes the folder, with its config.yaml; what `first` gave.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from attrs import define, field
@@ -34,6 +35,10 @@ class Stopped(Exception):
 
 class Beside:
     """What is done beside training; nothing, if nobody says otherwise."""
+
+    def steps(self) -> AbstractContextManager[None]:
+        """Around the steps of an epoch."""
+        return nullcontext()
 
     def on_step(self) -> None:
         """A step is done that is not the last of its epoch."""
@@ -98,7 +103,8 @@ def train_and_decide(run: Training, phase: Phase, epoch: int) -> Observation:
     rate = learning_rate(run.settings.learning_rate, phase, epoch) * run.governor.rate
     for group in run.optimizer.param_groups:
         group["lr"] = rate
-    train_epoch(run)
+    with run.beside.steps():
+        train_epoch(run)
     observation = observe(run, phase.epochs - epoch - 1)
     report_epoch(run, observation, rate)
     run.growth.decide(observation, phase.germinate)
