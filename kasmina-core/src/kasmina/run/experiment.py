@@ -111,8 +111,8 @@ def conduct(run: Training, keeper: Keeper, warn: Warn, found: Found | None = Non
             if found:
                 take_up(run, found)
             else:
-                keeper.begin()
                 report_begin(run)
+                keeper.begin()
             train(run)
         except Stopped:
             status = "stopped"
