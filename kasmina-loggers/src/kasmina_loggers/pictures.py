@@ -76,7 +76,7 @@ class Sheet:
 
     @classmethod
     def of(cls, classes: Sequence[str]) -> Sheet:
-        cell = max(1.0, min(64.0, 560 / len(classes)))
+        cell = max(1.0, min(40.0, 560 / len(classes)))
         size = min(12.0, cell * 0.8) if cell >= 11 else 9.0
         names = [shortened(name, size, 120) or "·" for name in classes]
         wide = max(width_of(name, size) for name in names)

@@ -30,9 +30,9 @@ SEAM: Colour = (92, 98, 112)
 """Where one class gives way to another."""
 SCALE: tuple[Colour, ...] = ((56, 58, 140), (48, 116, 160), (58, 170, 142), (146, 206, 98), (248, 226, 92))
 """Colours of values, from the least to the greatest."""
-SIDE = 420.0
+SIDE = 340.0
 """Of the map, in pixels."""
-LEFT, TOP, BELOW, RIGHT = 66.0, 46.0, 52.0, 132.0
+LEFT, TOP, BELOW, RIGHT = 62.0, 46.0, 52.0, 128.0
 """Room around it, on the right for the legend."""
 
 

@@ -111,18 +111,17 @@ def as_bytes(x: Array) -> Array:
 def widest(values: Array) -> Array:
     """Points (N, features) that the page can bear: finite, what is not being 0, and of not too many features."""
     values = np.nan_to_num(np.asarray(values, np.float32), posinf=0, neginf=0)
-    if values.shape[1] <= WIDTH:
-        return values
+    values = np.pad(values, ((0, 0), (0, max(0, 3 - values.shape[1]))))  # of fewer than three it shows nothing
     return values[:, np.sort(np.argsort(values.var(0))[-WIDTH:])]
 
 
 def labels(predictions: Predictions) -> str:
-    """Of every sample what it is, what the network takes it for, and whether these are the same; or two values."""
+    """Of every sample what it is, and what the network takes it for: the first that is no number labels the points."""
     y, outputs = predictions.y, predictions.outputs
     if not predictions.classes:
         rows = [f"{actual:.4g}\t{given:.4g}" for actual, given in zip(y[:, 0], outputs[:, 0], strict=True)]
         return "\n".join(["value\tpredicted", *rows]) + "\n"
-    names = [" ".join(name.split()) or "(no name)" for name in predictions.classes]
+    names = [f"class {' '.join(name.split())}" for name in predictions.classes]
     taken = outputs.argmax(1)
     rows = [f"{names[a]}\t{names[b]}\t{'yes' if a == b else 'no'}" for a, b in zip(y, taken, strict=True)]
     return "\n".join(["class\tpredicted\tright", *rows]) + "\n"

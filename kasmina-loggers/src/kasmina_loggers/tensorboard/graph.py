@@ -69,7 +69,7 @@ class Drawing:
     def nodes(self) -> Iterator[Any]:
         for node in self.network.graph.nodes:
             if not self.is_weight(node):
-                self.names[node] = self.free(path(node))
+                self.names[node] = self.free(place(node))
                 yield self.drawn(node)
 
     def drawn(self, node: fx.Node) -> Any:
@@ -108,26 +108,44 @@ class Drawing:
         return node.op == "get_attr" and "." in str(node.target)
 
     def free(self, name: str) -> str:
-        """The name, with a number where the operation comes again."""
+        """The name, with a number where the operation comes again; in brackets, lest TensorBoard draw a heap of them."""
         taken, again = set(self.names.values()), 1
-        while (found := name if again == 1 else f"{name}_{again}") in taken:
+        while (found := name if again == 1 else f"{name} ({again})") in taken:
             again += 1
         return found
 
 
-def path(node: fx.Node) -> str:
+def place(node: fx.Node) -> str:
     """The boxes in which a node lies, and its own name: "seed_1/0", "layers/1", "input"."""
     if node.op in ("placeholder", "output"):
         return "output" if node.op == "output" else "input"
-    if node.op == "call_module":
+    name = module_of(node)
+    if name:
+        return name
+    operation = re.sub(r"_\d+$", "", node.name)
+    before = {box_of(source) for source in node.all_input_nodes}
+    seeds = [box for box in before if re.fullmatch(r"seed_\d+", box)]
+    if seeds:  # it adds what the seed makes
+        return f"{seeds[0]}/{operation}"
+    between = before & {box_of(user) for user in node.users}
+    return f"{max(between, default='')}/{operation}".lstrip("/")
+
+
+def module_of(node: fx.Node) -> str:
+    """The path of the module that does this, or whose weights are used; empty if it is no module's."""
+    if node.op in ("call_module", "get_attr"):
         return boxed(str(node.target))
-    weights = [str(source.target) for source in node.all_input_nodes if source.op == "get_attr"]
-    for weight in weights:
-        if "." in weight:
-            return boxed(weight.rpartition(".")[0])  # a layer that is called as a function
-        if re.fullmatch(r"seed_\d+_*_alpha", weight):
-            return boxed(f"{weight.removesuffix('_alpha')}_blended")
-    return boxed(node.name)
+    for weight in (str(source.target) for source in node.all_input_nodes if source.op == "get_attr"):
+        if "." in weight:  # a layer that is called as a function
+            return boxed(weight.rpartition(".")[0])
+        if boxed(weight).endswith("/alpha"):
+            return boxed(weight).removesuffix("alpha") + "blend"
+    named = boxed(node.name)
+    return named if "/" in named else ""
+
+
+def box_of(node: fx.Node) -> str:
+    return module_of(node).rpartition("/")[0]
 
 
 def boxed(name: str) -> str:

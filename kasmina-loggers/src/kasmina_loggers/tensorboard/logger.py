@@ -125,7 +125,7 @@ class Tensorboard:
     def _tell(self, epoch: int, *cells: str) -> None:
         """Another row of the table, and the whole of it: TensorBoard shows ten texts of a name, the last among them."""
         self._story = [*self._story, row(str(epoch), *cells)][-ROWS:]
-        head = [row("epoch", "who", "what", "why"), row(*["---"] * 4)]
+        head = [row("at", "who", "what", "why"), row(*["---"] * 4)]
         self._add(values.text("growth", "\n".join([*head, *self._story])), epoch)
 
     def _add(self, found: Iterable[Any], step: int) -> None:
