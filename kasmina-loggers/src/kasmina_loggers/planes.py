@@ -21,7 +21,6 @@ from kasmina_loggers.canvas import (
     palette,
     shortened,
     ticks,
-    width_of,
 )
 
 UNKNOWN: Colour = (226, 226, 226)
@@ -122,13 +121,14 @@ def regions(outputs: Array, colours: Array) -> Array:
     seam[:, 1:] |= best[:, 1:] != best[:, :-1]
     shown[seam] = SEAM
     shown[~np.isfinite(fine).all(-1)] = UNKNOWN
-    return shown
+    return np.asarray(shown)
 
 
 def enlarged(grid: Array) -> Array:
     """(H, W, K) stretched smoothly to the pixels of the map."""
     layers = (Image.fromarray(np.ascontiguousarray(layer, np.float32)) for layer in np.moveaxis(grid, -1, 0))
-    return np.stack([layer.resize((round(SIDE),) * 2, Image.Resampling.BILINEAR) for layer in layers], -1)
+    side = round(SIDE)
+    return np.stack([np.asarray(layer.resize((side, side), Image.Resampling.BILINEAR)) for layer in layers], -1)
 
 
 def legend(canvas: Canvas, classes: Sequence[str], colours: Sequence[Colour]) -> None:
@@ -155,15 +155,15 @@ def draw_values(view: View, predictions: Predictions) -> None:
     view.lay(shown)
     for (x, y), value in zip(predictions.x, actual, strict=True):
         if view.sees(x, y) and np.isfinite(value):
-            colour = tuple(map(int, scaled(np.array(value), low, high)))
-            view.canvas.dot(view.at(x, y), 3.2, colour, PAPER)
+            red, green, blue = map(int, scaled(value, low, high))
+            view.canvas.dot(view.at(x, y), 3.2, (red, green, blue), PAPER)
     outputs = predictions.y.shape[1]
     which = "" if outputs == 1 else f" (the first of {outputs})"
     view.canvas.heading(f"Value all over the plane{which}, and dots of what control is")
     bar(view.canvas, low, high)
 
 
-def scaled(values: Array, low: float, high: float) -> Array:
+def scaled(values: Array | float, low: float, high: float) -> Array:
     """Values (…) as colours (…, 3)."""
     places = np.nan_to_num((np.asarray(values, np.float64) - low) / (high - low)).clip(0, 1)
     steps = np.linspace(0, 1, len(SCALE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,14 @@ class Embeddings:
 
     @property
     def count(self) -> int:
-        return len(self._listed().embeddings)
+        """How many there are, each of one site at one moment."""
+        return len(self._config.embeddings)
 
     def add(self, predictions: Predictions, step: int) -> None:
         """Adds a moment; again, if it is there already."""
         if not predictions.activations or not len(predictions.x):
             return
-        config = self._listed()
+        config = self._config
         moment = f"{FOLDER}/epoch-{step}"
         (self.folder / moment).mkdir(parents=True, exist_ok=True)
         write(self.folder / moment / "labels.tsv", labels(predictions))
@@ -56,30 +57,32 @@ class Embeddings:
             if sprite:
                 entry.sprite.image_path = f"{FOLDER}/sprite.png"
                 entry.sprite.single_image_dim.extend(sprite)
-        self._list(config)
+        self._list()
 
     def go_back(self, count: int) -> None:
         """Takes back all but the first so many."""
-        config = self._listed()
+        config = self._config
         if len(config.embeddings) > count:
             kept = {Path(entry.tensor_path).parent for entry in config.embeddings[:count]}
             for entry in config.embeddings[count:]:
                 if Path(entry.tensor_path).parent not in kept:
                     shutil.rmtree(self.folder / Path(entry.tensor_path).parent, ignore_errors=True)
             del config.embeddings[count:]
-            self._list(config)
+            self._list()
 
-    def _listed(self) -> Any:
+    @cached_property
+    def _config(self) -> Any:
+        """What there is, as it is listed."""
         from google.protobuf import text_format
         from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
         path = self.folder / CONFIG
         return text_format.Parse(path.read_text(encoding="utf-8") if path.exists() else "", ProjectorConfig())
 
-    def _list(self, config: Any) -> None:
+    def _list(self) -> None:
         from google.protobuf import text_format
 
-        write(self.folder / CONFIG, text_format.MessageToString(config, as_utf8=True))
+        write(self.folder / CONFIG, text_format.MessageToString(self._config, as_utf8=True))
 
     def _sprite(self, x: Array) -> tuple[int, int] | None:
         """Width and height of one picture in the sheet of all samples, which is drawn once; None if they are none."""

@@ -46,8 +46,10 @@ class Events:
     @property
     def position(self) -> tuple[str, int]:
         """The name of the last file, and how many of its bytes are on the disk."""
-        self.flush()
-        path = self._path if self._file is not None else max(self._paths(), default=None)
+        if self._file is not None:
+            self._file.flush()
+            return self._path.name, self._file.tell()
+        path = max(self._paths(), default=None)
         return (path.name, path.stat().st_size) if path else ("", 0)
 
     def go_back(self, name: str, size: int) -> None:

@@ -1,8 +1,8 @@
 """A network as TensorBoard's page Graphs draws it: one node an operation, in boxes by the names of modules.
 
-Torch's `add_graph` would do by `torch.jit.trace`, which is deprecated, makes two hundred nodes of a small convolutional
-network, most of them constants, and draws what a seed computes apart from the seed. And of graphs that it adds TensorBoard
-shows the last only, where those that have a name of their own can be chosen, one after each germination.
+Torch's `add_graph` goes by `torch.jit.trace`, which is deprecated, makes two hundred nodes of a small convolutional
+network, most of them constants, and draws what a seed computes apart from the seed. And of graphs that it adds
+TensorBoard shows the last alone; of those that have a name of their own, one after each germination, one may choose.
 """
 
 from __future__ import annotations
@@ -90,11 +90,8 @@ class Drawing:
     def operation(self, node: fx.Node) -> str:
         if node.op == "call_module":
             return type(self.network.get_submodule(str(node.target))).__name__
-        if node.op == "get_attr":
-            return "Parameter"
-        return {"placeholder": "Input", "output": "Output"}.get(node.op) or getattr(
-            node.target, "__name__", str(node.target)
-        )
+        known = {"placeholder": "Input", "output": "Output", "get_attr": "Parameter"}
+        return known.get(node.op) or str(getattr(node.target, "__name__", node.target))
 
     def parameters(self, node: fx.Node) -> int:
         """How many belong to this operation."""
@@ -108,7 +105,7 @@ class Drawing:
         return node.op == "get_attr" and "." in str(node.target)
 
     def free(self, name: str) -> str:
-        """The name, with a number where the operation comes again; in brackets, lest TensorBoard draw a heap of them."""
+        """The name, with a number where it comes again; in brackets, lest TensorBoard draw all of them as one heap."""
         taken, again = set(self.names.values()), 1
         while (found := name if again == 1 else f"{name} ({again})") in taken:
             again += 1

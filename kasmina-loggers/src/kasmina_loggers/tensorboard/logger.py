@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,7 +12,6 @@ import numpy as np
 
 from kasmina import Event, Incident, Predictions, RunInfo, hookimpl
 from kasmina_loggers.facts import of_change, of_incident
-from kasmina_loggers.pictures import figures
 from kasmina_loggers.tensorboard import values
 from kasmina_loggers.tensorboard.embeddings import Embeddings
 from kasmina_loggers.tensorboard.events import Events
@@ -81,6 +81,8 @@ class Tensorboard:
     def log_predictions(self, predictions: Predictions, step: int) -> None:
         if self._run is None or self._embeddings is None or step == self._pictured:
             return
+        from kasmina_loggers.pictures import figures
+
         self._pictured = step
         self._add(values.images(figures(predictions, self._run.features)), step)
         self._embeddings.add(predictions, step)
@@ -99,7 +101,7 @@ class Tensorboard:
     def on_run_end(self, run: RunInfo, summary: Mapping[str, Any]) -> None:
         found = results(summary)
         self._add(values.scalars(found), self._epoch)
-        named = [name for name in (*found, f"control/{run.metric}", "control/loss", "parameters", "flops")]
+        named = [*found, f"control/{run.metric}", "control/loss", "parameters", "flops"]
         self._add(values.options(run.config, named, summary.get("status") == "failed"), self._epoch)
         self._close()
 
@@ -140,10 +142,11 @@ class Tensorboard:
 
 def needed() -> None:
     """Raises:
-    ImportError: TensorBoard is not installed.
+    ImportError: TensorBoard or Pillow is not installed.
     """
     try:
-        import torch.utils.tensorboard
+        for name in ("torch.utils.tensorboard", "PIL.Image"):
+            import_module(name)
     except ImportError as error:
         raise ImportError(f"{error}; pip install 'kasmina-loggers[tensorboard]'") from error
 

@@ -33,7 +33,8 @@ def histograms(arrays: Mapping[str, Array]) -> Iterator[Any]:
             limits = edges[1:] if low < high else [high]
             with np.errstate(over="ignore"):
                 sums = float(values.sum()), float(values @ values)
-            yield from histogram_raw(name, low, high, values.size, *sums, limits, counts).value
+            found = histogram_raw(name, low, high, values.size, *sums, limits, counts)  # type: ignore[no-untyped-call]
+            yield from found.value
 
 
 def images(pictures: Mapping[str, Array]) -> Iterator[Any]:
@@ -41,34 +42,36 @@ def images(pictures: Mapping[str, Array]) -> Iterator[Any]:
     from torch.utils.tensorboard.summary import image
 
     for name, picture in pictures.items():
-        yield from image(name, picture, dataformats="HWC").value
+        yield from image(name, picture, dataformats="HWC").value  # type: ignore[no-untyped-call]
 
 
 def text(name: str, markdown: str) -> Iterator[Any]:
     from torch.utils.tensorboard.summary import text
 
-    yield from text(name, markdown).value
+    yield from text(name, markdown).value  # type: ignore[no-untyped-call]
 
 
 def layout(groups: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[Any]:
     """The page Custom Scalars: groups of charts, each of all series whose names one of its patterns begins."""
     from torch.utils.tensorboard.summary import custom_scalars
 
-    charts = {group: {name: ["Multiline", list(tags)] for name, tags in found.items()} for group, found in groups.items()}
-    yield from custom_scalars(charts).value
+    charts = {
+        group: {name: ["Multiline", list(tags)] for name, tags in found.items()} for group, found in groups.items()
+    }
+    yield from custom_scalars(charts).value  # type: ignore[no-untyped-call]
 
 
 def options(config: Mapping[str, Any], metrics: Sequence[str], failed: bool) -> Iterator[Any]:
     """For the page HParams: options, and the names of the scalars that say what came of them."""
-    from tensorboard.plugins.hparams.metadata import PLUGIN_DATA_VERSION, SESSION_END_INFO_TAG
+    from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
     from torch.utils.tensorboard.summary import hparams
 
-    experiment, start, end = hparams(dict(flat(config)), dict.fromkeys(metrics, 0.0))
+    experiment, start, end = hparams(dict(flat(config)), dict.fromkeys(metrics, 0.0))  # type: ignore[no-untyped-call]
     if failed:
         metadata = end.value[0].metadata.plugin_data
         data = HParamsPluginData.FromString(metadata.content)
-        data.session_end_info.status = 2  # api_pb2.STATUS_FAILURE
+        data.session_end_info.status = STATUS_FAILURE
         metadata.content = data.SerializeToString()
     for summary in (experiment, start, end):
         yield from summary.value
