@@ -282,6 +282,22 @@ def test_points_have_labels_and_pictures_and_are_listed_once(tmp_path: Path) -> 
     assert not (tmp_path / "embeddings/epoch-8").exists() and (tmp_path / "embeddings/epoch-3").exists()
 
 
+def test_a_run_that_goes_back_and_on_by_another_way_has_the_points_of_that_way(
+    course_of: Callable[..., Any], run: RunInfo
+) -> None:
+    logger = Tensorboard()
+    hooks = course_of(logger).hooks
+    hooks.on_run_start(run=run)
+    hooks.log_predictions(predictions=seen({"a": 4}), step=3)
+    saved = logger.state_dict()
+    hooks.log_predictions(predictions=seen({"a": 4, "b": 4}), step=5)
+    logger.load_state_dict(saved)
+    hooks.log_predictions(predictions=seen({"a": 4}), step=7)
+    hooks.on_run_end(run=run, summary={})
+    assert [entry.tensor_name for entry in points(run.folder / "tensorboard")] == ["a, epoch 3", "a, epoch 7"]
+    assert [event.step for event in reader(run.folder).Images("confusion")] == [3, 7]
+
+
 def test_points_of_a_regression_have_values(tmp_path: Path) -> None:
     given = seen({"a": 4}, x=np.zeros((5, 2)), y=np.full((5, 1), 12.5), outputs=np.full((5, 1), np.nan), classes=())
     Embeddings(tmp_path).add(given, 1)

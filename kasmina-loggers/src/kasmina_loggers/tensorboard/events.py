@@ -32,7 +32,9 @@ class Events:
         """
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        self._write(step=step, summary=Summary(value=values))
+        summary = Summary(value=values)
+        if summary.value:
+            self._write(step=step, summary=summary)
 
     def flush(self) -> None:
         if self._file is not None:

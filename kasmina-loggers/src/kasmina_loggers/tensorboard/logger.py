@@ -74,8 +74,10 @@ class Tensorboard:
     def log_network(self, network: nn.Module, sample: np.ndarray[Any, Any], step: int) -> None:
         from kasmina_loggers.tensorboard.graph import graph
 
+        drawn: list[Any] = []
         with suppress(Exception):  # whatever a stranger's forward may do: it costs its graph
-            self._add(list(graph(f"epoch {step}", network, sample)), step)
+            drawn += graph(f"epoch {step}", network, sample)
+        self._add(drawn, step)
 
     @hookimpl
     def log_predictions(self, predictions: Predictions, step: int) -> None:
