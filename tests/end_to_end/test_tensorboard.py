@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from kasmina.cli.main import main
 
 pytest.importorskip("tensorboard", reason="the extra kasmina-loggers[tensorboard] is not installed")
 
 from google.protobuf import text_format  # noqa: E402
+from PIL import Image  # noqa: E402
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
 from tensorboard.compat.proto.config_pb2 import RunMetadata  # noqa: E402
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout  # noqa: E402
