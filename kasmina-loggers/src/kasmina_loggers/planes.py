@@ -156,10 +156,10 @@ def draw_values(view: View, predictions: Predictions) -> None:
     for (x, y), value in zip(predictions.x, actual, strict=True):
         if view.sees(x, y) and np.isfinite(value):
             red, green, blue = map(int, scaled(value, low, high))
-            view.canvas.dot(view.at(x, y), 3.2, (red, green, blue), PAPER)
+            view.canvas.dot(view.at(x, y), 4, (red, green, blue), PAPER)
     outputs = predictions.y.shape[1]
     which = "" if outputs == 1 else f" (the first of {outputs})"
-    view.canvas.heading(f"Value all over the plane{which}, and dots of what control is")
+    view.canvas.heading(f"What is predicted{which}; dots are what control is")
     bar(view.canvas, low, high)
 
 
