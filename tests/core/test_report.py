@@ -146,6 +146,31 @@ def test_a_network_that_is_told_is_a_copy(tmp_path: Path) -> None:
     assert all(torch.equal(first, other) for other in others)
 
 
+def test_to_go_back_to_the_beginning_takes_no_network_back(tmp_path: Path) -> None:
+    """It is not told again."""
+    told: list[str] = []
+
+    @attrs.define(eq=False)
+    class Keeping:
+        @hookimpl
+        def on_run_start(self) -> None:
+            told.append("start")
+
+        @hookimpl
+        def log_network(self) -> None:
+            told.append("network")
+
+        def state_dict(self) -> dict[str, Any]:
+            told.append("state")
+            return {}
+
+        def load_state_dict(self, state: Any) -> None: ...
+
+    played(tmp_path / "run", Keeping())
+    begun = told[told.index("start") :]
+    assert begun[:3] == ["start", "network", "state"]
+
+
 def test_predictions_are_those_of_the_host(tmp_path: Path) -> None:
     listener = Listener()
     run = played(tmp_path / "run", listener)

@@ -117,8 +117,8 @@ def conduct(
             if found:
                 take_up(run, found)
             else:
-                keeper.begin()
                 report_begin(run)
+                keeper.begin()
             train(run)
         except Stopped:
             status = "stopped"

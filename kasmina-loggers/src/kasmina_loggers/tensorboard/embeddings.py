@@ -1,0 +1,141 @@
+"""What passes at the sites of seeds, as points for TensorBoard's page Projector."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kasmina import Predictions
+
+CONFIG = "projector_config.pbtxt"
+FOLDER = "embeddings"
+WIDTH = 128
+"""Features of a point, at most: those that vary most."""
+SPRITE = 64
+"""Pixels along a side of one sample's picture, at most."""
+
+Array = np.ndarray[Any, Any]
+
+
+class Embeddings:
+    """Points of every site and moment in `folder`, and the list of them from which the page takes what it offers.
+
+    Torch's `add_embedding` appends to that list, so that a run which is resumed would be in it twice.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def count(self) -> int:
+        """How many there are, each of one site at one moment."""
+        return len(self._config.embeddings)
+
+    def add(self, predictions: Predictions, step: int) -> None:
+        """Adds a moment; again, if it is there already."""
+        if not predictions.activations or not len(predictions.x):
+            return
+        config = self._config
+        moment = f"{FOLDER}/epoch-{step}"
+        (self.folder / moment).mkdir(parents=True, exist_ok=True)
+        write(self.folder / moment / "labels.tsv", labels(predictions))
+        sprite = self._sprite(predictions.x)
+        kept = [entry for entry in config.embeddings if not entry.tensor_path.startswith(f"{moment}/")]
+        del config.embeddings[:]
+        config.embeddings.extend(kept)
+        for number, (site, values) in enumerate(predictions.activations.items()):
+            points = widest(values)
+            write(self.folder / moment / f"{number}.tsv", table(points))
+            entry = config.embeddings.add(tensor_name=f"{site}, epoch {step}", tensor_shape=points.shape)
+            entry.tensor_path, entry.metadata_path = f"{moment}/{number}.tsv", f"{moment}/labels.tsv"
+            if sprite:
+                entry.sprite.image_path = f"{FOLDER}/sprite.png"
+                entry.sprite.single_image_dim.extend(sprite)
+        self._list()
+
+    def go_back(self, count: int) -> None:
+        """Takes back all but the first so many."""
+        config = self._config
+        if len(config.embeddings) > count:
+            kept = {Path(entry.tensor_path).parent for entry in config.embeddings[:count]}
+            for entry in config.embeddings[count:]:
+                if Path(entry.tensor_path).parent not in kept:
+                    shutil.rmtree(self.folder / Path(entry.tensor_path).parent, ignore_errors=True)
+            del config.embeddings[count:]
+            self._list()
+
+    @cached_property
+    def _config(self) -> Any:
+        """What there is, as it is listed."""
+        from google.protobuf import text_format
+        from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+
+        path = self.folder / CONFIG
+        return text_format.Parse(path.read_text(encoding="utf-8") if path.exists() else "", ProjectorConfig())
+
+    def _list(self) -> None:
+        from google.protobuf import text_format
+
+        write(self.folder / CONFIG, text_format.MessageToString(self._config, as_utf8=True))
+
+    def _sprite(self, x: Array) -> tuple[int, int] | None:
+        """Width and height of one picture in the sheet of all samples, which is drawn once; None if they are none."""
+        from PIL import Image
+
+        if x.ndim != 4 or x.shape[1] not in (1, 3):
+            return None
+        shrunk = min(1.0, SPRITE / max(x.shape[2:]))
+        width, height = (max(1, round(side * shrunk)) for side in (x.shape[3], x.shape[2]))
+        path = self.folder / FOLDER / "sprite.png"
+        if not path.exists():
+            across = math.ceil(math.sqrt(len(x)))
+            sheet = Image.new("RGB", (across * width, across * height))
+            for number, sample in enumerate(as_bytes(x)):
+                picture = Image.fromarray(sample).resize((width, height))
+                sheet.paste(picture, (number % across * width, number // across * height))
+            sheet.save(path)
+        return width, height
+
+
+def as_bytes(x: Array) -> Array:
+    """Images (N, C, H, W) of any numbers as (N, H, W, 3) of bytes, from the least black to the greatest white."""
+    x = np.nan_to_num(np.asarray(x, np.float32), posinf=0, neginf=0)
+    low, high = float(x.min()), float(x.max())
+    scaled = (x - low) * (255 / (high - low) if high > low else 0)
+    return np.broadcast_to(scaled.transpose(0, 2, 3, 1), (len(x), *x.shape[2:], 3)).astype(np.uint8)
+
+
+def widest(values: Array) -> Array:
+    """Points (N, features) that the page can bear: finite, what is not being 0, and of not too many features."""
+    values = np.nan_to_num(np.asarray(values, np.float32), posinf=0, neginf=0)
+    values = np.pad(values, ((0, 0), (0, max(0, 3 - values.shape[1]))))  # of fewer than three it shows nothing
+    return values[:, np.sort(np.argsort(values.var(0))[-WIDTH:])]
+
+
+def labels(predictions: Predictions) -> str:
+    """Of every sample what it is, and what the network takes it for: the first that is no number labels the points."""
+    y, outputs = predictions.y, predictions.outputs
+    if not predictions.classes:
+        rows = [f"{actual:.4g}\t{given:.4g}" for actual, given in zip(y[:, 0], outputs[:, 0], strict=True)]
+        return "\n".join(["value\tpredicted", *rows]) + "\n"
+    names = [f"class {' '.join(name.split())}" for name in predictions.classes]
+    taken = outputs.argmax(1)
+    rows = [f"{names[a]}\t{names[b]}\t{'yes' if a == b else 'no'}" for a, b in zip(y, taken, strict=True)]
+    return "\n".join(["class\tpredicted\tright", *rows]) + "\n"
+
+
+def table(points: Array) -> str:
+    return "".join("\t".join(map("{:.5g}".format, row)) + "\n" for row in points.tolist())
+
+
+def write(path: Path, content: str) -> None:
+    """At once: TensorBoard may be reading it."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(content, encoding="utf-8")
+    os.replace(part, path)

@@ -1,0 +1,178 @@
+"""The plugin: what a run tells its loggers, in the run's folder for TensorBoard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+
+from kasmina import Event, Incident, Predictions, RunInfo, hookimpl
+from kasmina_loggers.facts import of_change, of_incident
+from kasmina_loggers.tensorboard import values
+from kasmina_loggers.tensorboard.embeddings import Embeddings
+from kasmina_loggers.tensorboard.events import Events
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ROWS = 100
+"""Of the table of what happened, at most: the latest. All of it is in events.jsonl."""
+
+
+@attrs.define(eq=False)
+class Tensorboard:
+    """Writes a run to its folder `tensorboard`: ``tensorboard --logdir runs`` shows it.
+
+    Every metric by epoch, weights and gradients as histograms, the network after each germination, what passes at the
+    sites of seeds as points, what is confused with what and where the decision boundary lies, and options beside
+    results. Needs ``pip install 'kasmina-loggers[tensorboard]'``. A run that is resumed, or goes back, takes back what
+    comes again.
+    """
+
+    _run: RunInfo | None = attrs.field(default=None, init=False)
+    _events: Events | None = attrs.field(default=None, init=False)
+    _embeddings: Embeddings | None = attrs.field(default=None, init=False)
+    _epoch: int = attrs.field(default=0, init=False)
+    """Of the last metrics."""
+    _pictured: int = attrs.field(default=-1, init=False)
+    """The epoch of the last pictures."""
+    _alphas: set[str] = attrs.field(factory=set, init=False)
+    """Names of the series of seeds that are in the network."""
+    _story: list[str] = attrs.field(factory=list, init=False)
+    """Rows of the table of what happened."""
+
+    @hookimpl
+    def on_run_start(self, run: RunInfo) -> None:
+        self._close()  # a run that never ended
+        needed()
+        folder = run.folder / "tensorboard"
+        self._run, self._events, self._embeddings = run, Events(folder), Embeddings(folder)
+        self._epoch, self._pictured, self._alphas, self._story = 0, -1, set(), []
+        if run.resumed_at is None:
+            self._add(values.layout(charts(run.metric)), 0)
+
+    @hookimpl
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """A seed's alpha begins with a 0, in the epoch before, and ends with one, however short it lived."""
+        now = {name for name in metrics if name.startswith("seed/") and name.endswith("/alpha")}
+        born = [name for name in now - self._alphas if metrics[name] > 0]
+        self._add(values.scalars(dict.fromkeys(sorted(born), 0.0)), step - 1)
+        self._add(values.scalars({**dict.fromkeys(sorted(self._alphas - now), 0.0), **metrics}), step)
+        self._epoch, self._alphas = step, now
+        if self._events is not None:
+            self._events.flush()
+
+    @hookimpl
+    def log_histograms(self, histograms: Mapping[str, np.ndarray[Any, Any]], step: int) -> None:
+        self._add(values.histograms(histograms), step)
+
+    @hookimpl
+    def log_network(self, network: nn.Module, sample: np.ndarray[Any, Any], step: int) -> None:
+        from kasmina_loggers.tensorboard.graph import graph
+
+        drawn: list[Any] = []
+        with suppress(Exception):  # whatever a stranger's forward may do: it costs its graph
+            drawn += graph(f"epoch {step}", network, sample)
+        self._add(drawn, step)
+
+    @hookimpl
+    def log_predictions(self, predictions: Predictions, step: int) -> None:
+        if self._run is None or self._embeddings is None or step == self._pictured:
+            return
+        from kasmina_loggers.pictures import figures
+
+        self._pictured = step
+        self._add(values.images(figures(predictions, self._run.features)), step)
+        self._embeddings.add(predictions, step)
+
+    @hookimpl
+    def on_seed_change(self, event: Event) -> None:
+        seed = event.seed
+        change = f"{event.before.value} → {seed.stage.value}"
+        self._tell(event.epoch, f"seed {seed.id} at {seed.site}", change, of_change(event))
+
+    @hookimpl
+    def on_incident(self, incident: Incident) -> None:
+        self._tell(incident.epoch, "the run", incident.kind, of_incident(incident))
+
+    @hookimpl
+    def on_run_end(self, run: RunInfo, summary: Mapping[str, Any]) -> None:
+        found = results(summary)
+        self._add(values.scalars(found), self._epoch)
+        named = [*found, f"control/{run.metric}", "control/loss", "parameters", "flops"]
+        self._add(values.options(run.config, named, summary.get("status") == "failed"), self._epoch)
+        self._close()
+
+    def state_dict(self) -> dict[str, Any]:
+        name, size = self._events.position if self._events else ("", 0)
+        return {
+            "file": name,
+            "bytes": size,
+            "embeddings": self._embeddings.count if self._embeddings else 0,
+            "epoch": self._epoch,
+            "pictured": self._pictured,
+            "alphas": sorted(self._alphas),
+            "story": list(self._story),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._epoch, self._pictured = state["epoch"], state["pictured"]
+        self._alphas, self._story = set(state["alphas"]), list(state["story"])
+        if self._events is not None and self._embeddings is not None:
+            self._events.go_back(state["file"], state["bytes"])
+            self._embeddings.go_back(state["embeddings"])
+
+    def _tell(self, epoch: int, *cells: str) -> None:
+        """Another row of the table, and the whole of it: TensorBoard shows ten texts of a name, the last among them."""
+        self._story = [*self._story, row(str(epoch), *cells)][-ROWS:]
+        head = [row("at", "who", "what", "why"), row(*["---"] * 4)]
+        self._add(values.text("growth", "\n".join([*head, *self._story])), epoch)
+
+    def _add(self, found: Iterable[Any], step: int) -> None:
+        if self._events is not None:
+            self._events.add(found, step)
+
+    def _close(self) -> None:
+        if self._events is not None:
+            self._events.close()
+        self._run = self._events = self._embeddings = None
+
+
+def needed() -> None:
+    """Raises:
+    ImportError: TensorBoard or Pillow is not installed.
+    """
+    try:
+        for name in ("torch.utils.tensorboard", "PIL.Image"):
+            import_module(name)
+    except ImportError as error:
+        raise ImportError(f"{error}; pip install 'kasmina-loggers[tensorboard]'") from error
+
+
+def charts(metric: str) -> dict[str, dict[str, list[str]]]:
+    """What stands together on the page Custom Scalars."""
+    return {
+        "seeds": {"alpha": [r"seed/\d+/alpha"], "contribution": [r"seed/\d+/contribution"]},
+        "learning": {"loss": ["train/loss", "control/loss"], metric: [f"control/{metric}", f"test/{metric}"]},
+        "cost": {"parameters": ["parameters"], "flops": ["flops"], "learning rate": ["learning_rate"]},
+    }
+
+
+def results(summary: Mapping[str, Any]) -> dict[str, float]:
+    """What only the end of a run shows."""
+    seeds = summary.get("seeds") or []
+    found = {
+        f"test/{summary.get('metric')}": summary.get("test"),
+        "seeds": sum(seed["stage"] != "culled" for seed in seeds),
+        "seconds": summary.get("seconds"),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def row(*cells: str) -> str:
+    """Of a table in Markdown."""
+    return f"| {' | '.join(' '.join(cell.replace('|', '/').split()) for cell in cells)} |"
