@@ -19,6 +19,7 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "GIT_PYTHON_REFRESH": "quiet",
     # Whoever asks tries again by himself, and MLflow's own way to do so would hold him up for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -63,13 +64,13 @@ def experiment(client: MlflowClient, name: str, runs: Path) -> str:
     """The id of an experiment, which is made if there is none; of an SQLite store its artefacts lie in `runs`."""
     from mlflow import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        local = database(client.tracking_uri) is not None
-        try:
-            return client.create_experiment(name, (runs.absolute() / "mlflow-artifacts").as_uri() if local else None)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # somebody was faster
-                raise
-            found = client.get_experiment_by_name(name)
-    return str(found.experiment_id)
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    local = database(client.tracking_uri) is not None
+    try:
+        return client.create_experiment(name, (runs.absolute() / "mlflow-artifacts").as_uri() if local else None)
+    except MlflowException as error:
+        found = client.get_experiment_by_name(name) if error.error_code == "RESOURCE_ALREADY_EXISTS" else None
+        if found is None:
+            raise
+        return str(found.experiment_id)  # somebody was faster
