@@ -22,7 +22,9 @@ def log_model(client: MlflowClient, run_id: str, run: Path) -> str:
         return str(log_package(client, run_id, target))
 
 
-def warm_up() -> None:
-    """Imports what `log_model` needs, while there is nothing else to do."""
-    import kasmina.run.restore  # noqa: F401
-    import kasmina_loggers.mlflow.package  # noqa: F401
+def rehearse(run: Path) -> None:
+    """Packs the network as it is, for nothing: what is imported and traced for the first time is quick at the end."""
+    from kasmina_loggers.mlflow.package import package
+
+    with TemporaryDirectory() as here:
+        package(run, Path(here) / "model", warn=lambda sentence: None)

@@ -22,7 +22,7 @@ from filelock import FileLock
 from kasmina_loggers.mlflow import store
 from kasmina_loggers.mlflow.delivery import Delivery
 from kasmina_loggers.mlflow.faults import Away, Refused
-from kasmina_loggers.mlflow.model import log_model, warm_up
+from kasmina_loggers.mlflow.model import log_model, rehearse
 from kasmina_loggers.mlflow.outbox import place
 from kasmina_loggers.mlflow.sent import Sent
 from kasmina_loggers.mlflow.system import Machine, Sample
@@ -36,7 +36,7 @@ PATIENCE = 3600.0
 """Seconds after the run's end for which it is attempted."""
 SAMPLES = 10_000
 """Measurements of the machine that wait for the store, at most."""
-NICE = 10
+NICE = 5
 
 
 @frozen
@@ -59,7 +59,7 @@ class Sender:
     gone: threading.Event
     """The run's process has ended."""
     _waiting: list[Sample] = field(factory=list, init=False)
-    _warm: bool = field(default=False, init=False)
+    _rehearsed: bool = field(default=False, init=False)
 
     def work(self) -> None:
         pauses = growing()
@@ -78,7 +78,7 @@ class Sender:
                 if over:
                     return
                 pauses, pause = growing(), EVERY
-                self._warm_up()
+                self._rehearse()
             time.sleep(pause) if over else self.gone.wait(pause)
 
     def _send(self, over: bool) -> None:
@@ -97,11 +97,12 @@ class Sender:
             sent.trouble = trouble
             sent.save(self.delivery.folder)
 
-    def _warm_up(self) -> None:
-        if not self._warm and not self.gone.is_set():
-            self._warm = True
-            with suppress(ImportError):  # which is told when it is needed
-                warm_up()
+    def _rehearse(self) -> None:
+        """Once, while the run trains and there is nothing else to do."""
+        if not self._rehearsed and not self.gone.is_set():
+            self._rehearsed = True
+            with suppress(Exception):  # what is wrong is told when it counts
+                rehearse(self.delivery.run)
 
 
 def growing() -> Iterator[float]:
