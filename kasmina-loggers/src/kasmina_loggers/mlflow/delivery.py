@@ -76,8 +76,10 @@ class Delivery:
         self.sent.save(self.folder)
 
     def end(self, status: str, time: int | None = None) -> None:
-        """The run's process has ended, and said so or not."""
+        """The run's process has ended, and did not say how."""
         self._try(lambda: self._terminate(status, time))
+        self.sent.over = True
+        self.sent.save(self.folder)
 
     def _send(self, kind: str, group: list[tuple[Record, int]]) -> None:
         if kind == "epoch":

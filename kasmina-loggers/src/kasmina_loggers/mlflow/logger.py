@@ -82,7 +82,7 @@ class Mlflow:
         if self._outbox is not None:
             numbers = {name: float(value) for name, value in metrics.items()}
             tags = {"kasmina.phase": self._phase, "kasmina.growth": growth(self._stages.values())}
-            self._outbox.hold("epoch", step, metrics=numbers, tags=tags)
+            self._outbox.hold_epoch(step, metrics=numbers, tags=tags)
         if self._watch is not None:
             self._watch.look()
 

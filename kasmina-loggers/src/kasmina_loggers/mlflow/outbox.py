@@ -62,13 +62,17 @@ class Outbox:
         """At once, and for good."""
         self._journal.add(line(kind, facts))
 
+    def hold_epoch(self, step: int, **facts: Any) -> None:
+        """Tells the numbers of an epoch, once they are for good; nothing, if they were told before."""
+        if step > self.epoch:
+            self.hold("epoch", step, **facts)
+
     def hold(self, kind: str, step: int, **facts: Any) -> None:
-        """Tells something of an epoch, once that is for good; nothing, if this was told before."""
+        """Tells something that came with an epoch, once that is for good."""
         if step > self._holding:
             self.commit()
-        if step > self.epoch:
-            self._holding = step
-            self._held.append(line(kind, {"step": step} | facts))
+        self._holding = step
+        self._held.append(line(kind, {"step": step} | facts))
 
     def commit(self) -> None:
         """What is held is for good."""

@@ -33,7 +33,7 @@ class Sent:
     model: str | None = None
     """The URI of the logged model."""
     over: bool = False
-    """All is there that the run has told, and it told of its end."""
+    """All is there that the run has told, and how it ended."""
     trouble: str | None = None
     """Why nothing can be sent at the moment."""
     refused: str | None = None
