@@ -18,7 +18,7 @@ class Nobody:
 
     alive = False
 
-    def __init__(self, *anything: Any) -> None:
+    def order(self, *words: Any, **orders: Any) -> None:
         pass
 
     def end(self) -> None:

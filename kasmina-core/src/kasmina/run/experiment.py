@@ -47,6 +47,7 @@ def run_experiment(config: Config, out: Path | None, warn: Warn) -> Result:
         KasminaError: training failed; what there was is saved, with the status ``"failed"``.
     """
     plugins = Plugins.of(config)
+    plugins.prepare(warn)
     folder = Folder.new(out, plugins.entries["task"].name)
     run = assemble(config, plugins, folder, warn)
     if run.unsaved:
@@ -86,6 +87,7 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False) -> Result:
             raise UsageError(f"{path} cannot be resumed: {unsaved}")
         config = configure(folder.config, trust=trust)
         plugins = Plugins.of(config)
+        plugins.prepare(warn)
         tell_changes(last.facts["code"], plugins.code, warn)
         run = assemble(config, plugins, folder, warn)
         if last.facts["data"] != run.splits.digest:

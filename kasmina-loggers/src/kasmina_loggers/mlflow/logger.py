@@ -40,11 +40,17 @@ class Mlflow:
     experiment: str = option("kasmina", "the experiment that the run is one of", validators.min_len(1))
     wait: float = option(60.0, "seconds to wait, at most, at the end until all is sent", validators.ge(0))
     system: float = option(5.0, "seconds from one measurement of the machine to the next; 0: none", validators.ge(0))
+    _sender: Detached | None = attrs.field(default=None, init=False)
     _outbox: Outbox | None = attrs.field(default=None, init=False)
     _watch: Watch | None = attrs.field(default=None, init=False)
     _run: RunInfo | None = attrs.field(default=None, init=False)
     _stages: dict[int, Stage] = attrs.field(factory=dict, init=False)
     _phase: str = attrs.field(default="", init=False)
+
+    def prepare(self) -> None:
+        """The sender imports MLflow while data and host are made ready."""
+        if not missing():
+            self._sender = Detached()
 
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
@@ -52,9 +58,8 @@ class Mlflow:
         ImportError: MLflow, or what else it takes, is not installed.
         OSError: the run's folder cannot be written.
         """
-        for module in ("mlflow", "psutil", "PIL"):  # not imported: that would take seconds
-            if find_spec(module) is None:
-                raise ImportError(f"{module} is not installed; pip install 'kasmina-loggers[mlflow]'")
+        if lacking := missing():
+            raise ImportError(f"{lacking[0]} is not installed; pip install 'kasmina-loggers[mlflow]'")
         self._close()  # a run that never ended
         self._run, self._stages, self._phase = run, {}, ""
         folder = place(run.folder)
@@ -62,8 +67,9 @@ class Mlflow:
         mark = outbox.begun["id"] if outbox.begun else uuid.uuid4().hex
         outbox.tell("begin", id=mark, **opening.facts(run, self.experiment))
         uri = store.where(self.tracking_uri, run.folder.parent)
-        orders = {"tracking_uri": uri, "system": self.system, "process": os.getpid()}
-        self._watch = Watch(run.folder, folder, uri, Detached(run.folder, folder, orders))
+        sender, self._sender = self._sender or Detached(), None
+        sender.order(run.folder, tracking_uri=uri, system=self.system, process=os.getpid())
+        self._watch = Watch(run.folder, folder, uri, sender)
 
     @hookimpl
     def on_phase_start(self, phase: Phase) -> None:
@@ -130,6 +136,11 @@ class Mlflow:
         finally:
             if watch is not None:
                 watch.sender.leave()
+
+
+def missing() -> list[str]:
+    """Modules that are not installed; none is imported, which would take seconds."""
+    return [module for module in ("mlflow", "psutil", "PIL") if find_spec(module) is None]
 
 
 def growth(stages: Any) -> str:

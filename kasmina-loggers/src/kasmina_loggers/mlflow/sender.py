@@ -1,7 +1,7 @@
-"""The process beside a run that sends its outbox to MLflow: ``python -m kasmina_loggers.mlflow.sender RUN``.
+"""The process beside a run that sends its outbox to MLflow: ``python -m kasmina_loggers.mlflow.sender``.
 
-It lives as long as the run, and after it until all is sent or an hour is over; what stands on its stdin are its orders,
-and the end of stdin is the end of the run's process, however that came.
+It lives as long as the run, and after it until all is sent or an hour is over. On its stdin come its orders, in one
+line; the end of stdin is the end of the run's process, however that came.
 """
 
 from __future__ import annotations
@@ -37,12 +37,15 @@ PATIENCE = 3600.0
 SAMPLES = 10_000
 """Measurements of the machine that wait for the store, at most."""
 NICE = 5
+LOG = "sender.log"
 
 
 @frozen
 class Orders:
-    """What the run's process says on stdin, in one line of JSON."""
+    """What the run's process says on stdin, as JSON."""
 
+    run: str
+    """The run's folder."""
     tracking_uri: str
     system: float
     """Seconds from one measurement of the machine to the next; 0: none."""
@@ -118,15 +121,21 @@ def at_end_of_stdin(call: Callable[[], None]) -> None:
 
 
 def main() -> None:
-    run = Path(sys.argv[1])
     if hasattr(os, "nice"):
         os.nice(NICE)
-    store.quiet()
-    orders = Orders(**json.loads(sys.stdin.readline()))
+    get_ready()
+    line = sys.stdin.readline()
+    if line:  # else the run has failed before it began
+        carry_out(Orders(**json.loads(line)))
+
+
+def carry_out(orders: Orders) -> None:
     gone = threading.Event()
     threading.Thread(target=at_end_of_stdin, args=[gone.set], daemon=True).start()
+    run = Path(orders.run)
     folder = place(run)
-    with FileLock(folder / ".lock"):  # one that goes on after an earlier end of the run sends what it finds, and ends
+    log_to(folder / LOG)
+    with FileLock(folder / ".lock"):  # of a run that was resumed, an earlier sender sends what it finds, and ends
         sent = Sent.load(folder)
         if sent.tracking_uri != orders.tracking_uri:
             sent = Sent(tracking_uri=orders.tracking_uri)
@@ -138,6 +147,24 @@ def main() -> None:
             sent.refused = str(error) if isinstance(error, Refused) else f"unexpected: {one_line(repr(error))}"
             sent.save(folder)
             traceback.print_exc()
+
+
+def get_ready() -> None:
+    """Imports what takes seconds. What fails is told when it is needed."""
+    store.quiet()
+    with suppress(Exception):
+        import mlflow  # noqa: F401
+
+        import kasmina_loggers.mlflow.package  # noqa: F401
+
+
+def log_to(path: Path) -> None:
+    """Whatever this process and its libraries say goes to the end of that file."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    log = os.open(path, flags, 0o666)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
 
 
 if __name__ == "__main__":
