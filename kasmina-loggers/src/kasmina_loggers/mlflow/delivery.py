@@ -48,6 +48,13 @@ class Delivery:
             self._client = store.client(self.sent.tracking_uri)
         return self._client
 
+    def take_up(self) -> None:
+        """The run lives, whatever an earlier sender has made of a silence."""
+        if self.sent.over:
+            self._try(lambda: self._lives(self._run_id))
+            self.sent.over = False
+            self.sent.save(self.folder)
+
     def drain(self) -> None:
         """Sends all that is there.
 
@@ -120,14 +127,18 @@ class Delivery:
         sent.run_id = self._known(record) or self._created(record)
         sent.over = False
         sent.save(self.folder)
-        client.update_run(sent.run_id, status="RUNNING")
+        self._lives(sent.run_id)
         parameters = [Param(key(name), value) for name, value in record["parameters"].items()]
-        tags = list((record["tags"] | versions_of(record["folder"]) | {"kasmina.status": "running"}).items())
+        tags = list((record["tags"] | versions_of(record["folder"])).items())
         for some in parts(parameters, WORDS):
             client.log_batch(sent.run_id, params=some)
         for few in parts(tags, WORDS):
             self._log(sent.run_id, [], dict(few))
         self._dataset(sent.run_id, record["dataset"])
+
+    def _lives(self, run_id: str) -> None:
+        self.client.update_run(run_id, status="RUNNING")
+        self._log(run_id, [], {"kasmina.status": "running"})
 
     def _known(self, record: Record) -> str | None:
         """The run in MLflow that this outbox has begun already."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from kasmina_loggers.mlflow.faults import Refused
 from kasmina_loggers.mlflow.outbox import place
 
 if TYPE_CHECKING:
@@ -13,12 +14,20 @@ if TYPE_CHECKING:
 
 
 def log_model(client: MlflowClient, run_id: str, run: Path) -> str:
-    """Packs the network of a run's folder and logs it to that run in MLflow; its URI."""
+    """Packs the network of a run's folder and logs it to that run in MLflow; its URI.
+
+    Raises:
+        Refused: it cannot be packed.
+        Exception: whatever the client raised.
+    """
     from kasmina_loggers.mlflow.package import log_package, package
 
     with TemporaryDirectory(dir=place(run)) as here:
         target = Path(here) / "model"
-        package(run, target)
+        try:
+            package(run, target)
+        except Exception as error:
+            raise Refused(str(error)) from error
         return str(log_package(client, run_id, target))
 
 

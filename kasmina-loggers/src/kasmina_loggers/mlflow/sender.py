@@ -62,6 +62,7 @@ class Sender:
     gone: threading.Event
     """The run's process has ended."""
     _waiting: list[Sample] = field(factory=list, init=False)
+    _taken_up: bool = field(default=False, init=False)
     _rehearsed: bool = field(default=False, init=False)
 
     def work(self) -> None:
@@ -86,6 +87,9 @@ class Sender:
 
     def _send(self, over: bool) -> None:
         if not over:
+            if not self._taken_up:
+                self.delivery.take_up()
+                self._taken_up = True
             self._waiting = (self._waiting + self.machine.due())[-SAMPLES:]
         self.delivery.drain()
         self.delivery.samples(self._waiting)
