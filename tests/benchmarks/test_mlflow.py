@@ -16,8 +16,14 @@ from pathlib import Path
 import pytest
 from tracked import Server, epochs_of
 
-ROUNDS = int(os.environ.get("ROUNDS", 5))
-KASMINA = [sys.executable, "-c", "import sys; from kasmina.cli.main import main; sys.exit(main())", "run"]
+ROUNDS = 5
+COMMAND = """
+import sys, time
+from kasmina.cli.main import main
+status = main(["run", *sys.argv[1:], "--json"])
+print("", time.process_time(), file=sys.stderr)
+sys.exit(status)
+"""
 PLAIN = ["--no-logger", "rich", "--device", "cpu"]
 LOGGED = [*PLAIN, "--logger", "mlflow"]
 AT_ONCE = [*LOGGED, "--set", "loggers.mlflow.wait=0"]
@@ -26,13 +32,19 @@ SECOND = ["--set", "task.samples=80000", "--epochs", "25"]
 """Epochs of a second or so."""
 
 
-def whole(here: Path, words: list[str]) -> tuple[float, float]:
-    """Seconds of the whole command, and of the run itself as its summary has them."""
+PARTS = ("command", "run itself", "processor")
+"""What is timed: the whole command; the run, as its summary has it; and what the run's process took of the processors,
+which is the one that does not depend on what else the machine does."""
+Seconds = tuple[float, ...]
+
+
+def whole(here: Path, words: list[str]) -> Seconds:
+    """Seconds of each of `PARTS`."""
     began = time.perf_counter()
-    done = subprocess.run([*KASMINA, *words, "--json"], cwd=here, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", COMMAND, *words], cwd=here, capture_output=True, text=True)
     spent = time.perf_counter() - began
     assert done.returncode == 0, done.stderr
-    return spent, json.loads(done.stdout)["seconds"]
+    return spent, json.loads(done.stdout)["seconds"], float(done.stderr.split()[-1])
 
 
 def settled(here: Path) -> None:
@@ -42,9 +54,9 @@ def settled(here: Path) -> None:
             time.sleep(0.1)
 
 
-def in_turns(here: Path, rounds: int, ways: dict[str, Callable[[], tuple[float, float]]]) -> dict[str, list[float]]:
+def in_turns(here: Path, rounds: int, ways: dict[str, Callable[[], Seconds]]) -> dict[str, list[float]]:
     """The ratio of each way to the first, round by round, of whole commands and of runs; printed, and medians kept."""
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    found: dict[str, list[Seconds]] = {name: [] for name in ways}
     for number in range(rounds + 1):  # the first makes the database
         for name, way in list(ways.items())[:: 1 if number % 2 else -1]:
             found[name].append(way())
@@ -55,7 +67,7 @@ def in_turns(here: Path, rounds: int, ways: dict[str, Callable[[], tuple[float, 
     print(f"\n{rounds} rounds on {os.cpu_count()} cores, load {load:.1f}")
     for name, pairs in found.items():
         medians[name] = []
-        for part, label in enumerate(("command", "run itself")):
+        for part, label in enumerate(PARTS):
             seconds = [pair[part] for pair in pairs[1:]]
             ratios = sorted(pair[part] / other[part] for pair, other in zip(pairs[1:], base, strict=True))
             medians[name].append(statistics.median(ratios))
@@ -72,7 +84,7 @@ def test_what_it_costs(tmp_path: Path, options: list[str], most: float) -> None:
     ways = {name: lambda words=words: whole(tmp_path, [*words, *options]) for name, words in WAYS.items()}
     found = in_turns(tmp_path, ROUNDS if most > 1.05 else 3, ways)
     assert found["with, wait=0"][0] < most
-    assert found["with"][1] < most
+    assert found["with"][1] < most and found["with"][2] < most
 
 
 @pytest.fixture
@@ -92,10 +104,10 @@ def test_what_an_outage_costs(tmp_path: Path, server: Server) -> None:
     """The server is killed in the middle of the run, and started again."""
     words = [*LOGGED, "--set", f"loggers.mlflow.tracking_uri={server.uri}", "--epochs", "600"]
 
-    def stays() -> tuple[float, float]:
+    def stays() -> Seconds:
         return whole(tmp_path, words)
 
-    def goes() -> tuple[float, float]:
+    def goes() -> Seconds:
         known = set(tmp_path.glob("runs/*"))
         other = threading.Thread(target=restart, args=[tmp_path, known, server])
         other.start()

@@ -50,7 +50,7 @@ class Watch:
                 if spent > 1 and not told:
                     told = True
                     say("sending what is left; Ctrl-C leaves it to a process in the background")
-                time.sleep(0.02)
+                time.sleep(0.05)
                 self._look()
         if self._away:
             self._leave(f"{self.uri} is still away")
