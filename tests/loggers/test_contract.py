@@ -16,7 +16,7 @@ from kasmina_loggers.jsonl import Jsonl
 OURS = [
     point.load()
     for point in entry_points(group="kasmina.loggers")
-    if "kasmina_loggers" in point.value and point.name != "tensorboard"  # needs its extra, and has a file of its own
+    if "kasmina_loggers" in point.value and point.name not in ("tensorboard", "mlflow")  # tested elsewhere, with extras
 ]
 
 

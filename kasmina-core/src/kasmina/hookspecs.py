@@ -17,6 +17,8 @@ Blueprints, hosts and tasks are called directly and not by hooks. They owe one m
   It may also have ``fits(site: Site) -> str | None``: None where it can build, otherwise the reason in a clause, such
   as "attention needs a sequence, and the site is a vector". A run considers only the sites that its blueprint fits; a
   blueprint without `fits` fits all of them;
+- a logger owes nothing, and may have ``prepare()``, which is called as soon as the run's plugins are made: what takes
+  long may begin there, in a process or a thread of its own, while data and host are made ready;
 - a host: ``build(in_shape: tuple[int, ...], outputs: int) -> torch.nn.Module``;
 - a task: ``load() -> Data``.
 

@@ -215,6 +215,8 @@ class RunInfo:
     """Names of a vector's numbers, if the task has any."""
     digest: str = ""
     """Of the task's data: the same for the same data only."""
+    rows: Mapping[str, int] = attrs.field(factory=dict)
+    """Of the splits "train", "control" and "test"."""
 
     @property
     def epochs(self) -> int:

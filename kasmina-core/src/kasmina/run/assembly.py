@@ -77,6 +77,7 @@ def assemble(config: Config, plugins: Plugins, folder: Folder, warn: Callable[[s
         classes=data.classes,
         features=data.features,
         digest=splits.digest,
+        rows={name: len(getattr(splits, name)) for name in ("train", "control", "test")},
     )
     return connect(config, plugins, warn, info, host, places, offered, splits)
 

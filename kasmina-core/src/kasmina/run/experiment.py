@@ -49,6 +49,7 @@ def run_experiment(config: Config, out: Path | None, warn: Warn, profile: bool =
         KasminaError: training failed; what there was is saved, with the status ``"failed"``.
     """
     plugins = Plugins.of(config)
+    plugins.prepare(warn)
     folder = Folder.new(out, plugins.entries["task"].name)
     run = assemble(config, plugins, folder, warn)
     if run.unsaved:
@@ -90,6 +91,7 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False, profile: bool
             raise UsageError(f"{path} cannot be resumed: {unsaved}")
         config = configure(folder.config, trust=trust)
         plugins = Plugins.of(config)
+        plugins.prepare(warn)
         tell_changes(last.facts["code"], plugins.code, warn)
         run = assemble(config, plugins, folder, warn)
         if last.facts["data"] != run.splits.digest:

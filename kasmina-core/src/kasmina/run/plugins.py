@@ -15,6 +15,7 @@ from kasmina.plugins.catalog import Entry, defaults, find
 from kasmina.plugins.drivers import make
 from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.own import Own, adopt, is_own
+from kasmina.plugins.phrases import one_line
 from kasmina.plugins.states import States
 from kasmina.run.config import Choice, Config
 from kasmina.run.layers import Raw
@@ -80,6 +81,15 @@ class Plugins:
         controller = self.entries["controller"], self.controller
         loggers = [(self.entries[f"logger.{name}"], logger) for name, logger in self.loggers.items()]
         return [controller, *self.blueprints, *loggers]
+
+    def prepare(self, warn: Callable[[str], None]) -> None:
+        """Lets loggers begin what takes long, before data and host are made ready."""
+        for name, logger in self.loggers.items():
+            try:
+                if hasattr(logger, "prepare"):
+                    logger.prepare()
+            except Exception as error:
+                warn(f"the {self.entries[f'logger.{name}']} failed in prepare: {one_line(error)}; the run goes on")
 
     def hooks(self, warn: Callable[[str], None]) -> Hooks:
         """Their hooks, registered afresh."""

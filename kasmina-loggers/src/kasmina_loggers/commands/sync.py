@@ -1,0 +1,114 @@
+"""``kasmina sync``: what MLflow has not got yet."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from kasmina.errors import KasminaError, UsageError
+
+
+@click.command()
+@click.argument("runs", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--tracking-uri", metavar="URI", help="Where to. [default: MLFLOW_TRACKING_URI, or the SQLite file beside the runs]"
+)
+def sync(runs: tuple[Path, ...], tracking_uri: str | None) -> None:
+    """Send to MLflow what it has missed.
+
+    RUN is the folder of a run that was logged with --logger mlflow while the server was away; without any, all runs in
+    the folder 'runs' are looked at. What is there already is not sent twice; to another server, all of the run is sent.
+    """
+    for run in runs or found(Path("runs")):
+        click.echo(synced(run, tracking_uri or ""))
+
+
+def found(runs: Path) -> list[Path]:
+    """The runs in a folder that have anything for MLflow.
+
+    Raises:
+        UsageError: there are none.
+    """
+    folders = sorted(path.parents[1] for path in runs.glob("*/mlflow/outbox.jsonl"))
+    if not folders:
+        raise UsageError(f"no run in {runs.absolute()} has anything for MLflow; name the folder of one that has")
+    return folders
+
+
+def synced(run: Path, said: str) -> str:
+    """Sends what is left of one run; what there is to say about it.
+
+    Args:
+        said: the tracking URI that was typed, if any was.
+
+    Raises:
+        UsageError: there is nothing to send, somebody else is at it, or it is not clear where it belongs.
+        KasminaError: the server is away, or does not want it.
+    """
+    from filelock import FileLock, Timeout
+
+    from kasmina_loggers.mlflow import store
+    from kasmina_loggers.mlflow.outbox import place
+    from kasmina_loggers.mlflow.sent import Sent
+
+    if not (run / "mlflow" / "outbox.jsonl").is_file():
+        raise UsageError(f"{run} has nothing for MLflow; 'kasmina run --logger mlflow' makes runs that have")
+    folder, uri = place(run), store.where(said, run.absolute().parent)
+    try:
+        with FileLock(folder / ".lock", blocking=False):
+            sent = Sent.load(folder)
+            if sent.tracking_uri not in ("", uri):
+                check_consent(run, sent.tracking_uri, said)
+                sent = Sent()
+            sent.tracking_uri = uri
+            return delivered(run, folder, sent)
+    except Timeout as error:
+        raise UsageError(f"another process is sending {run}; wait until it ends") from error
+
+
+def check_consent(run: Path, there: str, said: str) -> None:
+    """A file may be a stranger's, and says where a run is sent only if the user says so too.
+
+    Raises:
+        UsageError: nobody has typed where to.
+    """
+    if not said:
+        again = f"kasmina sync --tracking-uri {shlex.quote(there)} {shlex.quote(str(run))}"
+        raise UsageError(f"{run} was begun at {there}; if you mean to go on there, type '{again}'")
+
+
+def delivered(run: Path, folder: Path, sent: object) -> str:
+    from kasmina_loggers.mlflow.delivery import Delivery
+    from kasmina_loggers.mlflow.faults import Away, Refused
+    from kasmina_loggers.mlflow.model import log_model
+    from kasmina_loggers.mlflow.sent import Sent
+
+    assert isinstance(sent, Sent)
+    before = sent.position
+    if sent.over and before == (folder / "outbox.jsonl").stat().st_size:
+        return f"{run}: all was sent already, as run {sent.run_id} of {sent.tracking_uri}"
+    delivery = Delivery(run, folder, sent, log_model)
+    try:
+        delivery.drain()
+        if not sent.over and not lives(run):
+            delivery.end("killed")
+    except Away as error:
+        raise KasminaError(f"{sent.tracking_uri} does not answer: {error}; nothing is lost, try again later") from error
+    except Refused as error:
+        raise KasminaError(f"{sent.tracking_uri} does not take {run}: {error}") from error
+    for lack in sent.lacks:
+        click.echo(f"kasmina: warning: not sent is {lack}", err=True)
+    return f"{run}: all is sent, as run {sent.run_id} of {sent.tracking_uri}"
+
+
+def lives(run: Path) -> bool:
+    """Whether a process is at work in the run's folder."""
+    from kasmina.run.folder import Folder
+
+    try:
+        with Folder(run).locked():
+            return False
+    except UsageError:
+        return True

@@ -1,0 +1,184 @@
+"""Runs in MLflow, as a plugin: it writes down what is to be sent, and another process sends it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs import validators
+
+from kasmina import Event, Observation, Phase, Predictions, RunInfo, Stage, hookimpl
+from kasmina_loggers.mlflow import opening, store
+from kasmina_loggers.mlflow.detached import Detached
+from kasmina_loggers.mlflow.outbox import Outbox, place
+from kasmina_loggers.mlflow.watch import Watch
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def option(default: Any, text: str, *checks: Any) -> Any:
+    return attrs.field(default=default, validator=list(checks), metadata={"help": text})
+
+
+@attrs.define(eq=False)
+class Mlflow:
+    """Tracks the run in MLflow: options, metrics, growth, artefacts, the data set, the machine, and the model.
+
+    Without a `tracking_uri` in the SQLite database beside the runs, which ``kasmina ui`` shows. Needs
+    ``pip install 'kasmina-loggers[mlflow]'``. What a server misses while it is away is sent when it is back, or later
+    by ``kasmina sync``.
+    """
+
+    tracking_uri: str = option("", "where to; none: MLFLOW_TRACKING_URI, or the SQLite database beside the runs")
+    experiment: str = option("kasmina", "the experiment that the run is one of", validators.min_len(1))
+    wait: float = option(60.0, "seconds to wait, at most, at the end until all is sent", validators.ge(0))
+    system: float = option(5.0, "seconds from one measurement of the machine to the next; 0: none", validators.ge(0))
+    _sender: Detached | None = attrs.field(default=None, init=False)
+    _outbox: Outbox | None = attrs.field(default=None, init=False)
+    _watch: Watch | None = attrs.field(default=None, init=False)
+    _run: RunInfo | None = attrs.field(default=None, init=False)
+    _stages: dict[int, Stage] = attrs.field(factory=dict, init=False)
+    _phase: str = attrs.field(default="", init=False)
+
+    def prepare(self) -> None:
+        """The sender imports MLflow while data and host are made ready."""
+        if not missing():
+            self._sender = Detached()
+
+    @hookimpl
+    def on_run_start(self, run: RunInfo) -> None:
+        """Raises:
+        ImportError: MLflow, or what else it takes, is not installed.
+        OSError: the run's folder cannot be written.
+        """
+        if lacking := missing():
+            raise ImportError(f"{lacking[0]} is not installed; pip install 'kasmina-loggers[mlflow]'")
+        self._close()  # a run that never ended
+        self._run, self._stages, self._phase = run, {}, ""
+        folder = place(run.folder)
+        self._outbox = outbox = Outbox(folder)
+        mark = outbox.begun["id"] if outbox.begun else uuid.uuid4().hex
+        outbox.tell("begin", id=mark, **opening.facts(run, self.experiment))
+        uri = store.where(self.tracking_uri, run.folder.parent)
+        sender, self._sender = self._sender or Detached(), None
+        sender.order(run.folder, tracking_uri=uri, system=self.system, process=os.getpid())
+        self._watch = Watch(run.folder, folder, uri, sender)
+
+    @hookimpl
+    def on_phase_start(self, phase: Phase) -> None:
+        self._phase = phase.name
+
+    @hookimpl
+    def on_epoch_end(self, observation: Observation) -> None:
+        self._stages = {seed.id: seed.stage for seed in observation.seeds}
+
+    @hookimpl
+    def on_seed_change(self, event: Event) -> None:
+        self._stages[event.seed.id] = event.seed.stage
+
+    @hookimpl
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        if self._outbox is not None:
+            numbers = {name: float(value) for name, value in metrics.items()}
+            tags = {"kasmina.phase": self._phase, "kasmina.growth": growth(self._stages.values())}
+            self._outbox.hold_epoch(step, metrics=numbers, tags=tags)
+        if self._watch is not None:
+            self._watch.look()
+
+    @hookimpl
+    def log_predictions(self, predictions: Predictions, step: int) -> None:
+        if self._outbox is None or self._run is None:
+            return
+        from kasmina_loggers.pictures import figures
+
+        for name, picture in figures(predictions).items():
+            path = save(self._run.folder, f"{name.replace('/', '-')}-{step:04}.png", picture)
+            self._outbox.hold("artifact", step, path=path.relative_to(self._run.folder).as_posix())
+
+    @hookimpl
+    def log_artifact(self, path: Path) -> None:
+        if self._outbox is not None and self._run is not None and path.is_relative_to(self._run.folder):
+            self._outbox.tell("artifact", path=path.relative_to(self._run.folder).as_posix())
+
+    @hookimpl
+    def on_run_end(self, summary: Mapping[str, Any]) -> None:
+        if self._outbox is not None and self._watch is not None:
+            self._outbox.commit()
+            self._outbox.tell("end", **ending(summary))
+            self._watch.sender.end()
+            if self.wait:
+                self._watch.wait(self._outbox.position, self.wait)
+        self._close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was told until now is for good: nobody goes back further than to here."""
+        if self._outbox is not None:
+            self._outbox.commit()
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if self._outbox is not None:
+            self._outbox.drop()
+
+    def _close(self) -> None:
+        outbox, watch = self._outbox, self._watch
+        self._outbox = self._watch = None
+        try:
+            if outbox is not None:
+                outbox.close()
+        finally:
+            if watch is not None:
+                watch.sender.leave()
+
+
+def missing() -> list[str]:
+    """Modules that are not installed; none is imported, which would take seconds."""
+    return [module for module in ("mlflow", "psutil", "PIL") if find_spec(module) is None]
+
+
+def growth(stages: Any) -> str:
+    """How many seeds are in each stage: "2 active, 1 training"."""
+    counts = Counter(stages)
+    return ", ".join(f"{counts[stage]} {stage}" for stage in reversed(Stage) if counts[stage]) or "none"
+
+
+def ending(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What came out, as the last record of a run says it."""
+    found = {f"test/{summary.get('metric')}": summary.get("test")}
+    stages = [Stage(seed["stage"]) for seed in summary.get("seeds") or []]
+    return {
+        "status": summary.get("status", "failed"),
+        "step": int(summary.get("epochs") or 0),
+        "metrics": {name: float(value) for name, value in found.items() if value is not None},
+        "tags": {"kasmina.growth": growth(stages)}
+        | ({"kasmina.error": summary["error"]} if "error" in summary else {}),
+    }
+
+
+def save(run: Path, name: str, picture: np.ndarray[Any, Any]) -> Path:
+    """The picture (H, W, 3), of bytes, as a PNG in the folder `figures` of the run.
+
+    Raises:
+        OSError: it cannot be written, or the folder is a link.
+    """
+    import io
+
+    from PIL import Image
+
+    from kasmina.run.folder import write
+
+    folder = run / "figures"
+    folder.mkdir(exist_ok=True)
+    if folder.is_symlink():
+        raise OSError(f"{folder} is a link; let it be a folder")
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, "PNG")
+    write(folder / name, content.getvalue())
+    return folder / name

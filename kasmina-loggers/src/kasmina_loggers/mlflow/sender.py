@@ -1,0 +1,175 @@
+"""The process beside a run that sends its outbox to MLflow: ``python -m kasmina_loggers.mlflow.sender``.
+
+It lives as long as the run, and after it until all is sent or an hour is over. On its stdin come its orders, in one
+line; the end of stdin is the end of the run's process, however that came.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import define, field, frozen
+from filelock import FileLock
+
+from kasmina_loggers.mlflow import store
+from kasmina_loggers.mlflow.delivery import Delivery
+from kasmina_loggers.mlflow.faults import Away, Refused
+from kasmina_loggers.mlflow.model import log_model, rehearse
+from kasmina_loggers.mlflow.outbox import place
+from kasmina_loggers.mlflow.sent import Sent
+from kasmina_loggers.mlflow.system import Machine, Sample
+from kasmina_loggers.words import one_line
+
+EVERY = 1.0
+"""Seconds from one look into the outbox to the next."""
+LONGEST = 5.0
+"""Seconds from one attempt to reach the store to the next, while the run lives."""
+PATIENCE = 3600.0
+"""Seconds after the run's end for which it is attempted."""
+SAMPLES = 10_000
+"""Measurements of the machine that wait for the store, at most."""
+NICE = 5
+LOG = "sender.log"
+
+
+@frozen
+class Orders:
+    """What the run's process says on stdin, as JSON."""
+
+    run: str
+    """The run's folder."""
+    tracking_uri: str
+    system: float
+    """Seconds from one measurement of the machine to the next; 0: none."""
+    process: int
+    """The id of the run's."""
+
+
+@define(eq=False)
+class Sender:
+    """Sends until all is there."""
+
+    delivery: Delivery
+    machine: Machine
+    gone: threading.Event
+    """The run's process has ended."""
+    _waiting: list[Sample] = field(factory=list, init=False)
+    _taken_up: bool = field(default=False, init=False)
+    _rehearsed: bool = field(default=False, init=False)
+
+    def work(self) -> None:
+        pauses = growing()
+        since = None
+        while True:
+            over = self.gone.is_set()  # looked at first: what was told before its end is seen below
+            since = since or (time.monotonic() if over else None)
+            try:
+                self._send(over)
+            except Away as away:
+                self._tell(f"{self.delivery.sent.tracking_uri} does not answer: {away}")
+                if since and time.monotonic() - since > PATIENCE:
+                    return
+                pause = next(pauses)
+            else:
+                if over:
+                    return
+                pauses, pause = growing(), EVERY
+                self._rehearse()
+            time.sleep(pause) if over else self.gone.wait(pause)
+
+    def _send(self, over: bool) -> None:
+        if not over:
+            if not self._taken_up:
+                self.delivery.take_up()
+                self._taken_up = True
+            self._waiting = (self._waiting + self.machine.due())[-SAMPLES:]
+        self.delivery.drain()
+        self.delivery.samples(self._waiting)
+        self._waiting = []
+        if over and not self.delivery.sent.over:
+            self.delivery.end("killed")
+
+    def _tell(self, trouble: str) -> None:
+        sent = self.delivery.sent
+        print(f"{time.ctime()}: {trouble}", flush=True)
+        if sent.trouble != trouble:
+            sent.trouble = trouble
+            sent.save(self.delivery.folder)
+
+    def _rehearse(self) -> None:
+        """Once, while the run trains and there is nothing else to do."""
+        if not self._rehearsed and not self.gone.is_set():
+            self._rehearsed = True
+            with suppress(Exception):  # what is wrong is told when it counts
+                rehearse(self.delivery.run)
+
+
+def growing() -> Iterator[float]:
+    pause = 0.25
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST)
+
+
+def at_end_of_stdin(call: Callable[[], None]) -> None:
+    sys.stdin.read()
+    call()
+
+
+def main() -> None:
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    get_ready()
+    line = sys.stdin.readline()
+    if line:  # else the run has failed before it began
+        carry_out(Orders(**json.loads(line)))
+
+
+def carry_out(orders: Orders) -> None:
+    gone = threading.Event()
+    threading.Thread(target=at_end_of_stdin, args=[gone.set], daemon=True).start()
+    run = Path(orders.run)
+    folder = place(run)
+    log_to(folder / LOG)
+    with FileLock(folder / ".lock"):  # of a run that was resumed, an earlier sender sends what it finds, and ends
+        sent = Sent.load(folder)
+        if sent.tracking_uri != orders.tracking_uri:
+            sent = Sent(tracking_uri=orders.tracking_uri)
+        sent.refused = sent.trouble = None
+        sent.save(folder)
+        try:
+            Sender(Delivery(run, folder, sent, log_model), Machine(orders.process, orders.system), gone).work()
+        except Exception as error:
+            sent.refused = str(error) if isinstance(error, Refused) else f"unexpected: {one_line(repr(error))}"
+            sent.save(folder)
+            traceback.print_exc()
+
+
+def get_ready() -> None:
+    """Imports what takes seconds. What fails is told when it is needed."""
+    store.quiet()
+    with suppress(Exception):
+        import mlflow  # noqa: F401
+
+        import kasmina_loggers.mlflow.package  # noqa: F401
+
+
+def log_to(path: Path) -> None:
+    """Whatever this process and its libraries say goes to the end of that file."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    log = os.open(path, flags, 0o666)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""One server for all tests, and none that the environment names."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from tracked import Server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What MLflow uses of its own libraries is deprecated now and then, and no fault of ours."""
+    for item in items:
+        if item.path.parent.name == "tracking":
+            item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning"))
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    one = Server(tmp_path_factory.mktemp("server"), port)
+    try:
+        yield one
+    finally:
+        one.kill()
+
+
+@pytest.fixture
+def server(shared: Server) -> Server:
+    """It runs when the test begins."""
+    if shared.process is None:
+        shared.start()
+    return shared
+
+
+@pytest.fixture(autouse=True)
+def _no_server_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -1,0 +1,117 @@
+"""A real server that goes away: it costs a warning, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+from tracked import Tracked, sent, until
+
+from kasmina.cli.main import main
+from kasmina.testing.course import Course, Script
+from kasmina.testing.options import Subject, refuse
+from kasmina_loggers.mlflow import Mlflow
+
+
+class Run:
+    """A run that is told epoch by epoch, at the pace of the test."""
+
+    def __init__(self, folder, uri, **options):
+        folder.mkdir(parents=True)
+        for name in ("config.yaml", "summary.json"):
+            (folder / name).write_text("{}\n")
+        self.folder, self.logger, self.step = folder, Mlflow(tracking_uri=uri, system=0.2, **options), 0
+        self.course = Course(Script(epochs=12), Subject("logger", Mlflow, {}).hooks(self.logger, refuse), folder)
+        self.hooks = self.course.hooks
+        self.hooks.on_run_start(run=self.course.run)
+
+    def epochs(self, count):
+        for _ in range(count):
+            self.step += 1
+            self.hooks.log_metrics(metrics={"train/loss": 1 / self.step}, step=self.step)
+        self.logger.state_dict()
+
+    def looks(self):
+        """As a run does once an epoch, whatever the epoch: what it hears, it says."""
+        time.sleep(0.05)
+        self.logger._watch.look()
+
+    def sender(self):
+        return self.logger._watch.sender._process.pid
+
+    def ends(self, status="failed"):
+        """Without a model: there is no run to be packed."""
+        self.hooks.log_artifact(path=self.folder / "config.yaml")
+        self.hooks.on_run_end(run=self.course.run, summary=self.course.summary | {"status": status})
+
+    def is_there(self, uri):
+        tracked = Tracked(uri, self.folder)
+        due = [(step, 1 / step) for step in range(1, self.step + 1)]
+        return tracked.history("train/loss") == due and "config.yaml" in tracked.artifacts()
+
+
+def test_a_server_that_dies_and_comes_back_has_missed_nothing(server, tmp_path, capsys):
+    run = Run(tmp_path / "runs" / "one", server.uri)
+    run.epochs(5)
+    until(lambda: sent(run.folder).get("position") == run.logger._outbox.position, "the first epochs are sent")
+    server.kill()
+    run.epochs(5)
+    until(lambda: run.looks() or sent(run.folder)["trouble"], "the sender sees that the server is away")
+    until(lambda: run.looks() or run.logger._watch._away, "the run hears of it")
+    server.start()
+    run.epochs(5)
+    until(lambda: run.looks() or not run.logger._watch._away, "the run hears that the server is back")
+    run.epochs(5)
+    run.ends()
+    said = [line for line in capsys.readouterr().err.splitlines() if "sending what is left" not in line]
+    assert len(said) == 2, said
+    assert said[0].startswith(f"kasmina: warning: mlflow: {server.uri} does not answer: ")
+    assert said[0].endswith("; what it misses is sent when it is back")
+    assert said[1] == f"kasmina: mlflow: {server.uri} is back, and has what it missed"
+    assert run.is_there(server.uri)
+    found = Tracked(server.uri, run.folder)
+    assert found.found.info.status == "FAILED"
+    steps = [step for step, _ in found.history("system/cpu_utilization_percentage")]
+    assert steps == list(range(len(steps))) and steps
+
+
+def test_what_a_server_missed_to_the_end_is_sent_by_sync(server, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    server.kill()
+    run = Run(tmp_path / "runs" / "one", server.uri)
+    run.epochs(10)
+    until(lambda: run.looks() or run.logger._watch._away, "the run hears that nobody answers")
+    sender, before = run.sender(), time.monotonic()
+    run.ends()
+    assert time.monotonic() - before < 30  # of 60, and it does not wait at all
+    told = capsys.readouterr().err.splitlines()
+    command = f"kasmina sync --tracking-uri {server.uri} {run.folder}"
+    assert len(told) == 2 and f"'{command}' sends it later" in told[1]
+    assert main(["sync", "runs/one"]) == 2  # the sender goes on in the background
+    assert "another process is sending" in capsys.readouterr().err
+    os.kill(sender, signal.SIGKILL)
+    os.waitpid(sender, 0)
+    assert main(["sync", "runs/one"]) == 2
+    assert f"if you mean to go on there, type 'kasmina sync --tracking-uri {server.uri} runs/one'" in (
+        capsys.readouterr().err
+    )
+    assert main(command.split()[1:]) == 1
+    assert "does not answer" in capsys.readouterr().err
+    server.start()
+    assert main(command.split()[1:]) == 0
+    assert "all is sent" in capsys.readouterr().out
+    assert run.is_there(server.uri)
+
+
+@pytest.mark.parametrize("uri", ["htp://nowhere", "sqlite:////dev/null/no/such.db"])
+def test_a_store_that_cannot_be_costs_one_warning(uri, tmp_path, capsys):
+    run = Run(tmp_path / "runs" / "one", uri)
+    run.epochs(3)
+    until(lambda: run.looks() or run.logger._watch._lost or run.logger._watch._away, "the run hears of it")
+    run.epochs(3)
+    run.ends()
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith("kasmina: warning: mlflow: ") and len(told) <= 2, told
+    assert not [line for line in told if "Traceback" in line]

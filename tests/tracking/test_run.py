@@ -1,0 +1,114 @@
+"""A real run with --logger mlflow, read back by MLflow's own client."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+from tracked import Tracked, each_epoch_once, epochs_of, sent
+
+from kasmina.cli.main import main
+from kasmina_loggers.mlflow import store
+from kasmina_loggers.mlflow.limits import parameters
+
+EPOCHS = 24
+WORDS = ["run", "--epochs", str(EPOCHS), "--controller", "always", "--device", "cpu", "--no-logger", "rich"]
+WORDS += ["--set", "growth.training=2", "--set", "growth.blending=2", "--set", "growth.probation=1"]
+WORDS += ["--logger", "mlflow", "--set", "loggers.mlflow.system=0.5", "--set", "loggers.mlflow.wait=300"]
+RUN = """
+import sys
+from kasmina.cli.main import main
+status = main({words!r})
+assert not [name for name in sys.modules if name.partition(".")[0] == "mlflow"], "the run has imported MLflow"
+sys.exit(status)
+"""
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory) -> Tracked:
+    here = tmp_path_factory.mktemp("here")
+    words = [*WORDS, "--out", "runs/first"]
+    done = subprocess.run([sys.executable, "-c", RUN.format(words=words)], cwd=here, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    run = here / "runs" / "first"
+    assert sent(run)["over"], (run / "mlflow" / "sender.log").read_text()
+    assert "warning" not in done.stderr
+    return Tracked(store.where("", here / "runs"), run)
+
+
+def test_every_option_is_a_parameter(tracked):
+    config = yaml.safe_load((tracked.run / "config.yaml").read_text())
+    found = tracked.found.data.params
+    assert found == parameters(config)
+    assert (found["host.hidden"], found["phases.warm-up.epochs"], found["loggers.jsonl"]) == ("3", "2", "{}")
+
+
+def test_every_metric_of_every_epoch_is_there_once(tracked):
+    each_epoch_once(tracked, EPOCHS)
+    assert any("seed/1/alpha" in record["metrics"] for record in epochs_of(tracked.run))
+
+
+def test_what_came_out(tracked):
+    summary = json.loads((tracked.run / "summary.json").read_text())
+    assert tracked.history("test/accuracy") == [(EPOCHS, summary["test"])]
+    info = tracked.found.info
+    assert (info.status, info.run_name) == ("FINISHED", "first")
+    assert 0 < info.end_time - info.start_time < 1000 * (summary["seconds"] + 60)
+
+
+def test_tags_say_what_was_grown_and_how_it_stands(tracked):
+    tags = tracked.found.data.tags
+    due = {"task": "spirals", "host": "mlp", "controller": "always", "blueprint": "bottleneck", "device": "cpu"}
+    due |= {"status": "finished", "phase": "consolidation"}
+    assert {name: tags[f"kasmina.{name}"] for name in due} == due
+    stages = [seed["stage"] for seed in json.loads((tracked.run / "summary.json").read_text())["seeds"]]
+    assert stages and f"{stages.count('active')} active" in tags["kasmina.growth"]
+    assert {"kasmina.versions.torch", "mlflow.user", "mlflow.source.name"} <= tags.keys()
+
+
+def test_files_are_artefacts_to_the_byte(tracked, tmp_path):
+    names = {"config.yaml", "summary.json", "metrics.jsonl", "events.jsonl"}
+    assert names <= {*tracked.artifacts()}
+    assert {"json", "safetensors"} == {name.rpartition(".")[2] for name in tracked.artifacts("checkpoints")}
+    for name in names:
+        copy = tracked.client.download_artifacts(tracked.found.info.run_id, name, str(tmp_path))
+        assert Path(copy).read_bytes() == (tracked.run / name).read_bytes()
+    figures = sorted(f"figures/{path.name}" for path in (tracked.run / "figures").glob("*.png"))
+    assert figures and sorted(tracked.artifacts("figures")) == figures
+
+
+def test_the_data_set_is_known_by_its_digest(tracked):
+    [given] = tracked.found.inputs.dataset_inputs
+    data = given.dataset
+    assert (data.name, len(data.digest)) == ("spirals", 36)
+    assert json.loads(data.profile) == {"rows": 2000, "train": 1400, "control": 300, "test": 300, "classes": 2}
+    assert json.loads(json.loads(data.schema)["mlflow_tensorspec"]["features"])[0]["tensor-spec"]["shape"] == [-1, 2]
+
+
+def test_the_machine_is_measured(tracked):
+    names = {name for name in tracked.found.data.metrics if name.startswith("system/")}
+    assert {"system/cpu_utilization_percentage", "system/run_memory_megabytes"} <= names
+    steps = [step for step, _ in tracked.history("system/cpu_utilization_percentage")]
+    assert steps == list(range(len(steps))) and steps
+
+
+@pytest.mark.skipif(find_spec("kasmina_loggers.mlflow.package") is None, reason="models are not packed yet")
+def test_the_model_has_a_signature_and_an_example(tracked):
+    model = tracked.client.get_logged_model(sent(tracked.run)["model"].rpartition("/")[2])
+    assert (model.source_run_id, str(model.status)) == (tracked.found.info.run_id, "READY")
+    from mlflow.models import Model
+
+    packed = Model.load(model.artifact_location.removeprefix("file://"))
+    assert packed.signature.inputs is not None and packed.signature.outputs is not None
+    assert packed.saved_input_example_info
+
+
+def test_a_second_sync_sends_nothing(tracked, capsys, monkeypatch):
+    monkeypatch.chdir(tracked.run.parents[1])
+    assert main(["sync"]) == 0
+    assert "runs/first: all was sent already" in capsys.readouterr().out
