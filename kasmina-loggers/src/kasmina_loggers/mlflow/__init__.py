@@ -1,0 +1,1 @@
+"""Runs in MLflow: parameters, metrics, artefacts and the model, sent by a process of its own beside the run."""

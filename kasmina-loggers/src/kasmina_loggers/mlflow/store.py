@@ -1,0 +1,75 @@
+"""Where MLflow keeps things, and how it is asked.
+
+Every process of ours that imports MLflow calls `quiet` first, and asks through `client`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SQLITE = "sqlite:///"
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+    # Whoever asks tries again by himself, and MLflow's own way to do so would hold him up for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+
+
+def quiet() -> None:
+    """Has MLflow call nobody but its store, and say at once that this one is away; before it is imported."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def where(option: str, runs: Path) -> str:
+    """The tracking URI: the option, else ``MLFLOW_TRACKING_URI``, else the SQLite database in the folder `runs`."""
+    uri = option or os.environ.get("MLFLOW_TRACKING_URI", "") or f"{SQLITE}{runs.absolute() / 'mlflow.db'}"
+    if path := database(uri):
+        return f"{SQLITE}{path.absolute()}"
+    return uri
+
+
+def database(uri: str) -> Path | None:
+    """The file of an SQLite store; None for any other."""
+    path = uri.removeprefix(SQLITE)
+    return Path(path) if path not in ("", uri, ":memory:") else None
+
+
+def client(uri: str) -> MlflowClient:
+    """One who asks the store at `uri`. An SQLite database is made if there is none, once, whoever comes meanwhile."""
+    quiet()
+    from mlflow import MlflowClient
+
+    path = database(uri)
+    if path is None:
+        return MlflowClient(uri)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        return MlflowClient(uri)
+
+
+def experiment(client: MlflowClient, name: str, runs: Path) -> str:
+    """The id of an experiment, which is made if there is none; of an SQLite store its artefacts lie in `runs`."""
+    from mlflow import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        local = database(client.tracking_uri) is not None
+        try:
+            return client.create_experiment(name, (runs.absolute() / "mlflow-artifacts").as_uri() if local else None)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # somebody was faster
+                raise
+            found = client.get_experiment_by_name(name)
+    return str(found.experiment_id)
