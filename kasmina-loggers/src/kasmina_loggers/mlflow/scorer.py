@@ -31,7 +31,10 @@ class Scorer(PythonModel):  # type: ignore[misc]
         self.classes = list(context.model_config["classes"])
         self.program = torch.export.load(context.artifacts["program"]).module()
 
-    def predict(self, context, model_input, params=None) -> pd.DataFrame:  # type: ignore[no-untyped-def]
+    # MLflow asks for a type of the input, from which it then concludes nothing: an array comes as well.
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         """Of a table or an array (N, *shape): `prediction`, and `probabilities` in the order of the classes.
 
         Raises:

@@ -19,6 +19,8 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
     # Whoever asks tries again by himself, and MLflow's own way to do so would hold him up for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
