@@ -11,8 +11,7 @@ import click
 
 from kasmina_loggers.commands import common
 
-TABLE = {"model": "left", "version": "right", "alias": "left", "metric": "left", "run": "left", "registered": "left"}
-"""Its columns, and how each is set."""
+COLUMNS = ("model", "version", "alias", "metric", "run", "registered")
 
 
 @click.command()
@@ -49,7 +48,7 @@ def registered(uri: str) -> list[dict[str, Any]]:
                 "version": int(version.version),
                 "aliases": sorted(alias for alias, number in model.aliases.items() if number == version.version),
                 "metric": fact(version, "metric"),
-                "test": float(fact(version, "test") or "nan"),
+                "test": float(fact(version, "test")) if fact(version, "test") else None,
                 "run": fact(version, "run"),
                 "mlflow_run": version.run_id,
                 "registered": datetime.fromtimestamp(version.creation_timestamp / 1000).isoformat(" ", "seconds"),
@@ -63,12 +62,14 @@ def registered(uri: str) -> list[dict[str, Any]]:
 def show(found: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
-    for name, justify in TABLE.items():
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    table = Table(*COLUMNS, box=None, header_style="bold", pad_edge=False)
     for record in found:
-        worth = f"{record['metric']} {record['test']:.4f}" if record["metric"] else ""
-        words = record["model"], str(record["version"]), ", ".join(record["aliases"]), worth, record["run"]
-        table.add_row(*words, record["registered"])
-    Console().print(table, markup=False)
+        worth = "" if record["test"] is None else f"{record['metric']} {record['test']:.4f}"
+        aliases = ", ".join(record["aliases"])
+        cells = record["model"], str(record["version"]), aliases, worth, record["run"], record["registered"]
+        table.add_row(*map(Text, cells), style="bold green" if aliases else "")
+    console = Console()
+    # A pipe has no width of its own, and shall get whole lines.
+    console.print(table, width=None if console.is_terminal else 1000, crop=False)

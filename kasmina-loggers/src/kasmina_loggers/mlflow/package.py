@@ -174,27 +174,35 @@ def sent_run(folder: Path) -> str | None:
 
 
 def log_package(client: MlflowClient, run_id: str, target: Path) -> str:
-    """Sends the model in the folder `target` to a run in MLflow; the model's URI there."""
-    from mlflow.entities import LoggedModelOutput
-
-    experiment = client.get_run(run_id).info.experiment_id
-    uri = log_model(client, experiment, target, run_id)
-    client.log_outputs(run_id, [LoggedModelOutput(uri.removeprefix("models:/"), step=0)])
-    return uri
-
-
-def log_model(client: MlflowClient, experiment: str, target: Path, run_id: str | None = None) -> str:
-    """Sends the model in the folder `target` to an experiment, as one of the run if there is one; the model's URI."""
+    """Sends the model in the folder `target` to a run in MLflow, which has it once; the model's URI there."""
     from mlflow.models import Model
 
-    tags = tags_of(Model.load(str(target)).metadata or {})
-    model = client.create_logged_model(experiment, NAME, run_id, tags=tags)
+    experiment, facts = client.get_run(run_id).info.experiment_id, Model.load(str(target)).metadata or {}
+    return find_model(client, experiment, facts, run_id) or log_model(client, experiment, target, facts, run_id)
+
+
+def find_model(client: MlflowClient, experiment: str, facts: dict[str, Any], run_id: str | None = None) -> str | None:
+    """The URI of the model with these metadata that is there already, whole, as one of the run if there is one."""
+    words = f"tags.`{PREFIX}identity` = '{facts['identity']}'" + (f" AND source_run_id = '{run_id}'" if run_id else "")
+    found = [model for model in client.search_logged_models([experiment], words) if model.status == "READY"]
+    return f"models:/{found[0].model_id}" if found else None
+
+
+def log_model(
+    client: MlflowClient, experiment: str, target: Path, facts: dict[str, Any], run_id: str | None = None
+) -> str:
+    """Sends the model in the folder `target` to an experiment, as one of the run if there is one; the model's URI."""
+    from mlflow.entities import LoggedModelOutput
+
+    model = client.create_logged_model(experiment, NAME, run_id, tags=tags_of(facts))
     try:
         client.log_model_artifacts(model.model_id, str(target))
     except BaseException:
         client.finalize_logged_model(model.model_id, "FAILED")
         raise
     client.finalize_logged_model(model.model_id, "READY")
+    if run_id:
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     return f"models:/{model.model_id}"
 
 

@@ -14,7 +14,7 @@ from kasmina.errors import UsageError
 from kasmina.run.restore import Trained
 
 from kasmina_loggers.mlflow import registry, store
-from kasmina_loggers.mlflow.package import as_input, facts_of, log_model, log_package, samples, signature, write_model
+from kasmina_loggers.mlflow.package import as_input, facts_of, find_model, log_model, samples, signature, write_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -82,7 +82,7 @@ def promote(client: MlflowClient, trained: Trained, folder: Path, name: str, ali
     if before is None or own is None or before.version != own.version:
         rival = None if before is None else value_of(fitting(before, trained, alias), trained, metric)
         version = own or enter(client, trained, folder, name, facts)
-        value = value_of(registry.load(version), trained, metric)
+        value = value_of(registry.load(registry.uri_of(version)), trained, metric)
     else:
         version = own
     better = value is not None and (rival is None or (value < rival if metric == "loss" else value > rival))
@@ -103,15 +103,18 @@ def promote(client: MlflowClient, trained: Trained, folder: Path, name: str, ali
 
 
 def enter(client: MlflowClient, trained: Trained, folder: Path, name: str, facts: dict[str, Any]) -> ModelVersion:
-    """Sends the network to MLflow, with its run if MLflow knows that, and registers it."""
+    """Registers the network; it is sent to MLflow, as a model of its run if MLflow knows that, unless it is there."""
     run_id = known_run(client, facts.get("mlflow_run"))
-    with tempfile.TemporaryDirectory() as scratch:
-        target = Path(scratch) / "model"
-        write_model(trained, facts, target)
-        if run_id:
-            uri = log_package(client, run_id, target)
-        else:
-            uri = log_model(client, store.experiment(client, name, folder.absolute().parent), target)
+    if run_id:
+        experiment = client.get_run(run_id).info.experiment_id
+    else:
+        experiment = store.experiment(client, name, folder.absolute().parent)
+    uri = find_model(client, experiment, facts, run_id)
+    if uri is None:
+        with tempfile.TemporaryDirectory() as scratch:
+            target = Path(scratch) / "model"
+            write_model(trained, facts, target)
+            uri = log_model(client, experiment, target, facts, run_id)
     return registry.register(client, name, uri, run_id, facts)
 
 
@@ -133,7 +136,7 @@ def fitting(version: ModelVersion, trained: Trained, alias: str) -> PyFuncModel:
     Raises:
         UsageError: it takes other samples than the task's, or tells other things apart.
     """
-    model = registry.load(version)
+    model = registry.load(registry.uri_of(version))
     facts, task = model.metadata.metadata or {}, trained.config.task.name
     other = f"version {version.version} of {version.name}, which is {alias}, "
     again = "promote under another --name or --alias"

@@ -81,11 +81,15 @@ def register(client: MlflowClient, name: str, uri: str, run_id: str | None, fact
     return client.create_model_version(name, uri, run_id, tags=tags, model_id=uri.removeprefix("models:/"))
 
 
-def load(version: ModelVersion) -> PyFuncModel:
-    """The model of a version, as it would be served."""
+def load(uri: str) -> PyFuncModel:
+    """The model at ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``, as it would be served."""
     from mlflow import pyfunc
 
-    return pyfunc.load_model(f"models:/{version.name}/{version.version}")
+    return pyfunc.load_model(uri)
+
+
+def uri_of(version: ModelVersion) -> str:
+    return f"models:/{version.name}/{version.version}"
 
 
 def _aliases(client: MlflowClient, name: str) -> dict[str, str]:
