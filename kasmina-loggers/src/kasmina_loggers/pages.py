@@ -46,7 +46,7 @@ class Page:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Within it the server runs, in a group of its own: Ctrl-C reaches it through us alone, and its children too."""
+        """Within it the server runs, with its children in a group of their own, which Ctrl-C reaches through us."""
         quiet = {
             "DO_NOT_TRACK": "true",
             "MLFLOW_DISABLE_TELEMETRY": "true",

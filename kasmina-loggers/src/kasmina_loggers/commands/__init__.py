@@ -1,0 +1,1 @@
+"""The commands that kasmina-loggers adds to `kasmina`, one file each."""

@@ -126,12 +126,13 @@ def signature(trained: Trained) -> ModelSignature:
 
     names, data = columns(trained), trained.data
     tensor = TensorSpec(np.dtype(np.float32), (-1, *data.in_shape))
-    inputs = [ColSpec("double", name) for name in names] or [tensor]
+    inputs: list[ColSpec | TensorSpec] = [ColSpec("double", name) for name in names]
     if data.classes:
-        outputs = [ColSpec("string", "prediction"), ColSpec(Array("double"), "probabilities")]
+        probabilities = ColSpec(Array("double"), "probabilities")
+        outputs: list[ColSpec | TensorSpec] = [ColSpec("string", "prediction"), probabilities]
     else:
         outputs = [ColSpec("double", f"prediction{end}") for end in endings(data.outputs)]
-    return ModelSignature(Schema(inputs), Schema(outputs))
+    return ModelSignature(Schema(inputs or [tensor]), Schema(outputs))
 
 
 def facts_of(trained: Trained, folder: Path) -> dict[str, Any]:

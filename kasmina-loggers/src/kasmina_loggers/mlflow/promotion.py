@@ -144,7 +144,7 @@ def fitting(version: ModelVersion, trained: Trained, alias: str) -> PyFuncModel:
         raise UsageError(f"{other}is no model of the task {task!r}: {again}")
     if facts.get("classes") != list(trained.classes):
         raise UsageError(f"{other}tells other classes apart than this run: {again}")
-    if model.metadata.get_input_schema() != signature(trained).inputs:
+    if model.metadata.signature is None or model.metadata.signature.inputs != signature(trained).inputs:
         raise UsageError(f"{other}takes other inputs than this run: {again}")
     return model
 

@@ -85,7 +85,8 @@ def load(uri: str) -> PyFuncModel:
     """The model at ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``, as it would be served."""
     from mlflow import pyfunc
 
-    return pyfunc.load_model(uri)
+    model: PyFuncModel = pyfunc.load_model(uri)
+    return model
 
 
 def uri_of(version: ModelVersion) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
-from mlflow.pyfunc import PythonModel, PythonModelContext
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 ROWS = 10_000
 """In one batch, at most."""
@@ -23,7 +23,7 @@ ROWS = 10_000
 Array = np.ndarray[Any, Any]
 
 
-class Scorer(PythonModel):  # type: ignore[misc]
+class Scorer(PythonModel):
     """Refuses what is no batch of samples, and says of the others what the network's outputs stand for."""
 
     def load_context(self, context: PythonModelContext) -> None:

@@ -27,7 +27,7 @@ def application(model: PyFuncModel) -> FastAPI:
     from mlflow.pyfunc import scoring_server
     from prometheus_fastapi_instrumentator import Instrumentator
 
-    app = scoring_server.init(model)
+    app: FastAPI = scoring_server.init(model)
     app.router.routes = [route for route in app.router.routes if getattr(route, "path", "") not in FOREIGN]
     app.add_middleware(Limited)
     for fault in FAULTS:
@@ -73,4 +73,5 @@ def example(model: PyFuncModel) -> str | None:
     from mlflow.models import convert_input_example_to_serving_input
 
     rows: Any = model.input_example
-    return None if rows is None else " ".join(convert_input_example_to_serving_input(rows[:1]).split())
+    body = None if rows is None else convert_input_example_to_serving_input(rows[:1])
+    return body and " ".join(body.split())

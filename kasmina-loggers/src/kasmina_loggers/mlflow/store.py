@@ -65,13 +65,13 @@ def experiment(client: MlflowClient, name: str, runs: Path) -> str:
     """The id of an experiment, which is made if there is none; of an SQLite store its artefacts lie in `runs`."""
     from mlflow import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        local = database(client.tracking_uri) is not None
-        try:
-            return client.create_experiment(name, (runs.absolute() / "mlflow-artifacts").as_uri() if local else None)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # somebody was faster
-                raise
-            found = client.get_experiment_by_name(name)
-    return str(found.experiment_id)
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    local = database(client.tracking_uri) is not None
+    try:
+        return client.create_experiment(name, (runs.absolute() / "mlflow-artifacts").as_uri() if local else None)
+    except MlflowException as error:
+        found = client.get_experiment_by_name(name) if error.error_code == "RESOURCE_ALREADY_EXISTS" else None
+        if found is None:
+            raise
+        return str(found.experiment_id)  # somebody was faster
