@@ -181,4 +181,6 @@ def served(shop: Shop) -> Iterator[Callable[[str], Process]]:  # noqa: F811
 
     yield serve
     for process in running.values():
+        process.process.send_signal(signal.SIGINT)
+    for process in running.values():
         process.end()

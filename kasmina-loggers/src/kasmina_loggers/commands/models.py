@@ -22,6 +22,7 @@ def models(tracking_uri: str, as_json: bool) -> None:
     common.need("mlflow")
     with common.working("asking MLflow"):
         from kasmina_loggers.mlflow import store
+        from kasmina_loggers.mlflow.registry import nothing
 
         uri = store.where(tracking_uri, Path("runs"))
         found = registered(uri)
@@ -30,7 +31,7 @@ def models(tracking_uri: str, as_json: bool) -> None:
     elif found:
         show(found)
     else:
-        click.echo(f"nothing is registered in {uri}: 'kasmina promote RUN' registers the network of a run")
+        click.echo(nothing(uri))
 
 
 def registered(uri: str) -> list[dict[str, Any]]:

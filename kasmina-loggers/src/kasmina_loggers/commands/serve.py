@@ -34,8 +34,11 @@ def serve(uri: str | None, host: str, port: int, folder: Path | None, tracking_u
     """
     common.need("mlflow", "uvicorn", "prometheus_fastapi_instrumentator")
     from kasmina_loggers.mlflow import store
+    from kasmina_loggers.mlflow.registry import has_store, nothing
 
     where = store.where(tracking_uri, Path("runs"))
+    if not uri and not has_store(where):
+        raise UsageError(nothing(where))
     if folder:
         _write(where, uri, folder)
     else:
@@ -85,11 +88,11 @@ def champion(client: MlflowClient, where: str) -> str:
     Raises:
         UsageError: there is none, or more than one model.
     """
-    from kasmina_loggers.mlflow.registry import models
+    from kasmina_loggers.mlflow.registry import models, nothing
 
     found = models(client)
     if not found:
-        raise UsageError(f"nothing is registered in {where}: 'kasmina promote RUN' registers the network of a run")
+        raise UsageError(nothing(where))
     held = [f"models:/{model.name}@{alias}" for model in found for alias in sorted(model.aliases)]
     if len(found) > 1 or CHAMPION not in found[0].aliases:
         names = ", ".join(held or [f"models:/{model.name}/1" for model in found])

@@ -22,6 +22,7 @@ from kasmina.run.meaning import Meaning, endings
 from kasmina.run.objective import evaluate
 from kasmina.run.restore import Trained, restore
 
+from kasmina_loggers.mlflow.registry import PREFIX, tags_of
 from kasmina_loggers.mlflow.store import quiet
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ NAME = "model"
 """Of a run's model in MLflow."""
 EXAMPLES = 4
 """Rows of the input example."""
-PREFIX = "kasmina."
-"""Of the tags that tell in MLflow what a model's metadata do."""
 
 
 def package(
@@ -205,8 +204,3 @@ def log_model(
     if run_id:
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     return f"models:/{model.model_id}"
-
-
-def tags_of(facts: dict[str, Any]) -> dict[str, str]:
-    """A model's metadata as tags, without its classes, which may be many."""
-    return {f"{PREFIX}{name}": str(value) for name, value in facts.items() if name != "classes"}

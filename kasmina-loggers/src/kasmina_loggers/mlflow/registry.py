@@ -10,12 +10,14 @@ from kasmina.errors import KasminaError, UsageError
 from kasmina.plugins.phrases import one_line
 
 from kasmina_loggers.mlflow import store
-from kasmina_loggers.mlflow.package import PREFIX, tags_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
     from mlflow.pyfunc import PyFuncModel
+
+PREFIX = "kasmina."
+"""Of the tags that tell what a model's metadata do."""
 
 
 @contextmanager
@@ -46,6 +48,11 @@ def has_store(uri: str) -> bool:
     return path is None or path.exists()
 
 
+def nothing(uri: str) -> str:
+    """What there is to say of a store without a model."""
+    return f"nothing is registered in {uri}: 'kasmina promote RUN' registers the network of a run"
+
+
 def models(client: MlflowClient) -> list[RegisteredModel]:
     """All registered models, by name."""
     return sorted(_all(client.search_registered_models), key=lambda model: str(model.name))
@@ -55,6 +62,11 @@ def versions(client: MlflowClient, name: str) -> list[ModelVersion]:
     """All versions of a model, the oldest first; none if there is no such model."""
     found = _all(client.search_model_versions, filter_string=f"name='{name}'")
     return sorted(found, key=lambda version: int(version.version))
+
+
+def tags_of(facts: dict[str, Any]) -> dict[str, str]:
+    """A model's metadata as tags, without its classes, which may be many."""
+    return {f"{PREFIX}{name}": str(value) for name, value in facts.items() if name != "classes"}
 
 
 def fact(version: ModelVersion, name: str) -> str:

@@ -55,10 +55,10 @@ def client(uri: str) -> MlflowClient:
 
     path = database(uri)
     if path is None:
-        return MlflowClient(uri)
+        return MlflowClient(uri, uri)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
-        return MlflowClient(uri)
+        return MlflowClient(uri, uri)
 
 
 def experiment(client: MlflowClient, name: str, runs: Path) -> str:
