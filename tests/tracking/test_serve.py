@@ -158,8 +158,9 @@ def test_which_model_is_to_be_served_is_asked_if_there_are_several(shop, capsys,
     assert main(["serve", "--port", "0", "--tracking-uri", f"sqlite:///{tmp_path}/none/mlflow.db"]) == 2
     assert "'kasmina promote RUN'" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
-    assert main(["serve", "--port", "0", "--tracking-uri", shop.uri, "--model", "models:/nobody@champion"]) in (1, 2)
-    assert capsys.readouterr().err.count("\n") == 1
+    for model in ("models:/nobody@champion", str(tmp_path)):
+        assert main(["serve", "--port", "0", "--tracking-uri", shop.uri, "--model", model]) in (1, 2)
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_container_build_has_what_it_needs(shop, capsys, tmp_path):

@@ -34,11 +34,9 @@ def serve(uri: str | None, host: str, port: int, folder: Path | None, tracking_u
     """
     common.need("mlflow", "uvicorn", "prometheus_fastapi_instrumentator")
     from kasmina_loggers.mlflow import store
-    from kasmina_loggers.mlflow.registry import has_store, nothing
 
+    store.quiet()
     where = store.where(tracking_uri, Path("runs"))
-    if not uri and not has_store(where):
-        raise UsageError(nothing(where))
     if folder:
         _write(where, uri, folder)
     else:
@@ -52,11 +50,11 @@ def _serve(where: str, uri: str | None, host: str, port: int) -> None:
         with common.working("loading the model"):
             import torch
 
-            from kasmina_loggers.mlflow.registry import load, registry
+            from kasmina_loggers.mlflow.registry import load, told
 
             torch.set_num_threads(1)  # requests run side by side, each in a thread of its own
-            with registry(where) as client:
-                uri = uri or champion(client, where)
+            uri = find(where, uri)
+            with told(where):
                 model = load(uri)
             app, body = server.application(model), server.example(model)
         address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
@@ -72,14 +70,32 @@ def _write(where: str, uri: str | None, folder: Path) -> None:
         raise UsageError(f"{folder} is not empty: name a new folder")
     with common.working("writing the model and the Dockerfile"):
         from kasmina_loggers.mlflow.container import write
-        from kasmina_loggers.mlflow.registry import registry
+        from kasmina_loggers.mlflow.registry import told
 
-        with registry(where) as client:
-            uri = uri or champion(client, where)
+        uri = find(where, uri)
+        with told(where):
             write(uri, folder)
     click.echo(f"{folder}: {uri} and its Dockerfile; with docker at hand")
     click.echo(f"docker build -t kasmina-model {shlex.quote(str(folder))}")
     click.echo("docker run --rm -p 127.0.0.1:5001:8080 kasmina-model")
+
+
+def find(where: str, uri: str | None) -> str:
+    """The model that is meant: a folder, or a name in the store at `where`, which is asked only then.
+
+    Raises:
+        UsageError: it is not there, or it is not clear which.
+    """
+    from kasmina_loggers.mlflow.registry import has_store, nothing, registry
+
+    if uri and not uri.startswith("models:/"):
+        if not (Path(uri) / "MLmodel").is_file():
+            raise UsageError(f"--model {uri}: is no folder of a model; models:/NAME@ALIAS names a registered one")
+        return uri
+    if not has_store(where):
+        raise UsageError(nothing(where))
+    with registry(where) as client:
+        return uri or champion(client, where)
 
 
 def champion(client: MlflowClient, where: str) -> str:

@@ -22,21 +22,29 @@ PREFIX = "kasmina."
 
 @contextmanager
 def registry(uri: str) -> Iterator[MlflowClient]:
-    """One who asks the store at `uri`, also for what MLflow loads by ``models:/`` names; its errors are one sentence.
-
-    Raises:
-        UsageError: MLflow knows no such store.
-        KasminaError: it does not answer, or refuses.
-    """
+    """One who asks the store at `uri`, also for what MLflow loads by ``models:/`` names; errors as by `told`."""
     store.quiet()
     import mlflow
-    from mlflow.exceptions import MlflowException
 
-    try:
+    with told(uri):
         client = store.client(uri)
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         yield client
+
+
+@contextmanager
+def told(uri: str) -> Iterator[None]:
+    """What MLflow refuses within it is told in one sentence.
+
+    Raises:
+        UsageError: MLflow knows no such store as `uri`.
+        KasminaError: it does not answer, or refuses.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
     except MlflowException as error:
         kind = UsageError if "unsupported URI" in str(error) else KasminaError
         raise kind(f"MLflow at {uri}: {one_line(error)}; --tracking-uri names another") from error
