@@ -30,13 +30,12 @@ PATIENCE = 120.0
 SHORT = ["--epochs", "20", "--no-logger", "rich", "--device", "cpu"]
 RUNS: dict[str, list[str]] = {
     "spirals": [],
-    "better": ["--epochs", "60"],
+    "better": ["--epochs", "40"],
     "equal": ["--no-logger", "jsonl"],
     "digits": ["--task", "digits", "--host", "cnn"],
     "wine": ["--task", "file", "--set", "task.path={}/wine.csv", "--set", "batch=16"],
     "diabetes": ["--task", "file", "--set", "task.path={}/diabetes.csv"],
 }
-MODELS = {"spirals": "spirals", "digits": "digits", "wine": "wine", "diabetes": "diabetes"}
 
 
 def until(holds: Callable[[], Any], what: str) -> Any:
@@ -174,13 +173,14 @@ def served(shop: Shop) -> Iterator[Callable[[str], Process]]:  # noqa: F811
     running: dict[str, Process] = {}
 
     def serve(name: str) -> Process:
-        if name not in running:
+        if name not in running or running[name].process.poll() is not None:
             words = kasmina("serve", "--model", shop.promoted(name), "--tracking-uri", shop.uri, "--port", "0")
             running[name] = Process(words, shop.folder)
         return running[name]
 
     yield serve
     for process in running.values():
-        process.process.send_signal(signal.SIGINT)
+        if process.process.poll() is None:
+            process.process.send_signal(signal.SIGINT)
     for process in running.values():
         process.end()

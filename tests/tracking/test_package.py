@@ -15,7 +15,6 @@ import pytest
 from kasmina.run.restore import restore
 from kasmina_loggers.mlflow.package import as_input, identity, package, samples
 
-pytestmark = pytest.mark.xdist_group("package")
 NAMES = ["spirals", "digits", "wine", "diabetes"]
 STRANGER = """
 import json, sys

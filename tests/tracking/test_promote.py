@@ -11,7 +11,6 @@ import pytest
 from kasmina.cli.main import main
 from kasmina_loggers.mlflow import store
 
-pytestmark = pytest.mark.xdist_group("promote")
 LIGHT = """
 import sys
 from kasmina.cli.main import main
@@ -124,7 +123,7 @@ def test_who_cannot_be_compared_is_refused_and_nothing_is_left(shop, registry):
 
 def test_a_version_is_linked_to_the_run_that_mlflow_has(shop, registry):
     client, run = registry.client, shop.run("better")
-    sent = client.create_run(client.create_experiment("mine")).info.run_id
+    sent = client.create_run(store.experiment(client, "mine", run.parent)).info.run_id
     note = run / "mlflow" / "sent.json"
     note.parent.mkdir()
     try:

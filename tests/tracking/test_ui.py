@@ -15,8 +15,6 @@ from kasmina.errors import KasminaError
 from kasmina_loggers.pages import Page, free_port, show
 from shipped import Process, ask, kasmina, until
 
-pytestmark = pytest.mark.xdist_group("ui")
-
 
 def children(process):
     listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,12 +58,13 @@ def _serve(where: str, uri: str | None, host: str, port: int) -> None:
             with told(where):
                 model = load(uri)
             app, body = server.application(model), server.example(model)
-        address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
-        click.echo(f"{uri} listens at {address}; Ctrl-C ends it")
-        if body and len(body) <= LINE:
-            click.echo(f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} {address}/invocations")
-        sys.stdout.flush()
-        server.serve(app, listening)
+        with suppress(KeyboardInterrupt):
+            address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+            click.echo(f"{uri} listens at {address}; Ctrl-C ends it")
+            if body and len(body) <= LINE:
+                click.echo(f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} {address}/invocations")
+            sys.stdout.flush()
+            server.serve(app, listening)
 
 
 def _write(where: str, uri: str | None, folder: Path) -> None:

@@ -60,15 +60,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(app: FastAPI, listening: socket.socket) -> None:
-    """Answers until Ctrl-C or SIGTERM."""
+    """Answers until SIGTERM, or Ctrl-C, which is raised when all is in order."""
     import uvicorn
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # what is wrong with a request is told to who sent it
     config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=5)
-    try:
-        uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:  # uvicorn has ended in good order, and raises the signal again
-        pass
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 def example(model: PyFuncModel) -> str | None:
