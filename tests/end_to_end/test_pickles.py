@@ -238,6 +238,8 @@ CALLS = {
     "os.system",
     "os.popen",
 }
+OWN = {"scorer.py": ["torch.export.load"]}
+"""Code that lies in a model of MLflow's and reads the program beside it: whoever changes that could change the code."""
 LOADERS = {"yaml.Loader", "yaml.UnsafeLoader", "yaml.FullLoader"}
 
 
@@ -284,7 +286,7 @@ def unsafe(source: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_source_can_make_code_of_a_file(file):
-    assert list(unsafe(file.read_text())) == []
+    assert list(unsafe(file.read_text())) == OWN.get(file.name, [])
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,16 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from shipped import served, shop  # noqa: F401
 from tracked import Server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What MLflow uses of its own libraries is deprecated now and then, and no fault of ours."""
+    """What MLflow says to those who write on it, or uses of its own libraries, is no fault of ours."""
     for item in items:
         if item.path.parent.name == "tracking":
-            item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning"))
+            for kind in ("DeprecationWarning", "FutureWarning", "UserWarning"):
+                item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from kasmina.cli import common
+from kasmina.errors import UsageError
 
 
 @click.command()
@@ -16,20 +20,45 @@ from kasmina.cli import common
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="[default: as the run]")
 @common.checkpoint
 @common.trust
+@click.option(
+    "--predictions", type=click.Path(path_type=Path), help="A CSV file to write: target and prediction of each sample."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def evaluate(run: Path, split: str, device: str | None, checkpoint: str, trust: bool, as_json: bool) -> None:
+def evaluate(
+    run: Path,
+    split: str,
+    device: str | None,
+    checkpoint: str,
+    trust: bool,
+    predictions: Path | None,
+    as_json: bool,
+) -> None:
     """Measure a trained network on one split.
 
     RUN is the folder of a run; the data is that of its task.
     """
+    from kasmina.run.meaning import table
     from kasmina.run.objective import evaluate as measure
     from kasmina.run.restore import restore
 
     trained = restore(run, device, trust, checkpoint=checkpoint, warn=common.warn)
     rows = getattr(trained.splits, split)
     loss, metric = measure(trained.host, trained.objective, rows)
+    if predictions:
+        _write(predictions, table(trained, split))
     result = {"run": str(run), "split": split, "rows": len(rows), "loss": loss, trained.objective.metric_name: metric}
     if as_json:
         click.echo(json.dumps(result, indent=2))
     else:
         click.echo(f"{run}: {split} {trained.objective.metric_name} {metric:.4f}, loss {loss:.4f}, {len(rows)} rows")
+
+
+def _write(path: Path, rows: Iterable[Iterable[str]]) -> None:
+    from kasmina.run.folder import write
+
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    try:
+        write(path, text.getvalue().encode())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}; choose another file") from error

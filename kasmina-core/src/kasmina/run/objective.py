@@ -56,12 +56,18 @@ def ignorance(goal: Goal, y: Tensor, outputs: int, batch: int) -> float:
 
 
 @torch.no_grad()
-def evaluate(host: nn.Module, objective: Objective, split: Split) -> tuple[float, float]:
-    """Loss and metric of the host on a whole split, in evaluation mode; the host's mode is left as it was."""
+def answers(host: nn.Module, x: Tensor) -> Tensor:
+    """The host's outputs for x (N, *in_shape), in evaluation mode; the host's mode is left as it was."""
     training = host.training
     host.eval()
-    parts = [host(part) for part in torch.split(split.x, CHUNK)]
-    outputs = torch.cat(parts) if len(parts) > 1 else parts[0]
+    parts = [host(part) for part in torch.split(x, CHUNK)]
     host.train(training)
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
+@torch.no_grad()
+def evaluate(host: nn.Module, objective: Objective, split: Split) -> tuple[float, float]:
+    """Loss and metric of the host on a whole split, in evaluation mode; the host's mode is left as it was."""
+    outputs = answers(host, split.x)
     loss, metric = torch.stack([objective.loss(outputs, split.y), objective.metric(outputs, split.y)]).tolist()
     return loss, metric

@@ -14,10 +14,10 @@ from kasmina.errors import UsageError
 from kasmina.growth.manager import Offer
 from kasmina.growth.seed import Seed, revive
 from kasmina.growth.site import Place, find_places
-from kasmina.records import Stage
+from kasmina.records import Data, Stage
 from kasmina.run.assembly import build_host, load
 from kasmina.run.config import Config, configure
-from kasmina.run.data import Splits
+from kasmina.run.data import Array, Splits, split_rows
 from kasmina.run.device import resolve
 from kasmina.run.folder import Folder
 from kasmina.run.objective import OBJECTIVES, Objective
@@ -34,9 +34,19 @@ class Trained:
     host: nn.Module
     seeds: list[Seed]
     objective: Objective
+    data: Data
+    """As the task gives it."""
     splits: Splits
-    classes: tuple[str, ...]
-    """Names of what is told apart; none for a regression."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of what is told apart; none for a regression."""
+        return self.data.classes
+
+    def rows(self, split: str) -> tuple[Array, Array]:
+        """Samples x and targets y of the split of that name as the task gives them, in the order of `splits`."""
+        rows = split_rows(self.data, self.config.settings.split_seed)[("train", "control", "test").index(split)]
+        return self.data.x[rows], self.data.y[rows]
 
 
 def restore(
@@ -72,7 +82,7 @@ def restore(
     with fitting(found.path):
         load_weights(host, found.state["host"])
         seeds = grown(found.state, places, {entry.name: blueprint.build for entry, blueprint in made})
-    return Trained(config, host, seeds, OBJECTIVES[data.goal], splits, data.classes)
+    return Trained(config, host, seeds, OBJECTIVES[data.goal], data, splits)
 
 
 def grown(state: dict[str, Any], places: dict[str, Place], offer: Offer) -> list[Seed]:

@@ -20,6 +20,7 @@ QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
     # Whoever asks tries again by himself, and MLflow's own way to do so would hold him up for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -54,10 +55,10 @@ def client(uri: str) -> MlflowClient:
 
     path = database(uri)
     if path is None:
-        return MlflowClient(uri)
+        return MlflowClient(uri, uri)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
-        return MlflowClient(uri)
+        return MlflowClient(uri, uri)
 
 
 def experiment(client: MlflowClient, name: str, runs: Path) -> str:

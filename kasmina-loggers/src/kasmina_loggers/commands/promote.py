@@ -1,0 +1,55 @@
+"""``kasmina promote``: a run's network in MLflow's registry, and champion if it is better."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from kasmina.cli import common as core
+from kasmina.errors import UsageError
+
+from kasmina_loggers.commands import common
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--name", help="Of the registered model. [default: the task's]")
+@click.option("--alias", default="champion", show_default=True, help="What the better one is called.")
+@click.option("--if-better", "metric", metavar="METRIC", help="The run's metric, or loss. [default: the metric]")
+@core.checkpoint
+@common.tracking_uri
+@core.trust
+@common.as_json
+def promote(
+    run: Path,
+    name: str | None,
+    alias: str,
+    metric: str | None,
+    checkpoint: str,
+    tracking_uri: str,
+    trust: bool,
+    as_json: bool,
+) -> None:
+    """Register a run's network, and give it the alias if it is better than the one that holds it.
+
+    RUN is the folder of a run. Both are measured on the test split of its task, by what would be served. Who is not
+    better is registered without the alias; a network that is registered already is not registered again.
+    """
+    common.need("mlflow")
+    with common.working("restoring the network"):
+        from attrs import asdict
+        from kasmina.run.restore import restore
+
+        from kasmina_loggers.mlflow import promotion, store
+        from kasmina_loggers.mlflow.registry import registry
+
+        trained = restore(run, "cpu", trust, checkpoint=checkpoint, warn=core.warn)
+    metric = metric or trained.objective.metric_name
+    if metric not in ("loss", trained.objective.metric_name):
+        raise UsageError(f"--if-better {metric}: of this run there are {trained.objective.metric_name} and loss")
+    name = name or promotion.safe_name(trained.config.task.name)
+    with common.working("registering and measuring"):
+        with registry(store.where(tracking_uri, run.absolute().parent)) as client:
+            done = promotion.promote(client, trained, run, name, alias, metric)
+    click.echo(json.dumps(asdict(done), indent=2) if as_json else done.sentence())

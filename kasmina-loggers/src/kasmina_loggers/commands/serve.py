@@ -1,0 +1,118 @@
+"""``kasmina serve``: a registered model, asked over HTTP."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from kasmina.errors import UsageError
+
+from kasmina_loggers.commands import common
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LINE = 2000
+"""Letters of the example that is shown, at most."""
+CHAMPION = "champion"
+
+
+@click.command()
+@click.option("--model", "uri", help="models:/NAME@ALIAS, models:/NAME/VERSION, or a folder. [default: the champion]")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0: one that is free.")
+@click.option("--dockerfile", "folder", type=click.Path(path_type=Path), help="Write what a container build needs.")
+@common.tracking_uri
+def serve(uri: str | None, host: str, port: int, folder: Path | None, tracking_uri: str) -> None:
+    """Serve a registered model over HTTP, by MLflow's scoring server.
+
+    POST /invocations predicts, GET /health and /metrics tell how it is. With --dockerfile nothing is served: the
+    folder gets a Dockerfile and the model, which need no Kasmina.
+    """
+    common.need("mlflow", "uvicorn", "prometheus_fastapi_instrumentator")
+    from kasmina_loggers.mlflow import store
+
+    store.quiet()
+    where = store.where(tracking_uri, Path("runs"))
+    if folder:
+        _write(where, uri, folder)
+    else:
+        _serve(where, uri, host, port)
+
+
+def _serve(where: str, uri: str | None, host: str, port: int) -> None:
+    from kasmina_loggers.mlflow import server
+
+    with server.listen(host, port) as listening:
+        with common.working("loading the model"):
+            import torch
+
+            from kasmina_loggers.mlflow.registry import load, told
+
+            torch.set_num_threads(1)  # requests run side by side, each in a thread of its own
+            uri = find(where, uri)
+            with told(where):
+                model = load(uri)
+            app, body = server.application(model), server.example(model)
+        with suppress(KeyboardInterrupt):
+            address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+            click.echo(f"{uri} listens at {address}; Ctrl-C ends it")
+            if body and len(body) <= LINE:
+                click.echo(f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} {address}/invocations")
+            sys.stdout.flush()
+            server.serve(app, listening)
+
+
+def _write(where: str, uri: str | None, folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty: name a new folder")
+    with common.working("writing the model and the Dockerfile"):
+        from kasmina_loggers.mlflow.container import write
+        from kasmina_loggers.mlflow.registry import told
+
+        uri = find(where, uri)
+        with told(where):
+            write(uri, folder)
+    click.echo(f"{folder}: {uri} and its Dockerfile; with docker at hand")
+    click.echo(f"docker build -t kasmina-model {shlex.quote(str(folder))}")
+    click.echo("docker run --rm -p 127.0.0.1:5001:8080 kasmina-model")
+
+
+def find(where: str, uri: str | None) -> str:
+    """The model that is meant: a folder, or a name in the store at `where`, which is asked only then.
+
+    Raises:
+        UsageError: it is not there, or it is not clear which.
+    """
+    from kasmina_loggers.mlflow.registry import has_store, nothing, registry
+
+    if uri and not uri.startswith("models:/"):
+        if not (Path(uri) / "MLmodel").is_file():
+            raise UsageError(f"--model {uri}: is no folder of a model; models:/NAME@ALIAS names a registered one")
+        return uri
+    if not has_store(where):
+        raise UsageError(nothing(where))
+    with registry(where) as client:
+        return uri or champion(client, where)
+
+
+def champion(client: MlflowClient, where: str) -> str:
+    """The champion of the only model that is registered.
+
+    Raises:
+        UsageError: there is none, or more than one model.
+    """
+    from kasmina_loggers.mlflow.registry import models, nothing
+
+    found = models(client)
+    if not found:
+        raise UsageError(nothing(where))
+    held = [f"models:/{model.name}@{alias}" for model in found for alias in sorted(model.aliases)]
+    if len(found) > 1 or CHAMPION not in found[0].aliases:
+        names = ", ".join(held or [f"models:/{model.name}/1" for model in found])
+        raise UsageError(f"which model is to be served? --model names it: {names}")
+    return f"models:/{found[0].name}@{CHAMPION}"

@@ -1,0 +1,33 @@
+"""``kasmina ui``: the pages of TensorBoard and MLflow over the runs at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from kasmina.errors import UsageError
+
+from kasmina_loggers.commands import common
+
+PORT = click.IntRange(1, 65535)
+
+
+@click.command()
+@click.argument("runs", type=click.Path(path_type=Path), default=Path("runs"))
+@click.option("--port-tensorboard", type=PORT, default=6006, show_default=True, help="Or the next that is free.")
+@click.option("--port-mlflow", type=PORT, default=5000, show_default=True, help="Or the next that is free.")
+def ui(runs: Path, port_tensorboard: int, port_mlflow: int) -> None:
+    """Start TensorBoard and MLflow over the folder RUNS, for this machine alone.
+
+    Both end with Ctrl-C. What runs have written is shown; MLflow shows the database in RUNS.
+    """
+    common.need("mlflow")
+    common.need("tensorboard", extra="tensorboard")
+    if not runs.is_dir():
+        raise UsageError(f"there is no folder {runs}: 'kasmina run' makes runs/, or name the folder in which runs lie")
+    from kasmina_loggers.pages import Page, free_port, mlflow, show, tensorboard
+
+    first = free_port(port_tensorboard)
+    second = free_port(port_mlflow, first)
+    pages = [Page("TensorBoard", tensorboard(runs, first), first), Page("MLflow", mlflow(runs, second), second)]
+    show(pages, click.echo, common.working)

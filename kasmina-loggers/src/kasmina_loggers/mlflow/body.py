@@ -1,0 +1,69 @@
+"""A limit to what one request may send."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+LIMIT = 8 << 20
+"""Bytes of a body, at most."""
+HEARD = 64 << 20
+"""Bytes of a larger one that are heard to the end, and forgotten: who still sends does not listen to the answer."""
+SECONDS = 60
+"""In which a body has to come."""
+
+
+class Limited:
+    """An app that gets each body whole, and none that is too large or too slow."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            async with asyncio.timeout(SECONDS):
+                body = await _body(receive, _declared(scope))
+        except TimeoutError:
+            await refusal(408, f"the body has not come within {SECONDS} seconds")(scope, receive, send)
+            return
+        if body is None:
+            reason = f"the body is larger than {LIMIT >> 20} MiB: send fewer rows at a time"
+            await refusal(413, reason)(scope, receive, send)
+            return
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again() -> Any:
+            return messages.pop() if messages else await receive()
+
+        await self.app(scope, again, send)
+
+
+async def _body(receive: Receive, declared: int) -> bytes | None:
+    """The whole body; None if it is too large."""
+    parts, size, more = [], 0, declared <= HEARD
+    while more and size <= HEARD:
+        message = await receive()
+        part, more = message.get("body", b""), message.get("more_body", False)
+        size += len(part)
+        if size <= LIMIT:
+            parts.append(part)
+    return b"".join(parts) if max(size, declared) <= LIMIT else None
+
+
+def _declared(scope: Scope) -> int:
+    """How many bytes the request says that it has."""
+    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+
+
+def refusal(status: int, reason: str) -> Response:
+    """An answer that is formed as those of MLflow are."""
+    from starlette.responses import JSONResponse
+
+    return JSONResponse({"error_code": "BAD_REQUEST", "message": reason}, status)

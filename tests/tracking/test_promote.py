@@ -1,0 +1,171 @@
+"""Who is champion, and what is listed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from kasmina.cli.main import main
+from kasmina_loggers.mlflow import store
+
+LIGHT = """
+import sys
+from kasmina.cli.main import main
+for command in ("promote", "models", "serve", "ui"):
+    assert main([command, "--help"]) == 0
+assert not {"mlflow", "torch", "tensorboard", "uvicorn", "rich"} & set(sys.modules), sorted(sys.modules)
+sys.modules["mlflow"] = None
+for words in (["promote", "runs/x"], ["models"], ["serve"], ["ui"]):
+    assert main(words) == 2
+"""
+
+
+class Registry:
+    """A store of its own, and the commands that ask it."""
+
+    def __init__(self, folder, capsys):
+        self.uri = f"sqlite:///{folder}/mlflow.db"
+        self.capsys = capsys
+
+    @property
+    def client(self):
+        return store.client(self.uri)
+
+    def call(self, *words, status=0):
+        self.capsys.readouterr()
+        assert main([*words, "--tracking-uri", self.uri]) == status
+        said = self.capsys.readouterr()
+        return (said.err if status else said.out).strip()
+
+    def promote(self, run, *words, status=0):
+        return self.call("promote", str(run), *words, status=status)
+
+    def champion(self, name="spirals"):
+        return int(self.client.get_model_version_by_alias(name, "champion").version)
+
+    def state(self, name="spirals"):
+        """All that a second promotion must leave as it is."""
+        client = self.client
+        versions = [dict(version) for version in client.search_model_versions(f"name='{name}'")]
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        models = {model.model_id for model in client.search_logged_models(experiments)}
+        return versions, dict(client.get_registered_model(name).aliases), models
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """A database in which nothing is registered: to make one takes seconds."""
+    folder = tmp_path_factory.mktemp("empty")
+    store.client(f"sqlite:///{folder}/mlflow.db").search_registered_models()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def registry(tmp_path, capsys, empty):
+    shutil.copy(empty, tmp_path)
+    return Registry(tmp_path, capsys)
+
+
+def test_the_better_one_holds_the_alias(shop, registry):
+    spirals, better, equal = map(shop.run, ["spirals", "better", "equal"])
+    worth = {run: json.loads((run / "summary.json").read_text())["test"] for run in (spirals, better, equal)}
+    assert worth[spirals] == worth[equal] < worth[better]
+    apart = f"{worth[better] - worth[spirals]:.3g}"
+
+    first = registry.promote(spirals)
+    assert first == f"version 1 of spirals is champion: test accuracy {worth[spirals]:.4f}; nothing was before"
+    before = registry.state()
+    again = registry.promote(spirals)
+    assert again == "nothing changed: version 1 of spirals, this very network, is champion already"
+    assert registry.state() == before
+
+    assert registry.promote(equal).startswith("not promoted: version 2 of spirals has a test accuracy")
+    assert registry.champion() == 1
+    before = registry.state()
+    assert "exactly as version 1, which stays champion" in registry.promote(equal)
+    assert registry.state() == before
+
+    told = json.loads(registry.promote(better, "--json"))
+    assert (told["promoted"], told["registered"], told["version"], told["holder"]) == (True, True, "3", "1")
+    assert (told["value"], told["holder_value"]) == (worth[better], worth[spirals])
+    assert registry.champion() == 3
+
+    before = registry.state()
+    worse = registry.promote(spirals)
+    assert worse.startswith("not promoted: version 1 of spirals") and f"{apart} worse than version 3" in worse
+    told = json.loads(registry.promote(spirals, "--json"))
+    assert (told["promoted"], told["registered"]) == (False, False)
+    assert registry.state() == before
+
+
+def test_the_models_are_measured_and_no_tag_is_believed(shop, registry):
+    registry.promote(shop.run("spirals"))
+    registry.client.set_model_version_tag("spirals", "1", "kasmina.test", "1.0")
+    said = registry.promote(shop.run("better"), "--if-better", "loss")
+    assert said.startswith("version 2 of spirals is champion: test loss ") and "better than version 1" in said
+    assert registry.champion() == 2
+
+
+def test_who_cannot_be_compared_is_refused_and_nothing_is_left(shop, registry):
+    registry.promote(shop.run("spirals"), "--name", "mine")
+    before = registry.state("mine")
+    said = registry.promote(shop.run("digits"), "--name", "mine", status=2)
+    assert "version 1 of mine, which is champion, is no model of the task 'digits'" in said
+    assert "there are accuracy and loss" in registry.promote(shop.run("better"), "--if-better", "f1", status=2)
+    assert registry.state("mine") == before
+    registry.promote(shop.run("wine"), "--name", "tables")
+    said = registry.promote(shop.run("diabetes"), "--name", "tables", status=2)
+    assert "version 1 of tables, which is champion, is no model" in said
+
+
+def test_a_version_is_linked_to_the_run_that_mlflow_has(shop, registry):
+    client, run = registry.client, shop.run("better")
+    sent = client.create_run(store.experiment(client, "mine", run.parent)).info.run_id
+    note = run / "mlflow" / "sent.json"
+    note.parent.mkdir()
+    try:
+        note.write_text(json.dumps({"run_id": sent}))
+        registry.promote(run)
+        assert client.get_model_version("spirals", "1").run_id == sent
+        [model] = client.get_run(sent).outputs.model_outputs
+        assert client.get_logged_model(model.model_id).tags["kasmina.task"] == "spirals"
+        note.write_text(json.dumps({"run_id": "0" * 32}))  # of another store
+        assert "already" in registry.promote(run)
+    finally:
+        note.unlink()
+        note.parent.rmdir()
+
+
+def test_nothing_is_listed_and_nothing_is_made(tmp_path, capsys):
+    registry = Registry(tmp_path / "runs", capsys)
+    assert "nothing is registered in" in registry.call("models")
+    assert json.loads(registry.call("models", "--json")) == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_registered_is_listed(shop, registry):
+    assert "nothing is registered in" in registry.call("models")
+    registry.promote(shop.run("spirals"), "--alias", "first")
+    registry.promote(shop.run("better"))
+    new, old = json.loads(registry.call("models", "--json"))
+    assert [new["version"], new["aliases"], new["run"]] == [2, ["champion"], "better"]
+    assert [old["version"], old["aliases"], old["metric"]] == [1, ["first"], "accuracy"]
+    header, first, second = registry.call("models").splitlines()
+    assert header.split() == ["model", "version", "alias", "metric", "run", "registered"]
+    assert first.split()[:5] == ["spirals", "2", "champion", "accuracy", f"{new['test']:.4f}"]
+
+
+def test_a_store_that_is_none_costs_a_sentence(shop, capsys):
+    for uri in ("http://127.0.0.1:9", "foo://bar"):
+        assert main(["models", "--tracking-uri", uri]) in (1, 2)
+        said = capsys.readouterr().err
+        assert said.startswith(f"kasmina: MLflow at {uri}: ") and said.count("\n") == 1
+
+
+def test_help_costs_nothing_and_what_is_missing_is_told(tmp_path):
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("pip install 'kasmina-loggers[mlflow]'") == 4

@@ -1,0 +1,87 @@
+"""The pages over the runs at hand: they answer, they end together, and a death is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import nullcontext
+
+import pytest
+from kasmina.cli.main import main
+from kasmina.errors import KasminaError
+from kasmina_loggers.pages import Page, free_port, show
+from shipped import Process, ask, kasmina, until
+
+
+def children(process):
+    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True)
+    return {line.split(None, 1)[1]: int(line.split()[0]) for line in listed.stdout.splitlines()}
+
+
+def is_free(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.fixture
+def pages(tmp_path):
+    """A running `kasmina ui`; its wanted ports are taken already."""
+    (tmp_path / "runs").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [taken.getsockname()[1] for taken in (one, other)]
+        words = ["ui", "--port-tensorboard", str(ports[0]), "--port-mlflow", str(ports[1])]
+        process = Process(kasmina(*words), tmp_path)
+        try:
+            yield process
+        finally:
+            process.end(signal.SIGTERM)
+
+
+def addresses(said):
+    return dict(line.split() for line in said.splitlines()[:2])
+
+
+def test_both_answer_and_both_end(pages):
+    found = addresses(pages.says("Ctrl-C ends both"))
+    assert [*found] == ["TensorBoard", "MLflow"]
+    assert b"TensorBoard" in ask(found["TensorBoard"]).body
+    assert b"<title>MLflow</title>" in ask(found["MLflow"]).body
+    said = pages.text
+    assert pages.end(signal.SIGINT) == 0
+    assert pages.text == said
+    for address in found.values():
+        assert is_free(int(address.rpartition(":")[2]))
+
+
+def test_if_one_dies_the_other_ends_and_it_is_told(pages):
+    found = addresses(pages.says("Ctrl-C ends both"))
+    [victim] = [pid for command, pid in children(pages.process).items() if "tensorboard" in command]
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: pages.process.poll() is not None, "the command ends")
+    assert pages.process.returncode == 1
+    assert "kasmina: TensorBoard has ended with status -9: " in pages.text
+    assert is_free(int(found["MLflow"].rpartition(":")[2]))
+
+
+def test_what_a_server_said_last_is_told():
+    dies = [sys.executable, "-c", "print('one'); print('port 1 is mine'); raise SystemExit(3)"]
+    sleeps = [sys.executable, "-c", "import time; time.sleep(600)"]
+    pages = [Page("Sleeper", sleeps, 9), Page("Mortal", dies, 9)]
+    with pytest.raises(KasminaError, match=r"^Mortal has ended with status 3: one \| port 1 is mine$"):
+        show(pages, print, lambda what: nullcontext())
+    assert pages[0]._process.poll() is not None
+
+
+def test_the_next_free_port_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert free_port(port) > port
+    assert free_port(port, port) > port
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path, capsys):
+    assert main(["ui", str(tmp_path / "none")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
