@@ -8,7 +8,7 @@ import nox
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["black", "flake8", "mypy", "core", "plugins", "contracts"]
-nox.options.sessions += ["foreign", "end_to_end", "wheels", "export"]
+nox.options.sessions += ["foreign", "end_to_end", "wheels", "export", "tracking", "browser"]
 
 CORE, BLUEPRINTS, CONTROLLERS, LOGGERS = ALL = (
     "kasmina-core",
@@ -22,6 +22,8 @@ TORCH = "torch==2.13.0"
 TEST = ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0"]
 # Strangers' distributions are built and installed by the tests themselves.
 BUILD = ["pip", "hatchling"]
+TENSORBOARD = ["tensorboard==2.21.0", "pillow==13.0.0"]
+TRACKING = [*TENSORBOARD, "mlflow==3.17.2", "prometheus-fastapi-instrumentator==8.0.0"]
 
 # uv does not read pip's settings: a machine that tells pip where wheels lie tells uv as well.
 if "PIP_FIND_LINKS" in os.environ:
@@ -53,7 +55,7 @@ def plugins(session: nox.Session, name: str) -> None:
     """One distribution of plugins, with kasmina-core and neither of the others."""
     prepare(session, (CORE, name), *TEST)
     if name == LOGGERS:
-        session.install("tensorboard==2.21.0")
+        session.install(*TENSORBOARD)
     test(session, name.removeprefix("kasmina-"))
 
 
@@ -77,7 +79,7 @@ def foreign(session: nox.Session) -> None:
 @nox.session
 def end_to_end(session: nox.Session) -> None:
     """The commands as a user types them, with strangers' plugins really installed."""
-    prepare(session, ALL, *TEST, *BUILD)
+    prepare(session, ALL, *TEST, *BUILD, *TRACKING)
     test(session, "end_to_end")
 
 
@@ -104,9 +106,23 @@ def export(session: nox.Session) -> None:
 
 
 @nox.session
+def tracking(session: nox.Session) -> None:
+    """Real runs in TensorBoard and MLflow, read back by their own readers; promoted, served and asked."""
+    prepare(session, ALL, *TEST, *TRACKING)
+    test(session, "tracking")
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Pages of TensorBoard and MLflow over real runs; their pictures go to `pages`. Needs Chromium and its driver."""
+    prepare(session, ALL, *TEST, *TRACKING, "selenium==4.51.0")
+    session.run("pytest", "tests/browser", *session.posargs, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """What Kasmina costs, as ratios; not part of the default run, because timing needs a quiet machine."""
-    prepare(session, ALL, *TEST)
+    prepare(session, ALL, *TEST, *TRACKING)
     session.run("pytest", "tests/benchmarks", "-s", *session.posargs)
 
 

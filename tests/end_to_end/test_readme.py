@@ -1,11 +1,14 @@
 """The README's commands and the examples work as they stand."""
 
 import csv
+import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import attrs
@@ -46,8 +49,14 @@ def test_the_readme_has_commands():
     assert len(commands()) > 6
 
 
+LASTING = ("kasmina ui", "kasmina serve")
+"""They go on until Ctrl-C."""
+
+
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_readme(command, folder):
+    if command.startswith(LASTING):
+        return lasts(command, folder)
     program, *words = shlex.split(command)
     installed = folder / "installed"  # beside the environment, which others use
     path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
@@ -59,6 +68,38 @@ def test_a_command_of_the_readme(command, folder):
     result = subprocess.run(call, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     assert not result.stderr
+
+
+def lasts(command, folder):
+    """It says where it is to be found, is there, answers as the README says, and ends quietly."""
+    quiet = os.environ | {"PYTHONUNBUFFERED": "1"}
+    call = [BIN / "kasmina", *command.split()[1:]]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(call, cwd=folder, env=quiet, **pipes) as process:
+        said = []
+        for line in process.stdout:  # until the last line before it waits
+            said += re.findall(r"http://127\.0\.0\.1:\d+", line)
+            if "Ctrl-C" in line:
+                break
+        for address in said:
+            assert (
+                urllib.request.urlopen(f"{address}/health" if "serve" in command else address, timeout=60).status == 200
+            )
+        if "serve" in command:
+            assert json.loads(asked(said[0]))["predictions"][0]["prediction"] in ("0", "1")
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        error = process.stderr.read()
+    assert said and process.returncode == 0, error
+    assert not error
+
+
+def asked(address):
+    """What the README's curl gets."""
+    (line,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("curl ")]
+    _, _, header, _, body, url = shlex.split(line)
+    request = urllib.request.Request(f"{address}/{url.rsplit('/')[-1]}", body.encode(), dict([header.split(": ")]))
+    return urllib.request.urlopen(request, timeout=60).read()
 
 
 def test_a_plugin_is_written_edited_installed_checked_and_run():

@@ -1,0 +1,60 @@
+"""The real pages, in a real browser: what TensorBoard and MLflow show of a run. Their pictures are kept in `pages`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from looking import Site
+
+Shows = Callable[..., str]
+
+
+def test_tensorboard_scalars(site: Site, shows: Shows) -> None:
+    shows(f"{site.tensorboard}/#scalars", "train", "control/accuracy", "learning_rate", "seed", "flops")
+
+
+def test_tensorboard_seeds_stand_together(site: Site, shows: Shows) -> None:
+    shows(f"{site.tensorboard}/#custom_scalars", "seeds", "alpha", "contribution", "seed/1/alpha")
+
+
+def test_tensorboard_histograms(site: Site, shows: Shows) -> None:
+    shows(f"{site.tensorboard}/#histograms", "gradients/host/layers.0.weight", "gradients/seed/1/0.weight", "weights")
+
+
+def test_tensorboard_graphs(site: Site, shows: Shows) -> None:
+    """The one after the last germination has all seeds beside the host's layers."""
+    shows(f"{site.tensorboard}/#graphs", "layers", "output", click=f"epoch {site.born('digits')[-1]}", more=["seed_1"])
+
+
+def test_tensorboard_projector(site: Site, shows: Shows) -> None:
+    """Digits, each as its own small picture, where they lie at the site of a seed."""
+    text = shows(f"{site.tensorboard}/#projector", "270", "tensors found", "Total variance described: ")
+    assert "NaN" not in text
+
+
+def test_tensorboard_images(site: Site, shows: Shows) -> None:
+    shows(f"{site.tensorboard}/#images", "boundary", "confusion", "step")
+
+
+def test_tensorboard_options(site: Site, shows: Shows) -> None:
+    shows(f"{site.tensorboard}/#hparams", "TABLE VIEW", "blueprint.name", "bottleneck")
+
+
+def test_mlflow_run(site: Site, shows: Shows) -> None:
+    shows(site.page, "spirals", "Parameters", "host.hidden", "test/accuracy", site.test[:8], "Model metrics")
+
+
+def test_mlflow_metrics(site: Site, shows: Shows) -> None:
+    shows(f"{site.page}/model-metrics", "spirals (control/accuracy)", "spirals (seed/1/alpha)")
+
+
+def test_mlflow_artifacts(site: Site, shows: Shows) -> None:
+    shows(f"{site.page}/artifacts", "config.yaml", "events.jsonl", "summary.json", "figures")
+
+
+def test_mlflow_models(site: Site, shows: Shows) -> None:
+    shows(f"{site.mlflow}/#/models", "Registered Models", "spirals", "champion", "Version 1")
+
+
+def test_mlflow_champion(site: Site, shows: Shows) -> None:
+    shows(f"{site.mlflow}/#/models/spirals", "Version 1", "champion", "kasmina.test", site.test)
