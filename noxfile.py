@@ -23,7 +23,7 @@ TEST = ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0"]
 # Strangers' distributions are built and installed by the tests themselves.
 BUILD = ["pip", "hatchling"]
 TENSORBOARD = ["tensorboard==2.21.0", "pillow==13.0.0"]
-TRACKING = [*TENSORBOARD, "mlflow==3.17.2", "prometheus-fastapi-instrumentator==8.0.0"]
+TRACKING = [*TENSORBOARD, "mlflow==3.17.2", "prometheus-fastapi-instrumentator==8.1.0"]
 
 # uv does not read pip's settings: a machine that tells pip where wheels lie tells uv as well.
 if "PIP_FIND_LINKS" in os.environ:
@@ -181,6 +181,7 @@ def flake8(session: nox.Session) -> None:
 @nox.session
 def mypy(session: nox.Session) -> None:
     """Types, strictly."""
-    prepare(session, ALL, "mypy==2.4.1", "types-PyYAML", "pytest==9.2.0", "hypothesis==6.170.15")
+    stubs = ["types-PyYAML", "types-requests"]
+    prepare(session, ALL, "mypy==2.4.1", *stubs, "pytest==9.2.0", "hypothesis==6.170.15", *TRACKING)
     for name in (*ALL, FOURIER):
         session.run("mypy", f"{name}/src")
