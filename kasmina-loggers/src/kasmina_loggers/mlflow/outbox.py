@@ -93,7 +93,7 @@ class Outbox:
 
 
 def line(kind: str, facts: Mapping[str, Any]) -> bytes:
-    return json.dumps({"kind": kind, "time": time.time_ns() // 10**6} | facts).encode("ascii") + b"\n"
+    return json.dumps({"kind": kind, "time": time.time_ns() // 10**6, **facts}).encode("ascii") + b"\n"
 
 
 def read(path: Path, position: int = 0) -> Iterator[tuple[Record, int]]:
