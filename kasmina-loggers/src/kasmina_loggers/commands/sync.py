@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kasmina.errors import KasminaError, UsageError
+
+if TYPE_CHECKING:
+    from kasmina_loggers.mlflow.sent import Sent
 
 
 @click.command()
@@ -79,13 +83,11 @@ def check_consent(run: Path, there: str, said: str) -> None:
         raise UsageError(f"{run} was begun at {there}; if you mean to go on there, type '{again}'")
 
 
-def delivered(run: Path, folder: Path, sent: object) -> str:
+def delivered(run: Path, folder: Path, sent: Sent) -> str:
     from kasmina_loggers.mlflow.delivery import Delivery
     from kasmina_loggers.mlflow.faults import Away, Refused
     from kasmina_loggers.mlflow.model import log_model
-    from kasmina_loggers.mlflow.sent import Sent
 
-    assert isinstance(sent, Sent)
     before = sent.position
     if sent.over and before == (folder / "outbox.jsonl").stat().st_size:
         return f"{run}: all was sent already, as run {sent.run_id} of {sent.tracking_uri}"
