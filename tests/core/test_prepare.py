@@ -37,9 +37,9 @@ class Slow:
         Path("begun").touch()
 """
 POINTS = {
-    "kasmina.blueprints": {"straight": "ours:Linear"},
-    "kasmina.controllers": {"calm": "ours:Never"},
-    "kasmina.loggers": {"slow": "ours:Slow"},
+    "kasmina.blueprints": {"straight": "starters:Linear"},
+    "kasmina.controllers": {"calm": "starters:Never"},
+    "kasmina.loggers": {"slow": "starters:Slow"},
 }
 WORDS = ["--controller", "calm", "--blueprint", "straight", "--logger", "slow", "--epochs", "3", "--device", "cpu"]
 
@@ -47,7 +47,7 @@ WORDS = ["--controller", "calm", "--blueprint", "straight", "--logger", "slow", 
 @pytest.fixture(autouse=True)
 def _here(plant, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    plant("ours", POINTS, {"ours": PLUGINS})
+    plant("starters", POINTS, {"starters": PLUGINS})
 
 
 def test_it_is_called_before_there_is_a_folder():
