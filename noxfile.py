@@ -23,7 +23,7 @@ TEST = ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0"]
 # Strangers' distributions are built and installed by the tests themselves.
 BUILD = ["pip", "hatchling"]
 TENSORBOARD = ["tensorboard==2.21.0", "pillow==13.0.0"]
-TRACKING = [*TENSORBOARD, "mlflow==3.17.2", "prometheus-fastapi-instrumentator==8.1.0"]
+TRACKING = [*TENSORBOARD, "mlflow==3.17.2", "psutil==7.2.2", "prometheus-fastapi-instrumentator==8.1.0"]
 
 # uv does not read pip's settings: a machine that tells pip where wheels lie tells uv as well.
 if "PIP_FIND_LINKS" in os.environ:
@@ -36,10 +36,10 @@ def prepare(session: nox.Session, distributions: tuple[str, ...], *tools: str) -
     session.install(*(word for name in distributions for word in ("-e", f"./{name}")), *tools)
 
 
-def test(session: nox.Session, folder: str) -> None:
+def test(session: nox.Session, folder: str, *words: str) -> None:
     # As many processes as cores, of one thread each: torch's own would only wait for one another.
     environment = {"PYTHONWARNINGS": "default", "OMP_NUM_THREADS": "1"}
-    session.run("pytest", "-n", "auto", f"tests/{folder}", *session.posargs, env=environment)
+    session.run("pytest", "-n", "auto", *words, f"tests/{folder}", *session.posargs, env=environment)
 
 
 @nox.session
@@ -109,7 +109,7 @@ def export(session: nox.Session) -> None:
 def tracking(session: nox.Session) -> None:
     """Real runs in TensorBoard and MLflow, read back by their own readers; promoted, served and asked."""
     prepare(session, ALL, *TEST, *TRACKING)
-    test(session, "tracking")
+    test(session, "tracking", "--dist", "loadfile")  # servers and runs are shared by the tests of a file
 
 
 @nox.session
