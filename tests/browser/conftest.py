@@ -65,7 +65,7 @@ def told(process: subprocess.Popen[str]) -> Iterator[tuple[str, str]]:
     assert process.stdout is not None
     found = 0
     for line in process.stdout:
-        if match := re.search(r"(TensorBoard|MLflow)\W+(http://\S+)", line):
+        if match := re.search(r"(TensorBoard|MLflow)\W+(http://[\d.:]+)", line):
             yield match[1], match[2].rstrip("/")
             if (found := found + 1) == 2:
                 return

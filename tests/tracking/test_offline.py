@@ -1,4 +1,4 @@
-"""Tracking, promotion, serving and the pages try to reach nobody outside of this machine, when nobody names a server."""
+"""Tracking, promotion, serving and the pages reach nobody outside of this machine, when nobody names a server."""
 
 from __future__ import annotations
 

@@ -37,6 +37,8 @@ class Page:
     name: str
     command: Sequence[str]
     port: int
+    first: str = ""
+    """The part of its address at which to begin."""
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _said: IO[bytes] | None = field(default=None, init=False)
 
@@ -102,7 +104,7 @@ def show(
             wait(pages, over)
         if not over.is_set():
             for page in pages:
-                say(f"{page.name} {page.address}")
+                say(f"{page.name} {page.address}{page.first}")
             say("Ctrl-C ends both")
             sys.stdout.flush()
         while not over.wait(0.5):

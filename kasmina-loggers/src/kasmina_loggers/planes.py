@@ -50,7 +50,7 @@ def boundary(predictions: Predictions, features: Sequence[str] = ()) -> Array | 
         return None
     view = View(Canvas(LEFT + SIDE + RIGHT, TOP + SIDE + BELOW), ends(plane.x), ends(plane.y))
     (draw_classes if predictions.classes else draw_values)(view, predictions)
-    view.axes(*(features if len(features) == 2 else ("x", "y")))
+    view.axes(*(features if len(features) == 2 else ("x1", "x2")))
     return view.canvas.pixels()
 
 

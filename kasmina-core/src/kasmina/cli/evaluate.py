@@ -51,6 +51,8 @@ def evaluate(
         click.echo(json.dumps(result, indent=2))
     else:
         click.echo(f"{run}: {split} {trained.objective.metric_name} {metric:.4f}, loss {loss:.4f}, {len(rows)} rows")
+        if predictions:
+            click.echo(f"its predictions are in {predictions}")
 
 
 def _write(path: Path, rows: Iterable[Iterable[str]]) -> None:

@@ -14,7 +14,7 @@ from kasmina_loggers.commands import common
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--name", help="Of the registered model. [default: the task's]")
+@click.option("--name", help="Of the registered model. [default: the task's, or its file's]")
 @click.option("--alias", default="champion", show_default=True, help="What the better one is called.")
 @click.option("--if-better", "metric", metavar="METRIC", help="The run's metric, or loss. [default: the metric]")
 @core.checkpoint
@@ -31,10 +31,11 @@ def promote(
     trust: bool,
     as_json: bool,
 ) -> None:
-    """Register a run's network, and give it the alias if it is better than the one that holds it.
+    """Register a run's network; if it is the best, it is champion.
 
-    RUN is the folder of a run. Both are measured on the test split of its task, by what would be served. Who is not
-    better is registered without the alias; a network that is registered already is not registered again.
+    RUN is the folder of a run. It gets the alias if it is better than the one that holds it: both are measured on the
+    test split of RUN's task, by what would be served. Who is not better is registered without the alias; a network that
+    is registered already is not registered again.
     """
     common.need("mlflow")
     with common.working("restoring the network"):
@@ -48,7 +49,7 @@ def promote(
     metric = metric or trained.objective.metric_name
     if metric not in ("loss", trained.objective.metric_name):
         raise UsageError(f"--if-better {metric}: of this run there are {trained.objective.metric_name} and loss")
-    name = name or promotion.safe_name(trained.config.task.name)
+    name = name or promotion.usual_name(trained.config.task)
     with common.working("registering and measuring"):
         with registry(store.where(tracking_uri, run.absolute().parent)) as client:
             done = promotion.promote(client, trained, run, name, alias, metric)

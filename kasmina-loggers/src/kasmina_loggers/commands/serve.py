@@ -22,7 +22,11 @@ CHAMPION = "champion"
 
 
 @click.command()
-@click.option("--model", "uri", help="models:/NAME@ALIAS, models:/NAME/VERSION, or a folder. [default: the champion]")
+@click.option(
+    "--model",
+    "uri",
+    help="models:/NAME@ALIAS, models:/NAME/VERSION, or a folder. [default: the champion, if there is one model]",
+)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0: one that is free.")
 @click.option("--dockerfile", "folder", type=click.Path(path_type=Path), help="Write what a container build needs.")

@@ -10,6 +10,9 @@ import click
 
 from kasmina.errors import KasminaError, UsageError
 
+WAIT = 40
+"""Seconds for another process that is at it: one attempt of it to reach a server takes less."""
+
 if TYPE_CHECKING:
     from kasmina_loggers.mlflow.sent import Sent
 
@@ -54,6 +57,8 @@ def synced(run: Path, said: str) -> str:
     from filelock import FileLock, Timeout
 
     from kasmina_loggers.mlflow import store
+
+    store.quiet()
     from kasmina_loggers.mlflow.outbox import place
     from kasmina_loggers.mlflow.sent import Sent
 
@@ -61,10 +66,10 @@ def synced(run: Path, said: str) -> str:
         raise UsageError(f"{run} has nothing for MLflow; 'kasmina run --logger mlflow' makes runs that have")
     folder, uri = place(run), store.where(said, run.absolute().parent)
     try:
-        with FileLock(folder / ".lock", blocking=False):
+        with FileLock(folder / ".lock", timeout=WAIT):  # a sender in the background lets go between its attempts
             sent = Sent.load(folder)
             if sent.tracking_uri not in ("", uri):
-                check_consent(run, sent.tracking_uri, said)
+                check_consent(run, sent.tracking_uri, uri, said)
                 sent = Sent()
             sent.tracking_uri = uri
             return delivered(run, folder, sent)
@@ -72,15 +77,17 @@ def synced(run: Path, said: str) -> str:
         raise UsageError(f"another process is sending {run}; wait until it ends") from error
 
 
-def check_consent(run: Path, there: str, said: str) -> None:
+def check_consent(run: Path, there: str, uri: str, said: str) -> None:
     """A file may be a stranger's, and says where a run is sent only if the user says so too.
 
     Raises:
         UsageError: nobody has typed where to.
     """
     if not said:
-        again = f"kasmina sync --tracking-uri {shlex.quote(there)} {shlex.quote(str(run))}"
-        raise UsageError(f"{run} was begun at {there}; if you mean to go on there, type '{again}'")
+        again, here = (
+            f"kasmina sync --tracking-uri {shlex.quote(uri)} {shlex.quote(str(run))}" for uri in (there, uri)
+        )
+        raise UsageError(f"{run} was begun at {there}: '{again}' goes on there, and '{here}' sends all of it to here")
 
 
 def delivered(run: Path, folder: Path, sent: Sent) -> str:

@@ -9,6 +9,8 @@ from kasmina.errors import UsageError
 
 from kasmina_loggers.commands import common
 
+RUNS = "/#/experiments?workflowType=machine_learning"
+"""Where MLflow has runs: its first page is for other things."""
 PORT = click.IntRange(1, 65535)
 
 
@@ -29,5 +31,5 @@ def ui(runs: Path, port_tensorboard: int, port_mlflow: int) -> None:
 
     first = free_port(port_tensorboard)
     second = free_port(port_mlflow, first)
-    pages = [Page("TensorBoard", tensorboard(runs, first), first), Page("MLflow", mlflow(runs, second), second)]
+    pages = [Page("TensorBoard", tensorboard(runs, first), first), Page("MLflow", mlflow(runs, second), second, RUNS)]
     show(pages, click.echo, common.working)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ LIMIT = 8 << 20
 """Bytes of a body, at most."""
 HEARD = 64 << 20
 """Bytes of a larger one that are heard to the end, and forgotten: who still sends does not listen to the answer."""
+DATA = ("dataframe_records", "instances", "inputs")
+"""Under which a body has rows, besides "dataframe_split"."""
 SECONDS = 60
 """In which a body has to come."""
 
@@ -20,8 +23,10 @@ SECONDS = 60
 class Limited:
     """An app that gets each body whole, and none that is too large or too slow."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, numeric: bool = False) -> None:
         self.app = app
+        self.numeric = numeric
+        """Whether text is no data: MLflow would take "0.5" for a number."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,6 +41,9 @@ class Limited:
         if body is None:
             reason = f"the body is larger than {LIMIT >> 20} MiB: send fewer rows at a time"
             await refusal(413, reason)(scope, receive, send)
+            return
+        if self.numeric and (text := text_in(body)) is not None:
+            await refusal(400, f"the data holds the text {text[:100]!r}: a number is due")(scope, receive, send)
             return
         messages = [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -55,6 +63,23 @@ async def _body(receive: Receive, declared: int) -> bytes | None:
         if size <= LIMIT:
             parts.append(part)
     return b"".join(parts) if max(size, declared) <= LIMIT else None
+
+
+def text_in(body: bytes) -> str | None:
+    """A text among the data of a body in JSON; None if there is none, or if it is something else."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    data = [found.get(name) for name in DATA] if isinstance(found, dict) else []
+    split = found.get("dataframe_split") if isinstance(found, dict) else None
+    rest = [*data, split.get("data") if isinstance(split, dict) else None]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, str):
+            return part
+        rest += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return None
 
 
 def _declared(scope: Scope) -> int:

@@ -74,7 +74,7 @@ def write_model(trained: Trained, facts: dict[str, Any], target: Path) -> None:
             artifacts={"program": str(file)},
             model_config={"shape": list(trained.data.in_shape), "classes": list(trained.classes)},
             signature=signature(trained),
-            input_example=as_input(trained, x[:EXAMPLES]),
+            input_example=as_input(trained, shortest(x[:EXAMPLES])),
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", "torch")],
             metadata=facts,
         )
@@ -115,6 +115,11 @@ def as_input(trained: Trained, x: np.ndarray[Any, Any]) -> Any:
 
     names = columns(trained)
     return pd.DataFrame(x.astype(np.float64), columns=names) if names else x
+
+
+def shortest(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Numbers of float32 as a person would write them: 187.1, and not 187.10000610351562."""
+    return x.astype(str).astype(np.float64).astype(np.float64 if x.ndim == 2 else np.float32)
 
 
 def signature(trained: Trained) -> ModelSignature:

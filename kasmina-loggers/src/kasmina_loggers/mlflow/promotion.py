@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from attrs import frozen
 from kasmina.errors import UsageError
+from kasmina.run.config import Choice
 from kasmina.run.restore import Trained
 
 from kasmina_loggers.mlflow import registry, store
@@ -60,9 +61,13 @@ class Promotion:
         return f"not promoted: {this} has a {worth}, {apart:.3g} worse than {that} ({theirs}), which stays {self.alias}"
 
 
-def safe_name(task: str) -> str:
-    """A task's name as the registry takes it: a task of one's own is called package.module:callable."""
-    return re.sub(r"[^\w.-]", "-", task)[:200]
+def usual_name(task: Choice) -> str:
+    """What a run's model is called if nobody says: as its task, or as the file of a task that has a path.
+
+    As the registry takes it: a task of one's own is called package.module:callable.
+    """
+    path = task.options.get("path")
+    return re.sub(r"[^\w.-]", "-", Path(path).stem if isinstance(path, str) and path else task.name)[:200]
 
 
 def promote(client: MlflowClient, trained: Trained, folder: Path, name: str, alias: str, metric: str) -> Promotion:

@@ -10,6 +10,7 @@ from kasmina.errors import KasminaError, UsageError
 from kasmina.plugins.phrases import one_line
 
 from kasmina_loggers.mlflow import store
+from kasmina_loggers.mlflow.faults import sentence
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,6 +47,8 @@ def told(uri: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            raise UsageError(f"MLflow at {uri}: {sentence(error)}; 'kasmina models' lists what there is") from error
         kind = UsageError if "unsupported URI" in str(error) else KasminaError
         raise kind(f"MLflow at {uri}: {one_line(error)}; --tracking-uri names another") from error
 

@@ -65,25 +65,22 @@ class Sender:
     _taken_up: bool = field(default=False, init=False)
     _rehearsed: bool = field(default=False, init=False)
 
-    def work(self) -> None:
+    def work(self) -> bool:
+        """Until the run has ended, and one attempt longer; whether all is there."""
         pauses = growing()
-        since = None
         while True:
             over = self.gone.is_set()  # looked at first: what was told before its end is seen below
-            since = since or (time.monotonic() if over else None)
             try:
                 self._send(over)
             except Away as away:
                 self._tell(f"{self.delivery.sent.tracking_uri} does not answer: {away}")
-                if since and time.monotonic() - since > PATIENCE:
-                    return
                 pause = next(pauses)
             else:
-                if over:
-                    return
                 pauses, pause = growing(), EVERY
                 self._rehearse()
-            time.sleep(pause) if over else self.gone.wait(pause)
+            if over:
+                return not self.delivery.sent.trouble
+            self.gone.wait(pause)
 
     def _send(self, over: bool) -> None:
         if not over:
@@ -139,18 +136,34 @@ def carry_out(orders: Orders) -> None:
     run = Path(orders.run)
     folder = place(run)
     log_to(folder / LOG)
-    with FileLock(folder / ".lock"):  # of a run that was resumed, an earlier sender sends what it finds, and ends
-        sent = Sent.load(folder)
-        if sent.tracking_uri != orders.tracking_uri:
-            sent = Sent(tracking_uri=orders.tracking_uri)
-        sent.refused = sent.trouble = None
-        sent.save(folder)
-        try:
-            Sender(Delivery(run, folder, sent, log_model), Machine(orders.process, orders.system), gone).work()
-        except Exception as error:
-            sent.refused = str(error) if isinstance(error, Refused) else f"unexpected: {one_line(repr(error))}"
+    machine = Machine(orders.process, orders.system)
+    late = None
+    while late is None or time.monotonic() < late:
+        with FileLock(folder / ".lock"):  # of a run that was resumed, an earlier sender sends what it finds, and ends
+            sent = Sent.load(folder)
+            if sent.tracking_uri != orders.tracking_uri:
+                if late is not None:
+                    return  # somebody has sent it elsewhere
+                sent = Sent(tracking_uri=orders.tracking_uri)
+            sent.refused = None
+            sent.trouble = sent.trouble if late else None  # an earlier sender's is none of this one's
             sent.save(folder)
-            traceback.print_exc()
+            if sent_all(Sender(Delivery(run, folder, sent, log_model), machine, gone)):
+                return
+        late = late or time.monotonic() + PATIENCE
+        time.sleep(LONGEST)  # without the lock: 'kasmina sync' may be faster
+
+
+def sent_all(sender: Sender) -> bool:
+    """Whether there is nothing left to do: all is there, or it never will be."""
+    sent = sender.delivery.sent
+    try:
+        return sender.work()
+    except Exception as error:
+        sent.refused = str(error) if isinstance(error, Refused) else f"unexpected: {one_line(repr(error))}"
+        sent.save(sender.delivery.folder)
+        traceback.print_exc()
+        return True
 
 
 def get_ready() -> None:

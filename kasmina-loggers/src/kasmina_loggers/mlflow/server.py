@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +30,17 @@ def application(model: PyFuncModel) -> FastAPI:
 
     app: FastAPI = scoring_server.init(model)
     app.router.routes = [route for route in app.router.routes if getattr(route, "path", "") not in FOREIGN]
-    app.add_middleware(Limited)
+    app.add_middleware(Limited, numeric=numeric(model))
     for fault in FAULTS:
         app.add_exception_handler(fault, misunderstood)
     Instrumentator(excluded_handlers=["/metrics"]).instrument(app).expose(app)
     return app
+
+
+def numeric(model: PyFuncModel) -> bool:
+    """Whether all that it takes are numbers."""
+    schema = model.metadata.signature and model.metadata.signature.inputs
+    return bool(schema) and not any(str(kind).lower() in ("string", "datatype.string") for kind in schema.input_types())
 
 
 async def misunderstood(request: Request, error: Exception) -> Response:
@@ -52,7 +59,8 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=128)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if isinstance(number, int) and number > 0 else error
         raise UsageError(f"cannot listen at {host}:{port} ({reason}): choose another --port or --host") from error
     # Connections inherit it; without it the second part of each answer waits 40 ms for word that the first has come.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
