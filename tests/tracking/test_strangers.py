@@ -71,7 +71,7 @@ def test_a_server_that_a_file_names_is_not_asked(tmp_path, monkeypatch, capsys):
     outbox(run, BEGIN, END)
     Sent(tracking_uri="http://127.0.0.1:9").save(run / "mlflow")
     assert main(["sync", "runs/one"]) == 2
-    assert "if you mean to go on there" in capsys.readouterr().err
+    assert "goes on there, and" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"position": -1}', '{"run_id": "../x"}', '{"lacks": 3}', "[" * 10**5])

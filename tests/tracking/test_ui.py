@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from urllib.parse import urlsplit
 from contextlib import nullcontext
 
 import pytest
@@ -53,7 +54,7 @@ def test_both_answer_and_both_end(pages):
     assert pages.end(signal.SIGINT) == 0
     assert pages.text == said
     for address in found.values():
-        assert is_free(int(address.rpartition(":")[2]))
+        assert is_free(urlsplit(address).port)
 
 
 def test_if_one_dies_the_other_ends_and_it_is_told(pages):
@@ -63,7 +64,7 @@ def test_if_one_dies_the_other_ends_and_it_is_told(pages):
     until(lambda: pages.process.poll() is not None, "the command ends")
     assert pages.process.returncode == 1
     assert "kasmina: TensorBoard has ended with status -9: " in pages.text
-    assert is_free(int(found["MLflow"].rpartition(":")[2]))
+    assert is_free(urlsplit(found["MLflow"]).port)
 
 
 def test_what_a_server_said_last_is_told():
