@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kasmina_loggers.commands.ui import RUNS
 from looking import Site
 
 Shows = Callable[..., str]
@@ -58,3 +59,8 @@ def test_mlflow_models(site: Site, shows: Shows) -> None:
 
 def test_mlflow_champion(site: Site, shows: Shows) -> None:
     shows(f"{site.mlflow}/#/models/spirals", "Version 1", "champion", "kasmina.test", site.test)
+
+
+def test_mlflow_begins_at_the_runs(site: Site, shows: Shows) -> None:
+    """Where `kasmina ui` leads: MLflow's own first page is for other things."""
+    shows(f"{site.mlflow}{RUNS}", "Experiments", "kasmina")
