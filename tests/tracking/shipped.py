@@ -24,9 +24,8 @@ from kasmina.cli.main import main
 from kasmina.run.restore import restore
 from kasmina_loggers.mlflow.package import samples
 from sklearn.datasets import load_diabetes, load_wine
+from tracked import PATIENCE, until
 
-PATIENCE = 120.0
-"""Seconds for whatever will certainly come, on a machine that is busy with other things."""
 SHORT = ["--epochs", "20", "--no-logger", "rich", "--device", "cpu"]
 RUNS: dict[str, list[str]] = {
     "spirals": [],
@@ -36,16 +35,6 @@ RUNS: dict[str, list[str]] = {
     "wine": ["--task", "file", "--set", "task.path={}/wine.csv", "--set", "batch=16"],
     "diabetes": ["--task", "file", "--set", "task.path={}/diabetes.csv"],
 }
-
-
-def until(holds: Callable[[], Any], what: str) -> Any:
-    """What it gives, once that is true."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if found := holds():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{what}: not within {PATIENCE:g} seconds")
 
 
 @attrs.define(eq=False)

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from kasmina.cli.main import main
 from kasmina_loggers.mlflow.package import package
-from shipped import ask, until
+from shipped import ask
+from tracked import until
 
 
 @pytest.fixture

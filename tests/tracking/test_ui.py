@@ -14,7 +14,8 @@ import pytest
 from kasmina.cli.main import main
 from kasmina.errors import KasminaError
 from kasmina_loggers.pages import Page, free_port, show
-from shipped import Process, ask, kasmina, until
+from shipped import Process, ask, kasmina
+from tracked import until
 
 
 def children(process):

@@ -9,17 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.run.data import Scaler, Splits
-from kasmina.run.objective import answers
+from kasmina.run.objective import answers, meant
 from kasmina.run.restore import Trained
-
-
-def meant(outputs: Tensor, scaler: Scaler | None) -> Tensor:
-    """Probabilities of the classes, or values in the units of the task, in float64, of outputs (N, outputs).
-
-    Args:
-        scaler: of a regression's targets; None for a classification.
-    """
-    return scaler.invert(outputs.double()) if scaler else outputs.double().softmax(1)
 
 
 class Meaning(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kasmina.records import Goal
-from kasmina.run.data import Split
+from kasmina.run.data import Scaler, Split
 
 CHUNK = 4096
 
@@ -53,6 +53,15 @@ def ignorance(goal: Goal, y: Tensor, outputs: int, batch: int) -> float:
     if goal == "classification":
         return max(1.0, math.log(outputs))
     return max(1.0, y.square().mean(1).topk(min(batch, len(y))).values.mean().item())
+
+
+def meant(outputs: Tensor, scaler: Scaler | None) -> Tensor:
+    """Probabilities of the classes, or values in the units of the task, in float64, of outputs (N, outputs).
+
+    Args:
+        scaler: of a regression's targets; None for a classification.
+    """
+    return scaler.invert(outputs.double()) if scaler else outputs.double().softmax(1)
 
 
 @torch.no_grad()

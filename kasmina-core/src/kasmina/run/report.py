@@ -14,6 +14,7 @@ from kasmina.growth.export.layers import layers
 from kasmina.growth.export.plain import unfolded
 from kasmina.growth.probe import untouched
 from kasmina.records import Observation, Plane, Predictions, Stage
+from kasmina.run.objective import meant
 from kasmina.run.randomness import sow
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def predictions_of(run: Training) -> Predictions:
     return Predictions(
         x=array(inputs.invert(x)),
         y=array(outputs.invert(y)) if outputs else y.cpu().numpy(),
-        outputs=meant(run, answers),
+        outputs=told(run, answers),
         activations={name: array(values) for name, values in found.items()},
         classes=run.info.classes,
         plane=plane_of(run, x) if run.info.in_shape == (2,) else None,
@@ -127,13 +128,13 @@ def plane_of(run: Training, x: Tensor) -> Plane:
     with untouched(run.host):
         answers = run.host(grid.reshape(-1, 2))
     ends = array(run.splits.inputs.invert(torch.stack([across, up], 1)))
-    return Plane(ends[:, 0], ends[:, 1], meant(run, answers).reshape(GRID, GRID, -1))
+    return Plane(ends[:, 0], ends[:, 1], told(run, answers).reshape(GRID, GRID, -1))
 
 
-def meant(run: Training, answers: Tensor) -> Array:
-    """What the host's outputs (N, outputs) stand for: probabilities, or values in the units of the task."""
-    outputs = run.splits.outputs
-    return array(outputs.invert(answers) if outputs else answers.softmax(1))
+def told(run: Training, answers: Tensor) -> Array:
+    """What the host's outputs (N, outputs) stand for."""
+    scaler = run.splits.outputs  # on the CPU, for not every device has float64
+    return array(meant(answers.cpu(), scaler and scaler.to(torch.device("cpu"))))
 
 
 def array(tensor: Tensor) -> Array:
