@@ -80,7 +80,7 @@ def foreign(session: nox.Session) -> None:
 def end_to_end(session: nox.Session) -> None:
     """The commands as a user types them, with strangers' plugins really installed."""
     prepare(session, ALL, *TEST, *BUILD, *TRACKING)
-    test(session, "end_to_end")
+    test(session, "end_to_end", "--dist", "loadgroup")
 
 
 @nox.session(reuse_venv=False)

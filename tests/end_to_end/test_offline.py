@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from offline import Offline, offline, outside
+from offline import offline, outside
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="networks of one's own are Linux's")
 
@@ -94,7 +94,7 @@ def test_a_command_that_calls_home_is_seen(tmp_path):
 def test_this_machine_is_not_outside(tmp_path):
     serves = "a = socket.create_server(('127.0.0.1', 0)); socket.create_connection(('localhost', a.getsockname()[1]))"
     done = offline([sys.executable, "-c", f"import socket\n{serves}\nsocket.socketpair()"], tmp_path)
-    assert done == Offline(0, "", "", ())
+    assert (done.status, done.tried) == (0, ())
 
 
 @pytest.mark.parametrize(
