@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 
 import pytest
 from shipped import served, shop  # noqa: F401
 from tracked import Server
+
+os.environ.pop("PYTHONWARNINGS", None)  # nor what its servers say, when they are begun by commands of ours
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
