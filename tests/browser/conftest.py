@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from looking import CLICK, TEXT, Site, awaited, lacking, outside
+from looking import TEXT, Site, awaited, clicked, lacking, outside
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -96,17 +96,17 @@ def pictures() -> Path:
 
 @pytest.fixture
 def shows(browser: webdriver.Chrome, pictures: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
-    """Opens an address, waits until all words are on the page, clicks on what has the text `click`; the page's text.
+    """Opens an address, waits until all words are on the page, clicks on what has one of the texts `click`; the page's text.
 
     The last page's picture is kept; and no page may ask for anything beyond this machine.
     """
 
-    def look(address: str, *words: str, click: str = "", more: Sequence[str] = ()) -> str:
+    def look(address: str, *words: str, click: Sequence[str] = (), more: Sequence[str] = ()) -> str:
         browser.get("about:blank")  # both are pages of one document: another fragment alone would load nothing
         browser.get(address)
         awaited(browser, lambda: not lacking(browser, words), f"{address} does not show all of {words}")
         if click:
-            awaited(browser, lambda: browser.execute_script(CLICK, click), f"{address} has nothing called {click!r}")
+            awaited(browser, lambda: clicked(browser, click), f"{address} has nothing called {click}")
             awaited(browser, lambda: not lacking(browser, more), f"{address} does not show all of {more}")
         return str(browser.execute_script(TEXT))
 

@@ -74,6 +74,11 @@ def lacking(browser: webdriver.Chrome, words: Iterable[str]) -> list[str]:
     return [word for word in words if word not in text]
 
 
+def clicked(browser: webdriver.Chrome, texts: Iterable[str]) -> bool:
+    """Clicks on the first of these that is there; whether one was."""
+    return any(browser.execute_script(CLICK, text) for text in texts)
+
+
 def awaited(browser: webdriver.Chrome, what: Callable[[], bool], otherwise: str) -> None:
     try:
         WebDriverWait(browser, PATIENCE, 0.5).until(lambda _: what())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from kasmina_loggers.commands.ui import RUNS
@@ -23,14 +24,15 @@ def test_tensorboard_histograms(site: Site, shows: Shows) -> None:
 
 
 def test_tensorboard_graphs(site: Site, shows: Shows) -> None:
-    """The one after the last germination has all seeds beside the host's layers."""
-    shows(f"{site.tensorboard}/#graphs", "layers", "output", click=f"epoch {site.born('digits')[-1]}", more=["seed_1"])
+    """After a germination there is a seed beside the host's layers, whichever run the page begins with."""
+    germinations = [f"epoch {site.born(run)[-1]}" for run in ("digits", "spirals")]
+    shows(f"{site.tensorboard}/#graphs", "layers", "output", click=germinations, more=["seed_1"])
 
 
 def test_tensorboard_projector(site: Site, shows: Shows) -> None:
-    """Digits, each as its own small picture, where they lie at the site of a seed."""
-    text = shows(f"{site.tensorboard}/#projector", "270", "tensors found", "Total variance described: ")
-    assert "NaN" not in text
+    """Samples at the site of a seed: digits each as its own small picture."""
+    text = shows(f"{site.tensorboard}/#projector", "Points", "tensors found", "Total variance described: ")
+    assert "NaN" not in text and re.search(r"Points:?\s+(270|300)\s", text)
 
 
 def test_tensorboard_images(site: Site, shows: Shows) -> None:
