@@ -96,7 +96,7 @@ def pictures() -> Path:
 
 @pytest.fixture
 def shows(browser: webdriver.Chrome, pictures: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., str]]:
-    """Opens an address, waits until all words are on the page, clicks on what has one of the texts `click`; the page's text.
+    """Opens an address, waits until all words are on the page, clicks on one of the texts `click`; the page's text.
 
     The last page's picture is kept; and no page may ask for anything beyond this machine.
     """
