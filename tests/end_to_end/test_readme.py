@@ -55,11 +55,15 @@ LASTING = ("kasmina ui", "kasmina serve")
 """They go on until Ctrl-C."""
 
 
-@pytest.mark.xdist_group("readme")  # one after the other, in one folder
-@pytest.mark.parametrize("command", commands())
-def test_a_command_of_the_readme(command, folder):
-    if command.startswith(LASTING):
-        return lasts(command, folder)
+def test_the_commands_of_the_readme(folder, subtests):
+    """One after the other, in one folder: each may use what those before it left."""
+    for command in commands():
+        with subtests.test(command):
+            lasts(command, folder) if command.startswith(LASTING) else ends(command, folder)
+
+
+def ends(command, folder):
+    """It does what it is there for, and has nothing to complain of."""
     program, *words = shlex.split(command)
     installed = folder / "installed"  # beside the environment, which others use
     path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
