@@ -28,9 +28,10 @@ PLAIN = ["--no-logger", "rich", "--device", "cpu"]
 LOGGED = [*PLAIN, "--logger", "mlflow"]
 AT_ONCE = [*LOGGED, "--set", "loggers.mlflow.wait=0"]
 WAYS = {"without": PLAIN, "with": LOGGED, "with, wait=0": AT_ONCE}
-SECOND = ["--set", "task.samples=80000", "--epochs", "25"]
+SECOND = ["--set", "task.samples=240000", "--epochs", "25"]
 """Epochs of a second or so."""
-
+YIELDS = 19
+"""How nice the server is: it stands for one on another machine, and takes what the run leaves of the processors."""
 
 PARTS = ("command", "run itself", "processor")
 """What is timed: the whole command; the run, as its summary has it; and what the run's process took of the processors,
@@ -83,8 +84,8 @@ def in_turns(here: Path, rounds: int, ways: dict[str, Callable[[], Seconds]]) ->
 def test_what_it_costs(tmp_path: Path, options: list[str], most: float) -> None:
     ways = {name: lambda words=words: whole(tmp_path, [*words, *options]) for name, words in WAYS.items()}
     found = in_turns(tmp_path, ROUNDS if most > 1.05 else 3, ways)
-    assert found["with, wait=0"][0] < most
     assert found["with"][1] < most and found["with"][2] < most
+    assert found["with, wait=0"][0] < most
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         port = free.getsockname()[1]
     folder = tmp_path / "server"
     folder.mkdir()
-    one = Server(folder, port)
+    one = Server(folder, port, nice=YIELDS)
     one.start()
     yield one
     one.kill()

@@ -54,7 +54,7 @@ def test_it_gives_without_kasmina_what_evaluate_says(shop, packed):
     for name in NAMES:
         trained = restore(shop.run(name))
         pd.to_pickle(as_input(trained, samples(trained, "test")), folder / f"{name}.x")
-    words = [sys.executable, "-W", "ignore", "-c", STRANGER, str(folder), *NAMES]
+    words = [sys.executable, "-B", "-W", "ignore", "-c", STRANGER, str(folder), *NAMES]
     done = subprocess.run(words, capture_output=True, text=True, cwd=folder)
     assert done.returncode == 0, done.stderr
     for name in NAMES:

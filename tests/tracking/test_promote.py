@@ -101,6 +101,15 @@ def test_the_better_one_holds_the_alias(shop, registry):
     assert registry.state() == before
 
 
+def test_two_at_once_register_one_version(shop, registry):
+    words = [sys.executable, "-m", "kasmina", "promote", shop.run("spirals"), "--tracking-uri", registry.uri]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = sorted(one.communicate()[0] for one in both)
+    assert [one.returncode for one in both] == [0, 0]
+    assert [sentence.split(":")[0] for sentence in said] == ["nothing changed", "version 1 of spirals is champion"]
+    assert len(registry.state()[0]) == 1
+
+
 def test_the_models_are_measured_and_no_tag_is_believed(shop, registry):
     registry.promote(shop.run("spirals"))
     registry.client.set_model_version_tag("spirals", "1", "kasmina.test", "1.0")

@@ -78,7 +78,8 @@ class Server:
 
     folder: Path
     port: int
-    process: subprocess.Popen[bytes] | None = None
+    nice: int = 0
+    process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
 
     @property
     def uri(self) -> str:
@@ -90,7 +91,10 @@ class Server:
         words += ["--artifacts-destination", str(self.folder / "artifacts"), "--port", str(self.port)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", "server", *words], stdout=log, stderr=log, start_new_session=True
+                ["nice", f"-n{self.nice}", sys.executable, "-m", "mlflow", "server", *words],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         until(self.answers, "the MLflow server answers")
 

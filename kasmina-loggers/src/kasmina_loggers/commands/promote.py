@@ -51,6 +51,7 @@ def promote(
         raise UsageError(f"--if-better {metric}: of this run there are {trained.objective.metric_name} and loss")
     name = name or promotion.usual_name(trained.config.task)
     with common.working("registering and measuring"):
-        with registry(store.where(tracking_uri, run.absolute().parent)) as client:
+        uri = store.where(tracking_uri, run.absolute().parent)
+        with registry(uri) as client, store.turn(uri):
             done = promotion.promote(client, trained, run, name, alias, metric)
     click.echo(json.dumps(asdict(done), indent=2) if as_json else done.sentence())

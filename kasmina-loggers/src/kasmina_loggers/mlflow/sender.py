@@ -36,7 +36,7 @@ PATIENCE = 3600.0
 """Seconds after the run's end for which it is attempted."""
 SAMPLES = 10_000
 """Measurements of the machine that wait for the store, at most."""
-NICE = 5
+NICE = 10
 LOG = "sender.log"
 
 

@@ -6,6 +6,8 @@ Every process of ours that imports MLflow calls `quiet` first, and asks through 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,12 +55,20 @@ def client(uri: str) -> MlflowClient:
     quiet()
     from mlflow import MlflowClient
 
+    with turn(uri):
+        return MlflowClient(uri, uri)
+
+
+@contextmanager
+def turn(uri: str) -> Iterator[None]:
+    """One process after the other, where the store is an SQLite database; a server's clients have no such lock."""
     path = database(uri)
     if path is None:
-        return MlflowClient(uri, uri)
+        yield
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
-        return MlflowClient(uri, uri)
+        yield
 
 
 def experiment(client: MlflowClient, name: str, runs: Path) -> str:
