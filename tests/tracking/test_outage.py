@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 from tracked import Tracked, sent, until
@@ -12,6 +13,7 @@ from kasmina.cli.main import main
 from kasmina.testing.course import Course, Script
 from kasmina.testing.options import Subject, refuse
 from kasmina_loggers.mlflow import Mlflow
+from kasmina_loggers.mlflow.sender import BEHIND
 
 
 class Run:
@@ -97,6 +99,17 @@ def test_what_a_server_missed_to_the_end_is_sent_by_sync(server, tmp_path, capsy
     assert "all " in capsys.readouterr().out
     assert run.is_there(server.uri)
     until(lambda: os.waitpid(sender, os.WNOHANG) != (0, 0), "the sender ends, for there is nothing left to do")
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no kernel that weighs sessions")
+def test_the_sender_leaves_the_processors_to_the_run_while_that_lives(server, tmp_path):
+    server.kill()  # the sender goes on after the run
+    run = Run(tmp_path / "runs" / "one", server.uri, wait=0)
+    group = Path(f"/proc/{run.sender()}/autogroup")
+    until(lambda: group.read_text().endswith(f" nice {BEHIND}\n"), "it stands back")
+    run.ends()
+    until(lambda: group.read_text().endswith(" nice 0\n"), "it does no more")
+    server.start()
 
 
 @pytest.mark.parametrize("uri", ["htp://nowhere", "sqlite:////dev/null/no/such.db"])

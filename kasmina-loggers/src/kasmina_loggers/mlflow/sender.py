@@ -36,7 +36,10 @@ PATIENCE = 3600.0
 """Seconds after the run's end for which it is attempted."""
 SAMPLES = 10_000
 """Measurements of the machine that wait for the store, at most."""
-NICE = 10
+NICE = 5
+"""How far it stands back, as of `os.nice`; that cannot be taken back."""
+BEHIND = 10
+"""How far it stands back behind the run, while that lives, where sessions are weighed against one another."""
 LOG = "sender.log"
 
 
@@ -118,12 +121,14 @@ def growing() -> Iterator[float]:
 
 def at_end_of_stdin(call: Callable[[], None]) -> None:
     sys.stdin.read()
+    stand(0)
     call()
 
 
 def main() -> None:
     if hasattr(os, "nice"):
         os.nice(NICE)
+    stand(BEHIND)
     get_ready()
     line = sys.stdin.readline()
     if line:  # else the run has failed before it began
@@ -164,6 +169,15 @@ def sent_all(sender: Sender) -> bool:
         sent.save(sender.delivery.folder)
         traceback.print_exc()
         return True
+
+
+def stand(behind: int) -> None:
+    """How far this process stands back behind the run, where Linux weighs sessions, of which it has one of its own.
+
+    There `os.nice` has a say among the processes of one session only (``man 7 sched``, the autogroup feature).
+    """
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(behind))
 
 
 def get_ready() -> None:
