@@ -58,6 +58,25 @@ def test_both_answer_and_both_end(pages):
         assert is_free(urlsplit(address).port)
 
 
+SHOWS = """
+import sys
+from contextlib import nullcontext
+from kasmina_loggers.pages import HOST, Page, show
+page = Page("Files", [sys.executable, "-m", "http.server", sys.argv[1], "--bind", HOST], int(sys.argv[1]))
+show([page], print, lambda what: nullcontext())
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_terminal_that_is_closed_leaves_no_server_behind(name, tmp_path):
+    port = free_port(50_000)
+    process = Process([sys.executable, "-c", SHOWS, str(port)], tmp_path)
+    process.says("Ctrl-C ends both")
+    assert not is_free(port)
+    assert process.end(getattr(signal, name)) == 0
+    assert is_free(port)
+
+
 def test_if_one_dies_the_other_ends_and_it_is_told(pages):
     found = addresses(pages.says("Ctrl-C ends both"))
     [victim] = [pid for command, pid in children(pages.process).items() if "tensorboard" in command]

@@ -89,14 +89,14 @@ class Page:
 def show(
     pages: Sequence[Page], say: Callable[[str], Any], working: Callable[[str], AbstractContextManager[Any]]
 ) -> None:
-    """Runs the servers until Ctrl-C or SIGTERM; says where each is once all of them answer.
+    """Runs the servers until Ctrl-C, SIGTERM or the end of the terminal; says where each is once all of them answer.
 
     Raises:
         KasminaError: one of them died, or did not answer in time; the others are ended.
     """
     over = threading.Event()
     with ExitStack() as stack:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in endings():
             stack.callback(signal.signal, number, signal.signal(number, lambda *_: over.set()))
         for page in pages:
             stack.enter_context(page.running())
@@ -110,6 +110,13 @@ def show(
         while not over.wait(0.5):
             for page in pages:
                 page.check()
+
+
+def endings() -> Iterator[int]:
+    """Signals that end the servers, which have sessions of their own and would outlive us; `nohup` is obeyed."""
+    yield from (signal.SIGINT, signal.SIGTERM)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        yield signal.SIGHUP
 
 
 def wait(pages: Sequence[Page], over: threading.Event) -> None:
