@@ -1,15 +1,15 @@
-"""A real run with --logger mlflow, read back by MLflow's own client."""
+"""A real run with all loggers and a profile, read back by MLflow's own client and TensorBoard's."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tracked import Tracked, each_epoch_once, epochs_of, sent
 
 from kasmina.cli.main import main
@@ -17,9 +17,9 @@ from kasmina_loggers.mlflow import store
 from kasmina_loggers.mlflow.limits import parameters
 
 EPOCHS = 24
-WORDS = ["run", "--epochs", str(EPOCHS), "--controller", "always", "--device", "cpu", "--no-logger", "rich"]
+WORDS = ["run", "--epochs", str(EPOCHS), "--controller", "always", "--device", "cpu", "--profile"]
 WORDS += ["--set", "growth.training=2", "--set", "growth.blending=2", "--set", "growth.probation=1"]
-WORDS += ["--logger", "mlflow", "--set", "loggers.mlflow.system=0.5", "--set", "loggers.mlflow.wait=300"]
+WORDS += ["--logger", "tensorboard", "--logger", "mlflow", "--set", "loggers.mlflow.system=0.5", "--set", "loggers.mlflow.wait=300"]
 RUN = """
 import sys
 from kasmina.cli.main import main
@@ -80,6 +80,16 @@ def test_files_are_artefacts_to_the_byte(tracked, tmp_path):
         assert Path(copy).read_bytes() == (tracked.run / name).read_bytes()
     figures = sorted(f"figures/{path.name}" for path in (tracked.run / "figures").glob("*.png"))
     assert figures and sorted(tracked.artifacts("figures")) == figures
+    profile = sorted(f"profile/{path.name}" for path in (tracked.run / "profile").iterdir())
+    assert profile and sorted(tracked.artifacts("profile")) == profile
+
+
+def test_tensorboard_was_told_the_same(tracked):
+    events = EventAccumulator(str(tracked.run / "tensorboard"), size_guidance={"scalars": 0})
+    events.Reload()
+    for name in ("train/loss", "control/accuracy", "learning_rate", "seed/1/contribution"):
+        found = [(event.step, pytest.approx(event.value)) for event in events.Scalars(name)]
+        assert found and tracked.history(name) == found, name
 
 
 def test_the_data_set_is_known_by_its_digest(tracked):
@@ -97,7 +107,6 @@ def test_the_machine_is_measured(tracked):
     assert steps == list(range(len(steps))) and steps
 
 
-@pytest.mark.skipif(find_spec("kasmina_loggers.mlflow.package") is None, reason="models are not packed yet")
 def test_the_model_has_a_signature_and_an_example(tracked):
     model = tracked.client.get_logged_model(sent(tracked.run)["model"].rpartition("/")[2])
     assert (model.source_run_id, str(model.status)) == (tracked.found.info.run_id, "READY")

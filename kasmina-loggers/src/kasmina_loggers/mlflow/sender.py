@@ -86,10 +86,10 @@ class Sender:
             self.gone.wait(pause)
 
     def _send(self, over: bool) -> None:
-        if not over:
-            if not self._taken_up:
-                self.delivery.take_up()
-                self._taken_up = True
+        if not over and not self._taken_up:
+            self.delivery.take_up()
+            self._taken_up = True
+        if not over or not self.delivery.sent.samples:  # one at least, however short the run was
             self._waiting = (self._waiting + self.machine.due())[-SAMPLES:]
         self.delivery.drain()
         self.delivery.samples(self._waiting)
