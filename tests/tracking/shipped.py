@@ -158,13 +158,15 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 @pytest.fixture(scope="session")
 def served(shop: Shop) -> Iterator[Callable[[str], Process]]:  # noqa: F811
-    """A `kasmina serve` of the run of that name."""
+    """A `kasmina serve` of the run of that name, in a folder where there is none."""
     running: dict[str, Process] = {}
+    elsewhere = shop.folder / "elsewhere"
+    elsewhere.mkdir()
 
     def serve(name: str) -> Process:
         if name not in running or running[name].process.poll() is not None:
             words = kasmina("serve", "--model", shop.promoted(name), "--tracking-uri", shop.uri, "--port", "0")
-            running[name] = Process(words, shop.folder)
+            running[name] = Process(words, elsewhere)
         return running[name]
 
     yield serve

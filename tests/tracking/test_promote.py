@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,7 @@ class Registry:
     def call(self, *words, status=0):
         self.capsys.readouterr()
         assert main([*words, "--tracking-uri", self.uri]) == status
+        assert not {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"} & os.environ.keys()
         said = self.capsys.readouterr()
         return (said.err if status else said.out).strip()
 

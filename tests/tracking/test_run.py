@@ -19,7 +19,16 @@ from kasmina_loggers.mlflow.limits import parameters
 EPOCHS = 24
 WORDS = ["run", "--epochs", str(EPOCHS), "--controller", "always", "--device", "cpu", "--profile"]
 WORDS += ["--set", "growth.training=2", "--set", "growth.blending=2", "--set", "growth.probation=1"]
-WORDS += ["--logger", "tensorboard", "--logger", "mlflow", "--set", "loggers.mlflow.system=0.5", "--set", "loggers.mlflow.wait=300"]
+WORDS += [
+    "--logger",
+    "tensorboard",
+    "--logger",
+    "mlflow",
+    "--set",
+    "loggers.mlflow.system=0.5",
+    "--set",
+    "loggers.mlflow.wait=300",
+]
 RUN = """
 import sys
 from kasmina.cli.main import main

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,11 +56,10 @@ def _serve(where: str, uri: str | None, host: str, port: int) -> None:
         with common.working("loading the model"):
             import torch
 
-            from kasmina_loggers.mlflow.registry import load, told
+            from kasmina_loggers.mlflow.registry import load
 
             torch.set_num_threads(1)  # requests run side by side, each in a thread of its own
-            uri = find(where, uri)
-            with told(where):
+            with meant(where, uri) as uri:
                 model = load(uri)
             app, body = server.application(model), server.example(model)
         with suppress(KeyboardInterrupt):
@@ -76,32 +76,33 @@ def _write(where: str, uri: str | None, folder: Path) -> None:
         raise UsageError(f"{folder} is not empty: name a new folder")
     with common.working("writing the model and the Dockerfile"):
         from kasmina_loggers.mlflow.container import write
-        from kasmina_loggers.mlflow.registry import told
 
-        uri = find(where, uri)
-        with told(where):
+        with meant(where, uri) as uri:
             write(uri, folder)
     click.echo(f"{folder}: {uri} and its Dockerfile; with docker at hand")
     click.echo(f"docker build -t kasmina-model {shlex.quote(str(folder))}")
     click.echo("docker run --rm -p 127.0.0.1:5001:8080 kasmina-model")
 
 
-def find(where: str, uri: str | None) -> str:
-    """The model that is meant: a folder, or a name in the store at `where`, which is asked only then.
+@contextmanager
+def meant(where: str, uri: str | None) -> Iterator[str]:
+    """The model that is meant, to be loaded within: a folder, or a name in the store at `where`, asked only then.
 
     Raises:
         UsageError: it is not there, or it is not clear which.
     """
-    from kasmina_loggers.mlflow.registry import has_store, nothing, registry
+    from kasmina_loggers.mlflow.registry import has_store, nothing, registry, told
 
     if uri and not uri.startswith("models:/"):
         if not (Path(uri) / "MLmodel").is_file():
             raise UsageError(f"--model {uri}: is no folder of a model; models:/NAME@ALIAS names a registered one")
-        return uri
+        with told(where):
+            yield uri
+        return
     if not has_store(where):
         raise UsageError(nothing(where))
     with registry(where) as client:
-        return uri or champion(client, where)
+        yield uri or champion(client, where)
 
 
 def champion(client: MlflowClient, where: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
     from mlflow.pyfunc import PyFuncModel
 
+NAMED = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+"""Variables that say where what has a ``models:/`` name lies; MLflow's own setters would leave them behind."""
 PREFIX = "kasmina."
 """Of the tags that tell what a model's metadata do."""
 
@@ -24,14 +27,16 @@ PREFIX = "kasmina."
 @contextmanager
 def registry(uri: str) -> Iterator[MlflowClient]:
     """One who asks the store at `uri`, also for what MLflow loads by ``models:/`` names; errors as by `told`."""
-    store.quiet()
-    import mlflow
-
+    before = {name: os.environ.get(name) for name in NAMED}
     with told(uri):
         client = store.client(uri)
-        mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(uri)
-        yield client
+        os.environ |= dict.fromkeys(NAMED, uri)
+        try:
+            yield client
+        finally:
+            for name, value in before.items():
+                del os.environ[name]
+                os.environ |= {} if value is None else {name: value}
 
 
 @contextmanager
