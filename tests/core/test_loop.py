@@ -31,6 +31,7 @@ from kasmina.run.data import split_rows
 from kasmina.run.folder import Folder
 from kasmina.run.objective import evaluate
 from kasmina.run.plugins import Plugins
+from kasmina.run.training import Stopped, Training
 
 SITES = ("layers.0:layers.1", "layers.1:layers.2")
 GROWTH = {"training": 0.6, "blending": 1, "probation": 1}
@@ -145,7 +146,7 @@ class Ear:
 class World:
     """A run that is put together and ready to train, and who listens to it."""
 
-    run: loop.Training
+    run: Training
     script: Script
     ear: Ear
 
@@ -280,12 +281,12 @@ def test_the_train_loss_is_the_mean_over_the_steps_as_they_were_trained_on(build
 def test_stopped_ends_after_the_step_in_hand(build, last):
     world = build(epochs=50, script=Script({1: SITES[0]}))
     world.ear.at_step = lambda step: setattr(world.run, "stop", step >= last)
-    with pytest.raises(loop.Stopped):
+    with pytest.raises(Stopped):
         loop.train(world.run)
     assert world.run.growth.step == last and world.ear.of("step")[-1] == last
     whole = build(epochs=50, script=Script({1: SITES[0]}))
     whole.ear.at_step = lambda step: setattr(whole.run, "stop", step >= last + 1)
-    with pytest.raises(loop.Stopped):
+    with pytest.raises(Stopped):
         loop.train(whole.run)
     assert whole.ear.of("step")[:-1] == world.ear.of("step")
 

@@ -28,7 +28,8 @@ from kasmina.run.experiment import conduct
 from kasmina.run.folder import Folder
 from kasmina.run.governor import Fault, Governor
 from kasmina.run.keeper import Keeper, snapshot
-from kasmina.run.loop import Beside, Stopped, Training, train
+from kasmina.run.loop import train
+from kasmina.run.training import Beside, Stopped, Training
 from kasmina.run.plugins import Plugins
 from kasmina.run.profile import STEPS, Profiler
 from kasmina.run.profiles import Profile, read, text, told

@@ -20,7 +20,7 @@ from kasmina.run.config import configure
 from kasmina.run.experiment import conduct
 from kasmina.run.folder import Folder
 from kasmina.run.keeper import Keeper, snapshot
-from kasmina.run.loop import Training
+from kasmina.run.training import Training
 from kasmina.run.plugins import Plugins
 from kasmina.run.saver import Saver
 

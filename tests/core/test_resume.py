@@ -37,6 +37,7 @@ from kasmina.run.profiles import read
 from kasmina.run.saved import Found
 from kasmina.run.state import restore_plugins, restore_random, restore_state, state_of
 from kasmina.run.summary import summarise
+from kasmina.run.training import Beside, Stopped, Training
 from kasmina.testing.world import same
 
 SITES = ("layers.0:layers.1", "layers.1:layers.2")
@@ -235,11 +236,11 @@ def quick():
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory) -> Callable[[Plan], loop.Training]:
+def build(tmp_path_factory) -> Callable[[Plan], Training]:
     """Puts a run together."""
     out = tmp_path_factory.mktemp("run") / "run"
 
-    def built(plan: Plan) -> loop.Training:
+    def built(plan: Plan) -> Training:
         phases = {"grow": {"epochs": EPOCHS - 2}, "rest": {"epochs": 2, "germinate": False, "decay": "cosine"}}
         named = dict.fromkeys(["task", "host", "controller", "blueprint"], "mine")
         usual = {"batch": 9, "device": "cpu", "sites": SITES, "learning_rate": 0.01}
@@ -258,10 +259,10 @@ def build(tmp_path_factory) -> Callable[[Plan], loop.Training]:
     return built
 
 
-class Witness(loop.Beside):
+class Witness(Beside):
     """Keeps what the run is at one step, and has it go on or stop there."""
 
-    def __init__(self, run: loop.Training, at: int, stops: bool = False) -> None:
+    def __init__(self, run: Training, at: int, stops: bool = False) -> None:
         self.run, self.at, self.stops = run, at, stops
         self.kept: Packed | None = None
         self.stages: list[Stage] = []
@@ -276,12 +277,12 @@ class Witness(loop.Beside):
         self.on_step()
 
 
-def begun(run: loop.Training) -> loop.Training:
+def begun(run: Training) -> Training:
     run.hooks.on_run_start(run=run.info)
     return run
 
 
-def end(run: loop.Training) -> dict[str, Any]:
+def end(run: Training) -> dict[str, Any]:
     """What a run has come to."""
     loop.train(run)
     return pack(state_of(run)).unpacked()
@@ -295,7 +296,7 @@ def through_files(packed: Packed, folder: Path) -> Checkpoint:
     return read_checkpoint(path)
 
 
-def resumed(run: loop.Training, found: Checkpoint) -> loop.Training:
+def resumed(run: Training, found: Checkpoint) -> Training:
     """As `resume_experiment` does it."""
     restore_state(run, found.state)
     run.governor.load_state_dict(found.state["governor"])
@@ -354,9 +355,9 @@ def test_a_run_goes_back_in_a_living_process_and_ends_as_if_it_had_not(build, pl
     state = witness.kept.unpacked()
     again = begun(build(plan))
     again.beside = Witness(again, min(STEPS, step + more), stops=True)
-    with pytest.raises(loop.Stopped):
+    with pytest.raises(Stopped):
         loop.train(again)
-    again.stop, again.beside = False, loop.Beside()
+    again.stop, again.beside = False, Beside()
     restore_state(again, state)
     again.governor.load_state_dict(state["governor"])
     restore_plugins(again, state)
@@ -372,7 +373,7 @@ def test_a_profile_changes_nothing(build, plan):
     run = begun(build(plan))
     run.info.folder.mkdir(exist_ok=True)
     shutil.rmtree(run.info.folder / "profile", ignore_errors=True)
-    run.beside = Profiler(run, loop.Beside(), pytest.fail)
+    run.beside = Profiler(run, Beside(), pytest.fail)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(profile, "STEPS", 3)
         patch.setattr(profile, "WARM", 1)
@@ -383,7 +384,7 @@ def test_a_profile_changes_nothing(build, plan):
 # -- one seed, one result ----------------------------------------------------------------------------------------------
 
 
-def orders(run: loop.Training) -> list[list[int]]:
+def orders(run: Training) -> list[list[int]]:
     """The rows of each step of a run, which is trained."""
     parts: list[list[int]] = []
     step = loop.step
@@ -393,7 +394,7 @@ def orders(run: loop.Training) -> list[list[int]]:
     return parts
 
 
-def rows(run: loop.Training) -> list[torch.Tensor]:
+def rows(run: Training) -> list[torch.Tensor]:
     return [split.x for split in (run.splits.train, run.splits.control, run.splits.test)]
 
 

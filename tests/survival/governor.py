@@ -26,7 +26,7 @@ from kasmina.hosts.mlp import Mlp
 from kasmina.plugins.catalog import Entry
 from kasmina.run import experiment
 from kasmina.run.config import PHASES, configure
-from kasmina.run.loop import Training
+from kasmina.run.training import Training
 from kasmina.run.plugins import Plugins
 
 SITE, OTHER = "inner.layers.0:inner.layers.1", "inner.layers.1:inner.layers.2"

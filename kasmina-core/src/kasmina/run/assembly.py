@@ -25,7 +25,7 @@ from kasmina.run.data import Splits, prepare
 from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
 from kasmina.run.governor import Governor
-from kasmina.run.loop import Training
+from kasmina.run.training import Training
 from kasmina.run.offers import check_init, offers
 from kasmina.run.objective import OBJECTIVES, evaluate, ignorance
 from kasmina.run.plugins import Plugins, written

@@ -19,7 +19,8 @@ from kasmina.run.assembly import assemble
 from kasmina.run.config import Config, configure
 from kasmina.run.folder import Folder, digest, text_of
 from kasmina.run.keeper import Keeper, snapshot
-from kasmina.run.loop import Stopped, Training, train
+from kasmina.run.loop import train
+from kasmina.run.training import Stopped, Training
 from kasmina.run.packing import pack
 from kasmina.run.plugins import Plugins, tell_changes
 from kasmina.run.profile import Profiler

@@ -13,7 +13,7 @@ from kasmina.errors import KasminaError
 from kasmina.records import Incident, Observation, SeedState
 from kasmina.run.config import Saving
 from kasmina.run.governor import Fault
-from kasmina.run.loop import Beside, Training
+from kasmina.run.training import Beside, Training
 from kasmina.run.packing import pack
 from kasmina.run.saver import Saver, Snapshot
 from kasmina.run.state import restore_plugins, restore_state, state_of

@@ -4,74 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
-import torch
-from attrs import define, field
-from torch import Tensor, nn
+from torch import Tensor
 
 from kasmina.errors import SeedError
-from kasmina.growth.growth import Growth
 from kasmina.growth.health import finite
-from kasmina.plugins.hooks import Hooks
-from kasmina.plugins.states import States
-from kasmina.records import Observation, Phase, RunInfo
+from kasmina.records import Observation, Phase
 from kasmina.run import randomness
 from kasmina.run.blame import blamed
-from kasmina.run.config import Settings
-from kasmina.run.data import Splits
-from kasmina.run.flops import FlopMeter
-from kasmina.run.governor import Fault, Governor
-from kasmina.run.objective import Objective, evaluate
+from kasmina.run.governor import Fault
+from kasmina.run.objective import evaluate
 from kasmina.run.report import report_epoch, report_growth
+from kasmina.run.training import Stopped, Training
 
 FLOOR = 0.02
 """Share of its learning rate at which a phase that decays ends."""
-
-
-class Stopped(Exception):
-    """Somebody asked the run to stop, and the step in hand is done."""
-
-
-class Beside:
-    """What is done beside training; nothing, if nobody says otherwise."""
-
-    def steps(self) -> AbstractContextManager[None]:
-        """Around the steps of an epoch."""
-        return nullcontext()
-
-    def on_step(self) -> None:
-        """A step is done that is not the last of its epoch."""
-
-    def on_epoch(self, observation: Observation) -> None:
-        """An epoch is over, and all is logged and decided."""
-
-    def on_fault(self, fault: Fault) -> None:
-        """Training has gone wrong in the step in hand; if this returns, it goes on from where the run stands then."""
-        raise fault
-
-
-@define(eq=False)
-class Training:
-    """Everything that the loop works on, and where it stands."""
-
-    info: RunInfo
-    hooks: Hooks
-    states: States
-    """Of the plugins."""
-    host: nn.Module
-    growth: Growth
-    optimizer: torch.optim.Optimizer
-    objective: Objective
-    splits: Splits
-    settings: Settings
-    governor: Governor
-    flops: FlopMeter = field(factory=FlopMeter)
-    unsaved: str | None = None
-    """Why what the plugins remember cannot be saved, if it cannot."""
-    stop: bool = False
-    """Set from outside: the run ends after the step in hand."""
-    beside: Beside = field(factory=Beside)
 
 
 def train(run: Training) -> None:

@@ -16,7 +16,8 @@ from attrs import define, evolve, field
 from kasmina.records import Observation, Stage
 from kasmina.run.folder import Folder, write_all
 from kasmina.run.governor import Fault
-from kasmina.run.loop import Beside, Training, place
+from kasmina.run.loop import place
+from kasmina.run.training import Beside, Training
 from kasmina.run.profiles import FILE, Profile, read, text
 from kasmina.run.recording import Recording
 

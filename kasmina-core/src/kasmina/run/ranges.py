@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import evolve
 
@@ -13,8 +13,7 @@ from attrs import evolve
 from torch._C._profiler import _RecordFunctionFast as Range
 from torch.utils.hooks import RemovableHandle
 
-if TYPE_CHECKING:
-    from kasmina.run.loop import Training
+from kasmina.run.training import Training
 
 Function = Callable[..., Any]
 

@@ -10,16 +10,13 @@ import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch.profiler import ProfilerActivity, profile
 
 from kasmina.run.profiles import Profile
 from kasmina.run.ranges import STEP, ranges
 from kasmina.run.shares import Event, pieces_of, shares_of
-
-if TYPE_CHECKING:
-    from kasmina.run.loop import Training
+from kasmina.run.training import Training
 
 ROWS = 40
 """Operations in a table."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +16,7 @@ from kasmina.growth.probe import untouched
 from kasmina.records import Observation, Plane, Predictions, Stage
 from kasmina.run.objective import meant
 from kasmina.run.randomness import sow
-
-if TYPE_CHECKING:
-    from kasmina.run.loop import Training
+from kasmina.run.training import Training
 
 Array = np.ndarray[Any, Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kasmina.run.loop import Training
+from kasmina.run.training import Training
 from kasmina.run.randomness import set_states, states
 
 

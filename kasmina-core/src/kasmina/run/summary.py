@@ -11,7 +11,7 @@ from attrs import asdict
 
 from kasmina.records import SeedState
 from kasmina.run.data import Split
-from kasmina.run.loop import Training
+from kasmina.run.training import Training
 from kasmina.run.objective import evaluate
 from kasmina.run.randomness import sow
 

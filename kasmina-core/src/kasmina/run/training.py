@@ -1,0 +1,64 @@
+"""A run in training: all that its loop works on, what goes on beside it, and how it is stopped."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from attrs import define, field
+from torch import nn
+
+from kasmina.growth.growth import Growth
+from kasmina.plugins.hooks import Hooks
+from kasmina.plugins.states import States
+from kasmina.records import Observation, RunInfo
+from kasmina.run.config import Settings
+from kasmina.run.data import Splits
+from kasmina.run.flops import FlopMeter
+from kasmina.run.governor import Fault, Governor
+from kasmina.run.objective import Objective
+
+
+class Stopped(Exception):
+    """Somebody asked the run to stop, and the step in hand is done."""
+
+
+class Beside:
+    """What is done beside training; nothing, if nobody says otherwise."""
+
+    def steps(self) -> AbstractContextManager[None]:
+        """Around the steps of an epoch."""
+        return nullcontext()
+
+    def on_step(self) -> None:
+        """A step is done that is not the last of its epoch."""
+
+    def on_epoch(self, observation: Observation) -> None:
+        """An epoch is over, and all is logged and decided."""
+
+    def on_fault(self, fault: Fault) -> None:
+        """Training has gone wrong in the step in hand; if this returns, it goes on from where the run stands then."""
+        raise fault
+
+
+@define(eq=False)
+class Training:
+    """Everything that the loop works on, and where it stands."""
+
+    info: RunInfo
+    hooks: Hooks
+    states: States
+    """Of the plugins."""
+    host: nn.Module
+    growth: Growth
+    optimizer: torch.optim.Optimizer
+    objective: Objective
+    splits: Splits
+    settings: Settings
+    governor: Governor
+    flops: FlopMeter = field(factory=FlopMeter)
+    unsaved: str | None = None
+    """Why what the plugins remember cannot be saved, if it cannot."""
+    stop: bool = False
+    """Set from outside: the run ends after the step in hand."""
+    beside: Beside = field(factory=Beside)
