@@ -165,7 +165,8 @@ def served(shop: Shop) -> Iterator[Callable[[str], Process]]:  # noqa: F811
 
     def serve(name: str) -> Process:
         if name not in running or running[name].process.poll() is not None:
-            words = kasmina("serve", "--model", shop.promoted(name), "--tracking-uri", shop.uri, "--port", "0")
+            shop.promoted(name)
+            words = kasmina("serve", "--model", name, "--tracking-uri", shop.uri, "--port", "0")
             running[name] = Process(words, elsewhere)
         return running[name]
 

@@ -170,10 +170,21 @@ def test_what_is_registered_is_listed(shop, registry):
 
 
 def test_a_store_that_is_none_costs_a_sentence(shop, capsys):
-    for uri in ("http://127.0.0.1:9", "foo://bar"):
-        assert main(["models", "--tracking-uri", uri]) in (1, 2)
-        said = capsys.readouterr().err
-        assert said.startswith(f"kasmina: MLflow at {uri}: ") and said.count("\n") == 1
+    assert main(["models", "--tracking-uri", "http://127.0.0.1:9"]) == 1
+    why = "does not answer: [Errno 111] Connection refused; --tracking-uri names another"
+    assert capsys.readouterr().err == f"kasmina: MLflow at http://127.0.0.1:9 {why}\n"
+    assert main(["models", "--tracking-uri", "foo://bar"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("kasmina: MLflow at foo://bar: ") and said.count("\n") == 1
+
+
+def test_a_name_that_mlflow_does_not_take_costs_a_sentence(shop, registry):
+    assert "a/b:c" in registry.promote(shop.run("spirals"), "--name", "a/b:c", status=2)
+
+
+def test_the_path_of_a_database_is_as_good_as_its_uri(tmp_path):
+    assert store.where("some/mlflow.db", tmp_path) == store.where("sqlite:///some/mlflow.db", tmp_path)
+    assert store.where("http://here/mlflow.db", tmp_path) == "http://here/mlflow.db"
 
 
 def test_help_costs_nothing_and_what_is_missing_is_told(tmp_path):

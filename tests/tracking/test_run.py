@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,3 +131,19 @@ def test_a_second_sync_sends_nothing(tracked, capsys, monkeypatch):
     monkeypatch.chdir(tracked.run.parents[1])
     assert main(["sync"]) == 0
     assert "runs/first: all was sent already" in capsys.readouterr().out
+
+
+def test_a_run_that_is_sent_elsewhere_keeps_no_other_from_being_sent(tracked, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("before", "one"):
+        shutil.copytree(tracked.run / "mlflow", Path("runs", name, "mlflow"))
+    facts = json.loads(Path("runs/before/mlflow/sent.json").read_text()) | {"tracking_uri": "http://127.0.0.1:9"}
+    for over, status in ((True, 0), (False, 2)):
+        Path("runs/before/mlflow/sent.json").write_text(json.dumps(facts | {"over": over}))
+        assert main(["sync"]) == status
+        said = capsys.readouterr()
+        assert "runs/one: all was sent already" in said.out
+        assert ("runs/before: all was sent already" in said.out) == over
+        assert ("'kasmina sync --tracking-uri http://127.0.0.1:9 runs/before' goes on there" in said.err) != over
+    assert main(["sync", "runs/none", "runs/nobody"]) == 2
+    assert capsys.readouterr().err.count("there is no folder runs/no") == 2

@@ -162,8 +162,8 @@ def test_which_model_is_to_be_served_is_asked_if_there_are_several(shop, capsys,
     assert main(["serve", "--port", "0", "--tracking-uri", f"sqlite:///{tmp_path}/none/mlflow.db"]) == 2
     assert "'kasmina promote RUN'" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
-    for model in ("models:/nobody@champion", str(tmp_path)):
-        assert main(["serve", "--port", "0", "--tracking-uri", shop.uri, "--model", model]) in (1, 2)
+    for model in ("models:/nobody@champion", "models:/spirals@nobody", "nobody", str(tmp_path)):
+        assert main(["serve", "--port", "0", "--tracking-uri", shop.uri, "--model", model]) == 2
         assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -106,3 +106,6 @@ def test_the_next_free_port_is_taken():
 def test_a_folder_that_is_not_there_is_told(tmp_path, capsys):
     assert main(["ui", str(tmp_path / "none")]) == 2
     assert "there is no folder" in capsys.readouterr().err
+    (tmp_path / "config.yaml").touch()
+    assert main(["ui", str(tmp_path)]) == 2
+    assert "is the folder of one run" in capsys.readouterr().err

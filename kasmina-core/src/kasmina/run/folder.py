@@ -51,7 +51,8 @@ class Folder:
             UsageError: there is none.
         """
         if not (path / "config.yaml").is_file():
-            raise UsageError(f"{path} is not the folder of a run: it has no config.yaml")
+            why = "it has no config.yaml" if path.is_dir() else "there is no such folder"
+            raise UsageError(f"{path} is not the folder of a run: {why}")
         return cls(path)
 
     @property

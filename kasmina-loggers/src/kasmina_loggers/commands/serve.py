@@ -26,7 +26,7 @@ CHAMPION = "champion"
 @click.option(
     "--model",
     "uri",
-    help="models:/NAME@ALIAS, models:/NAME/VERSION, or a folder. [default: the champion, if there is one model]",
+    help="NAME (its champion), models:/NAME@ALIAS, models:/NAME/VERSION, or a folder. [default: NAME, if there is one]",
 )
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0: one that is free.")
@@ -93,12 +93,14 @@ def meant(where: str, uri: str | None) -> Iterator[str]:
     """
     from kasmina_loggers.mlflow.registry import has_store, nothing, registry, told
 
-    if uri and not uri.startswith("models:/"):
-        if not (Path(uri) / "MLmodel").is_file():
-            raise UsageError(f"--model {uri}: is no folder of a model; models:/NAME@ALIAS names a registered one")
+    if uri and (Path(uri) / "MLmodel").is_file():
         with told(where):
             yield uri
         return
+    if uri and not uri.startswith("models:/"):
+        if "/" in uri:
+            raise UsageError(f"--model {uri}: is no folder of a model; models:/NAME@ALIAS names a registered one")
+        uri = f"models:/{uri}@{CHAMPION}"
     if not has_store(where):
         raise UsageError(nothing(where))
     with registry(where) as client:

@@ -28,8 +28,16 @@ def sync(runs: tuple[Path, ...], tracking_uri: str | None) -> None:
     RUN is the folder of a run that was logged with --logger mlflow while the server was away; without any, all runs in
     the folder 'runs' are looked at. What is there already is not sent twice; to another server, all of the run is sent.
     """
+    failed: KasminaError | None = None
     for run in runs or found(Path("runs")):
-        click.echo(synced(run, tracking_uri or ""))
+        try:
+            click.echo(synced(run, tracking_uri or ""))
+        except KasminaError as error:  # the others shall not wait for it
+            if failed:
+                click.echo(f"kasmina: {failed}", err=True)
+            failed = error
+    if failed:
+        raise failed
 
 
 def found(runs: Path) -> list[Path]:
@@ -62,12 +70,16 @@ def synced(run: Path, said: str) -> str:
     from kasmina_loggers.mlflow.outbox import place
     from kasmina_loggers.mlflow.sent import Sent
 
+    if not run.is_dir():
+        raise UsageError(f"there is no folder {run}: name the folder of a run")
     if not (run / "mlflow" / "outbox.jsonl").is_file():
         raise UsageError(f"{run} has nothing for MLflow; 'kasmina run --logger mlflow' makes runs that have")
     folder, uri = place(run), store.where(said, run.absolute().parent)
     try:
         with FileLock(folder / ".lock", timeout=WAIT):  # a sender in the background lets go between its attempts
             sent = Sent.load(folder)
+            if is_complete(folder, sent) and (not said or sent.tracking_uri == uri):
+                return f"{run}: all was sent already, as run {sent.run_id} of {sent.tracking_uri}"
             if sent.tracking_uri not in ("", uri):
                 check_consent(run, sent.tracking_uri, uri, said)
                 sent = Sent()
@@ -75,6 +87,10 @@ def synced(run: Path, said: str) -> str:
             return delivered(run, folder, sent)
     except Timeout as error:
         raise UsageError(f"another process is sending {run}; wait until it ends") from error
+
+
+def is_complete(folder: Path, sent: Sent) -> bool:
+    return sent.over and sent.position == (folder / "outbox.jsonl").stat().st_size
 
 
 def check_consent(run: Path, there: str, uri: str, said: str) -> None:
@@ -95,9 +111,6 @@ def delivered(run: Path, folder: Path, sent: Sent) -> str:
     from kasmina_loggers.mlflow.faults import Away, Refused
     from kasmina_loggers.mlflow.model import log_model
 
-    before = sent.position
-    if sent.over and before == (folder / "outbox.jsonl").stat().st_size:
-        return f"{run}: all was sent already, as run {sent.run_id} of {sent.tracking_uri}"
     delivery = Delivery(run, folder, sent, log_model)
     try:
         delivery.drain()

@@ -27,6 +27,8 @@ def ui(runs: Path, port_tensorboard: int, port_mlflow: int) -> None:
     common.need("tensorboard", extra="tensorboard")
     if not runs.is_dir():
         raise UsageError(f"there is no folder {runs}: 'kasmina run' makes runs/, or name the folder in which runs lie")
+    if (runs / "config.yaml").is_file():
+        raise UsageError(f"{runs} is the folder of one run: name the folder in which it lies")
     from kasmina_loggers.pages import Page, free_port, mlflow, show, tensorboard
 
     first = free_port(port_tensorboard)

@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kasmina.errors import KasminaError, UsageError
-from kasmina.plugins.phrases import one_line
 
 from kasmina_loggers.mlflow import store
-from kasmina_loggers.mlflow.faults import sentence
+from kasmina_loggers.mlflow.faults import Away, fault, sentence
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,18 +43,20 @@ def told(uri: str) -> Iterator[None]:
     """What MLflow refuses within it is told in one sentence.
 
     Raises:
-        UsageError: MLflow knows no such store as `uri`.
-        KasminaError: it does not answer, or refuses.
+        UsageError: MLflow knows no such store as `uri`, or nothing of that name, or will not have it.
+        KasminaError: it does not answer.
     """
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            raise UsageError(f"MLflow at {uri}: {sentence(error)}; 'kasmina models' lists what there is") from error
-        kind = UsageError if "unsupported URI" in str(error) else KasminaError
-        raise kind(f"MLflow at {uri}: {one_line(error)}; --tracking-uri names another") from error
+        why, elsewhere = sentence(error), "--tracking-uri names another"
+        if "unsupported URI" in why:
+            raise UsageError(f"MLflow at {uri}: {why}; {elsewhere}") from error
+        if isinstance(fault(error), Away):
+            raise KasminaError(f"MLflow at {uri} does not answer: {why}; {elsewhere}") from error
+        raise UsageError(f"MLflow at {uri}: {why}; 'kasmina models' lists what there is") from error
 
 
 def has_store(uri: str) -> bool:

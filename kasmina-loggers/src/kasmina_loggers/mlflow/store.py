@@ -37,8 +37,13 @@ def quiet() -> None:
 
 
 def where(option: str, runs: Path) -> str:
-    """The tracking URI: the option, else ``MLFLOW_TRACKING_URI``, else the SQLite database in the folder `runs`."""
+    """The tracking URI: the option, else ``MLFLOW_TRACKING_URI``, else the SQLite database in the folder `runs`.
+
+    The path of an SQLite database, ``*.db``, is as good as its URI.
+    """
     uri = option or os.environ.get("MLFLOW_TRACKING_URI", "") or f"{SQLITE}{runs.absolute() / 'mlflow.db'}"
+    if "://" not in uri and Path(uri).suffix == ".db":
+        uri = f"{SQLITE}{uri}"
     if path := database(uri):
         return f"{SQLITE}{path.absolute()}"
     return uri
