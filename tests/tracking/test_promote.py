@@ -105,9 +105,10 @@ def test_the_better_one_holds_the_alias(shop, registry):
 
 def test_two_at_once_register_one_version(shop, registry):
     words = [sys.executable, "-m", "kasmina", "promote", shop.run("spirals"), "--tracking-uri", registry.uri]
-    both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = sorted(one.communicate()[0] for one in both)
-    assert [one.returncode for one in both] == [0, 0]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen(words, **pipes) for _ in range(2)]
+    said, complaints = zip(*sorted(one.communicate() for one in both), strict=True)
+    assert [one.returncode for one in both] == [0, 0] and not any(complaints), complaints
     assert [sentence.split(":")[0] for sentence in said] == ["nothing changed", "version 1 of spirals is champion"]
     assert len(registry.state()[0]) == 1
 

@@ -46,6 +46,7 @@ def told(uri: str) -> Iterator[None]:
         UsageError: MLflow knows no such store as `uri`, or nothing of that name, or will not have it.
         KasminaError: it does not answer.
     """
+    store.quiet()
     from mlflow.exceptions import MlflowException
 
     try:

@@ -5,6 +5,7 @@ Every process of ours that imports MLflow calls `quiet` first, and asks through 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ def quiet() -> None:
     """Has MLflow call nobody but its store, and say at once that this one is away; before it is imported."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    # It misses pip, of which no model of ours has need.
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
 
 
 def where(option: str, runs: Path) -> str:
