@@ -44,6 +44,18 @@ return found !== null;
 """
 
 
+# How many lines are drawn in charts, in shadow trees too.
+LINES = """
+let found = 0;
+const walk = node => {
+  if (node.tagName === 'path' && (node.getAttribute('d') || '').length > 200) found += 1;
+  [...(node.shadowRoot ? node.shadowRoot.children : []), ...(node.children || [])].forEach(walk);
+};
+walk(document.body);
+return found;
+"""
+
+
 @frozen
 class Site:
     """The pages over one run."""

@@ -6,13 +6,17 @@ import re
 from collections.abc import Callable
 
 from kasmina_loggers.commands.ui import RUNS
-from looking import Site
+from looking import LINES, Site, awaited
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 Shows = Callable[..., str]
 
 
-def test_tensorboard_scalars(site: Site, shows: Shows) -> None:
+def test_tensorboard_scalars(site: Site, shows: Shows, browser: webdriver.Chrome) -> None:
     shows(f"{site.tensorboard}/#scalars", "train", "control/accuracy", "learning_rate", "seed", "flops")
+    awaited(browser, lambda: browser.execute_script(LINES) >= 4, "no line is drawn for each of two runs")
 
 
 def test_tensorboard_seeds_stand_together(site: Site, shows: Shows) -> None:
@@ -55,8 +59,12 @@ def test_mlflow_artifacts(site: Site, shows: Shows) -> None:
     shows(f"{site.page}/artifacts", "config.yaml", "events.jsonl", "summary.json", "figures")
 
 
-def test_mlflow_models(site: Site, shows: Shows) -> None:
-    shows(f"{site.mlflow}/#/models", "Registered Models", "spirals", "champion", "Version 1")
+def test_mlflow_models(site: Site, shows: Shows, browser: webdriver.Chrome) -> None:
+    """Behind a dialog that tells of the registry, once."""
+    shows(f"{site.mlflow}/#/models", "Registered Models", "spirals", "champion", "Version 1", "Try it now")
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    button = By.XPATH, "//*[text()='Try it now']"
+    awaited(browser, lambda: not any(one.is_displayed() for one in browser.find_elements(*button)), "the dialog stays")
 
 
 def test_mlflow_champion(site: Site, shows: Shows) -> None:
