@@ -29,12 +29,12 @@ from kasmina.run.folder import Folder
 from kasmina.run.governor import Fault, Governor
 from kasmina.run.keeper import Keeper, snapshot
 from kasmina.run.loop import train
-from kasmina.run.training import Beside, Stopped, Training
 from kasmina.run.plugins import Plugins
 from kasmina.run.profile import STEPS, Profiler
 from kasmina.run.profiles import Profile, read, text, told
 from kasmina.run.saver import Saver
 from kasmina.run.shares import pieces_of, shares_of
+from kasmina.run.training import Beside, Stopped, Training
 from kasmina.testing.world import hooks
 
 NAP = 0.03

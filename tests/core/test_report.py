@@ -20,9 +20,9 @@ from kasmina.run.config import configure
 from kasmina.run.experiment import conduct
 from kasmina.run.folder import Folder
 from kasmina.run.keeper import Keeper, snapshot
-from kasmina.run.training import Training
 from kasmina.run.plugins import Plugins
 from kasmina.run.saver import Saver
+from kasmina.run.training import Training
 
 
 @attrs.define(eq=False)

@@ -26,8 +26,8 @@ from kasmina.hosts.mlp import Mlp
 from kasmina.plugins.catalog import Entry
 from kasmina.run import experiment
 from kasmina.run.config import PHASES, configure
-from kasmina.run.training import Training
 from kasmina.run.plugins import Plugins
+from kasmina.run.training import Training
 
 SITE, OTHER = "inner.layers.0:inner.layers.1", "inner.layers.1:inner.layers.2"
 EPOCHS = 18

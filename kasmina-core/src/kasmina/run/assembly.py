@@ -25,11 +25,11 @@ from kasmina.run.data import Splits, prepare
 from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
 from kasmina.run.governor import Governor
-from kasmina.run.training import Training
 from kasmina.run.offers import check_init, offers
 from kasmina.run.objective import OBJECTIVES, evaluate, ignorance
 from kasmina.run.plugins import Plugins, written
 from kasmina.run.randomness import sow
+from kasmina.run.training import Training
 
 
 def assemble(config: Config, plugins: Plugins, folder: Folder, warn: Callable[[str], None]) -> Training:

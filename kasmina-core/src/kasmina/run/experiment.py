@@ -20,7 +20,6 @@ from kasmina.run.config import Config, configure
 from kasmina.run.folder import Folder, digest, text_of
 from kasmina.run.keeper import Keeper, snapshot
 from kasmina.run.loop import train
-from kasmina.run.training import Stopped, Training
 from kasmina.run.packing import pack
 from kasmina.run.plugins import Plugins, tell_changes
 from kasmina.run.profile import Profiler
@@ -29,6 +28,7 @@ from kasmina.run.saved import Found, fitting, newest
 from kasmina.run.saver import Saver, Snapshot
 from kasmina.run.state import restore_plugins, restore_random, restore_state
 from kasmina.run.summary import summarise
+from kasmina.run.training import Stopped, Training
 from kasmina.run.trust import sign
 
 Warn = Callable[[str], None]

@@ -13,10 +13,10 @@ from kasmina.errors import KasminaError
 from kasmina.records import Incident, Observation, SeedState
 from kasmina.run.config import Saving
 from kasmina.run.governor import Fault
-from kasmina.run.training import Beside, Training
 from kasmina.run.packing import pack
 from kasmina.run.saver import Saver, Snapshot
 from kasmina.run.state import restore_plugins, restore_state, state_of
+from kasmina.run.training import Beside, Training
 
 SHARE = 0.015
 """Of the time, that the writing may take: beside the training, which it costs up to twice as much by waiting for each

@@ -17,9 +17,9 @@ from kasmina.records import Observation, Stage
 from kasmina.run.folder import Folder, write_all
 from kasmina.run.governor import Fault
 from kasmina.run.loop import place
-from kasmina.run.training import Beside, Training
 from kasmina.run.profiles import FILE, Profile, read, text
 from kasmina.run.recording import Recording
+from kasmina.run.training import Beside, Training
 
 STEPS, WARM = 10, 5
 """How many steps a profile is of, and how many must have passed since the network last changed."""

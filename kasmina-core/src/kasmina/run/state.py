@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kasmina.run.training import Training
 from kasmina.run.randomness import set_states, states
+from kasmina.run.training import Training
 
 
 def state_of(run: Training) -> dict[str, Any]:

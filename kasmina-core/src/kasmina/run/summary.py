@@ -11,9 +11,9 @@ from attrs import asdict
 
 from kasmina.records import SeedState
 from kasmina.run.data import Split
-from kasmina.run.training import Training
 from kasmina.run.objective import evaluate
 from kasmina.run.randomness import sow
+from kasmina.run.training import Training
 
 DISTRIBUTIONS = ("kasmina-core", "torch")
 
