@@ -7,7 +7,7 @@ import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["black", "flake8", "mypy", "core", "plugins", "contracts"]
+nox.options.sessions = ["black", "flake8", "mypy", "house", "core", "plugins", "contracts"]
 nox.options.sessions += ["foreign", "end_to_end", "wheels", "export", "tracking", "browser"]
 
 CORE, BLUEPRINTS, CONTROLLERS, LOGGERS = ALL = (
@@ -43,6 +43,13 @@ def test(session: nox.Session, folder: str, *words: str) -> None:
     # As many processes as cores, of one thread each: torch's own would only wait for one another.
     environment = {"PYTHONWARNINGS": "default", "OMP_NUM_THREADS": "1"}
     session.run("pytest", "-n", "auto", *words, f"tests/{folder}", *session.posargs, env=environment)
+
+
+@nox.session
+def house(session: nox.Session) -> None:
+    """Limits of the sources; `python tests/house/figures.py --at COMMIT` shows the figures before and now."""
+    session.install("pytest==9.2.0", "hypothesis==6.170.15")  # hypothesis for the conftest.py of all tests
+    session.run("pytest", "tests/house", *session.posargs)
 
 
 @nox.session
