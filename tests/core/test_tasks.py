@@ -50,9 +50,11 @@ def test_spirals_are_the_reference_points_to_the_bit(options):
     assert np.array_equal(data.y, y)
 
 
-def test_moons_are_those_of_scikit_learn():
-    x, y = make_moons(300, noise=0.2, random_state=5)
-    data = Moons(samples=300, noise=0.2, seed=5).load()
+@pytest.mark.parametrize("samples", [10, 11, 300, 2001, 20_000])
+@pytest.mark.parametrize("seed", [0, 5])
+def test_moons_are_those_of_scikit_learn(samples: int, seed: int) -> None:
+    x, y = make_moons(samples, noise=0.2, random_state=seed)
+    data = Moons(samples=samples, noise=0.2, seed=seed).load()
     assert np.array_equal(data.x, x.astype(np.float32))
     assert np.array_equal(data.y, y)
 
@@ -63,7 +65,8 @@ def test_digits_are_images_in_the_unit_interval():
     assert data.outputs == 10
     assert data.classes == tuple("0123456789")
     assert (data.x.min(), data.x.max()) == (0, 1)
-    assert np.array_equal(data.x[7, 0], (load_digits().images[7] / 16).astype(np.float32))
+    assert np.array_equal(data.x[:, 0], (load_digits().images / 16).astype(np.float32))
+    assert np.array_equal(data.y, load_digits().target)
 
 
 @pytest.mark.parametrize("task", MADE)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kasmina.errors import KasminaError, UsageError
 from kasmina.records import Data
+from kasmina.run.split import train_test_split
 
 SHARE = 0.15
 """Of all rows, each for control and for test; the rest is for training."""
@@ -179,18 +180,15 @@ def _scaled(rows: Array, scaler: Scaler, dtype: torch.dtype) -> Tensor:
 
 def _cut(rows: Array, count: int, labels: Array | None, seed: int) -> tuple[Array, Array]:
     """Cut `count` of the rows off; returns what is left and what was cut off."""
-    from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
-
-    groups = None if labels is None else labels[rows]
     try:
-        left, off = train_test_split(rows, test_size=count, random_state=seed, stratify=groups)
+        left, off = train_test_split(len(rows), count, seed, None if labels is None else labels[rows])
     except ValueError as error:
         classes = "" if labels is None else f" of {len(np.unique(labels))} classes"
         raise UsageError(
             f"the task's data cannot be split into train, control and test: {len(rows)} rows{classes} are too few;"
             " add rows"
         ) from error
-    return left, off
+    return rows[left], rows[off]
 
 
 def _refuse_rare(labels: Array, names: tuple[str, ...]) -> None:

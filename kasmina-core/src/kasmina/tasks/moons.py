@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import numpy as np
 from attrs import validators
@@ -37,9 +39,15 @@ class Moons:
 
     def load(self) -> Data:
         """Return x (samples, dimensions) and y (samples,) in {0, 1}, shuffled; in the plane, make_moons' own points."""
-        from sklearn.datasets import make_moons  # type: ignore[import-untyped]
-
         random = np.random.RandomState(self.seed)
-        points, y = make_moons(self.samples, noise=None, random_state=random)
-        x = embed(points, self.dimensions, self.noise, random)
-        return Data(x.astype(np.float32), y.astype(np.int64), "classification", ("0", "1"), self.target)
+        sizes = self.samples // 2, (self.samples + 1) // 2
+        upper, lower = (np.linspace(0, np.pi, size) for size in sizes)
+        points = np.concatenate([_circle(upper), 1 - _circle(lower) - [0, 0.5]])
+        y = np.repeat([0, 1], sizes)
+        order = random.permutation(self.samples)
+        x = embed(points[order], self.dimensions, self.noise, random)
+        return Data(x.astype(np.float32), y[order], "classification", ("0", "1"), self.target)
+
+
+def _circle(angle: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.stack([np.cos(angle), np.sin(angle)], 1)
