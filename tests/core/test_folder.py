@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kasmina.errors import UsageError
+from kasmina.run import folder as folder_module
 from kasmina.run.folder import Folder, write
 
 
@@ -124,6 +126,16 @@ def test_a_folder_in_use_is_nobody_elses(tmp_path):
             pass
     with Folder.old(path).locked():
         pass
+
+
+def test_a_lock_that_learns_when_it_is_taken_whether_to_wait_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """filelock's take `blocking` at their making from 3.14 on, and any from 3.12 is declared to be enough."""
+    monkeypatch.setattr(folder_module, "FileLock", lambda path, timeout=-1: FileLock(path, timeout))
+    with Folder(tmp_path).locked():
+        with pytest.raises(UsageError, match="in use by another process"), Folder(tmp_path).locked():
+            pass
 
 
 @given(st.dictionaries(st.text(), st.floats(allow_nan=False) | st.text() | st.none() | st.integers()))

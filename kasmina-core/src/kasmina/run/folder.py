@@ -102,9 +102,9 @@ class Folder:
         Raises:
             UsageError: another process is at work in this folder, or it cannot be locked.
         """
-        lock = FileLock(self.path / ".lock", blocking=False)
+        lock = FileLock(self.path / ".lock")
         try:
-            lock.acquire()
+            lock.acquire(blocking=False)
         except Timeout as error:
             raise UsageError(f"{self.path} is in use by another process; wait until it ends, or stop it") from error
         except (OSError, NotImplementedError) as error:
