@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 import os
+import runpy
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +14,11 @@ import pytest
 from attrs import field, validators
 from hypothesis import given
 from hypothesis import strategies as st
+from stevedore.driver import DriverManager
 
 from kasmina.errors import PluginError, UsageError
-from kasmina.plugins.catalog import Entry, find
+from kasmina.plugins import drivers
+from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import load, make, options
 from kasmina.plugins.phrases import described
 from kasmina.plugins.strict import structure
@@ -55,10 +57,6 @@ class Fourier:
     _hidden_name: int = 3
     converted: int = field(default=1, converter=int)
     _made: int = field(default=0, init=False)
-
-
-def entry(target: str) -> Entry:
-    return Entry("blueprint", "fourier", "waves", "1.0", "ready", False, EntryPoint("fourier", target, "g"))
 
 
 @pytest.mark.parametrize(
@@ -191,6 +189,23 @@ def test_only_the_named_one_is_imported(plant):
     assert "kasmina_test_one" in sys.modules and "kasmina_test_two" not in sys.modules
 
 
+def test_of_two_distributions_of_one_name_the_other_is_not_imported(plant):
+    for name in ("waves", "tides"):
+        plant(name, {"kasmina.blueprints": {"both": f"kasmina_test_{name}:It"}}, {f"kasmina_test_{name}": CAREFUL})
+    assert load(find("blueprint", "tides:both")).__module__ == "kasmina_test_tides"
+    assert "kasmina_test_waves" not in sys.modules
+
+
+def test_a_manager_that_takes_no_type_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """stevedore's managers are generic from 5.6 on, and any from 5.0 is declared to be enough."""
+
+    def plain(cls: type, item: object) -> None:
+        raise TypeError(f"type {cls.__name__!r} is not subscriptable")
+
+    monkeypatch.setattr(DriverManager, "__class_getitem__", classmethod(plain), raising=False)
+    assert "load" in runpy.run_path(drivers.__file__)
+
+
 def test_a_falsy_instance_is_an_instance(plant):
     empty = CAREFUL + "    def __len__(self):\n        return 0\n"
     plant("waves", {"kasmina.blueprints": {"none": "kasmina_test_falsy:It"}}, {"kasmina_test_falsy": empty})
@@ -227,22 +242,22 @@ def test_an_interrupt_at_import_passes(plant):
         load(find("blueprint", "slow"))
 
 
-def test_a_plugin_must_be_an_attrs_class():
-    with pytest.raises(PluginError, match="'fourier' of waves 1.0 must be an attrs class.* is the plain class Path"):
-        make(entry("pathlib:Path"), {})
-    with pytest.raises(PluginError, match="must be an attrs class.* is a function"):
-        make(entry("os.path:join"), {})
+@pytest.mark.parametrize(
+    ("target", "is_"), [("pathlib:Path", "is the plain class Path"), ("os.path:join", "is a func")]
+)
+def test_a_plugin_must_be_an_attrs_class(plant, target, is_):
+    plant("waves", {"kasmina.blueprints": {"fourier": target}})
+    with pytest.raises(PluginError, match=f"'fourier' of waves 1.0 must be an attrs class.* {is_}"):
+        make(find("blueprint", "fourier"), {})
 
 
-def test_options_reach_the_instance_or_are_refused():
-    assert make(_here(), {"size": 3}).size == 3
+def test_options_reach_the_instance_or_are_refused(plant, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kasmina_test_here", sys.modules[__name__])
+    plant("waves", {"kasmina.blueprints": {"fourier": "kasmina_test_here:Fourier"}})
+    entry = find("blueprint", "fourier")
+    assert make(entry, {"size": 3}).size == 3
     with pytest.raises(UsageError, match="blueprint.size: takes int, not 'x'"):
-        make(_here(), {"size": "x"})
-
-
-def _here() -> Entry:
-    sys.modules.setdefault("kasmina_test_here", sys.modules[__name__])
-    return entry("kasmina_test_here:Fourier")
+        make(entry, {"size": "x"})
 
 
 def test_a_plugin_that_breaks_when_made(plant):

@@ -60,7 +60,7 @@ class Entry:
 
 def entries() -> list[Entry]:
     """Every installed plugin, by kind, name and distribution; the disabled ones too."""
-    everything = list(installed())
+    everything = installed()
     found = [entry for distribution in everything for entry in _described(distribution)]
     offered = Counter((entry.kind, entry.name) for entry in found if entry.state == "ready")
     chosen = set(_chosen(everything, found))

@@ -15,7 +15,7 @@ from attrs import frozen
 from stevedore.driver import DriverManager
 
 from kasmina.errors import KasminaError, PluginError, UsageError
-from kasmina.plugins.catalog import KINDS, Entry
+from kasmina.plugins.catalog import KINDS, Entry, entries
 from kasmina.plugins.phrases import described, one_line
 from kasmina.plugins.strict import structure
 
@@ -39,7 +39,7 @@ def load(entry: Entry) -> Any:
     """
     try:
         # `.plugin`, because `.driver` gives the class where an instance is falsy.
-        return _One(entry).extensions[0].plugin
+        return _Installed(KINDS[entry.kind], entry.full).extensions[0].plugin
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin's module may raise anything, SystemExit too
@@ -82,19 +82,17 @@ def options(cls: type) -> list[Option]:
     ]
 
 
-class _One(DriverManager[Any]):
-    """Loads one entry point that is known already.
+class _Installed(DriverManager):  # type: ignore[type-arg]  # generic from stevedore 5.6 on
+    """The installed plugins of a kind, of which stevedore chooses and loads the one with the full name ``DIST:NAME``.
 
-    stevedore would otherwise read the whole group again from its own cache on disk, in which the last of two duplicates
-    wins and a distribution that has just been installed or disabled may be missing.
+    By itself stevedore reads the names from a cache on disk. It imports every plugin of a name before it decides
+    between them, and may know nothing of one that has just been installed, or disabled.
     """
 
-    def __init__(self, entry: Entry) -> None:
-        self._point = entry.entry_point
-        super().__init__(KINDS[entry.kind], entry.name)
-
     def list_entry_points(self) -> list[EntryPoint]:
-        return [self._point]
+        """Return the entry points of all plugins of the kind that are not disabled, each under its full name."""
+        known = (entry for entry in entries() if KINDS[entry.kind] == self.namespace and entry.state != "disabled")
+        return [EntryPoint(entry.full, entry.entry_point.value, self.namespace) for entry in known]
 
 
 def _class(entry: Entry) -> type:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from collections.abc import Iterator
+from functools import lru_cache
 from importlib.metadata import Distribution, EntryPoint, distributions
 
 from attrs import frozen
@@ -19,19 +20,31 @@ class Installed:
     points: tuple[EntryPoint, ...]
 
 
-def installed() -> Iterator[Installed]:
-    """Each installed distribution once: the first on the module path counts, as it does for an import."""
-    seen: set[str] = set()
+def installed() -> tuple[Installed, ...]:
+    """Return each installed distribution once: the first on the module path counts, as it does for an import."""
     # An empty entry is the working folder, from which nothing is loaded that was not asked for.
-    for distribution in distributions(path=[folder for folder in sys.path if folder]):
+    return _read(tuple((folder, _changed(folder)) for folder in sys.path if folder))
+
+
+@lru_cache(maxsize=1)
+def _read(folders: tuple[tuple[str, int], ...]) -> tuple[Installed, ...]:
+    """Read the distributions of folders that have last changed at these times."""
+    seen: dict[str, Installed] = {}
+    for distribution in distributions(path=[folder for folder, _ in folders]):
         try:
             name, version = (said(distribution, field) for field in ("Name", "Version"))
-            points = tuple(distribution.entry_points) if name and normal(name) not in seen else ()
+            if name and normal(name) not in seen:
+                seen[normal(name)] = Installed(name, version or "?", tuple(distribution.entry_points))
         except Exception:  # metadata that cannot be read: half-removed, or mangled by hand
             continue
-        if name and normal(name) not in seen:
-            seen.add(normal(name))
-            yield Installed(name, version or "?", points)
+    return tuple(seen.values())
+
+
+def _changed(folder: str) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def said(distribution: Distribution, field: str) -> str:
