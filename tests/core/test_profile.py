@@ -27,7 +27,7 @@ from kasmina.run.config import PHASES, configure
 from kasmina.run.experiment import conduct
 from kasmina.run.folder import Folder
 from kasmina.run.governor import Fault, Governor
-from kasmina.run.keeper import Keeper, snapshot
+from kasmina.run.keeper import Keeper, first_snapshot
 from kasmina.run.loop import train
 from kasmina.run.plugins import Plugins
 from kasmina.run.profile import STEPS, Profiler
@@ -364,7 +364,7 @@ def test_a_fault_in_a_profile_costs_the_profile_and_it_is_taken_again(build, mon
 
     monkeypatch.setattr(Governor, "see", sees)
     facts = {"data": "", "config": "", "code": {}}
-    folder, first = Folder(run.info.folder), snapshot(run, 0.0, facts)
+    folder, first = Folder(run.info.folder), first_snapshot(run, facts)
     folder.checkpoints.mkdir()
     saver = Saver.begun(folder.checkpoints, pytest.fail, first)
     summary = conduct(run, Keeper(run, saver, run.settings.checkpoint, facts, first), pytest.fail, profile=True)

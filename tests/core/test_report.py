@@ -19,7 +19,7 @@ from kasmina.run.assembly import assemble
 from kasmina.run.config import configure
 from kasmina.run.experiment import conduct
 from kasmina.run.folder import Folder
-from kasmina.run.keeper import Keeper, snapshot
+from kasmina.run.keeper import Keeper, first_snapshot
 from kasmina.run.plugins import Plugins
 from kasmina.run.saver import Saver
 from kasmina.run.training import Training
@@ -108,7 +108,7 @@ def played(folder: Path, logger: Any, goal: str = "classification", recipe: dict
     place = Folder(folder)
     run = assemble(config, plugins, place, pytest.fail)
     facts = {"data": run.splits.digest, "config": "", "code": {}}
-    first = snapshot(run, 0.0, facts)
+    first = first_snapshot(run, facts)
     saver = place.make(b"", lambda: Saver.begun(place.checkpoints, pytest.fail, first))
     conduct(run, Keeper(run, saver, config.settings.checkpoint, facts, first), pytest.fail)
     return run

@@ -339,9 +339,10 @@ STEPS = 5 * EPOCHS
 @settings(deadline=None, max_examples=30)
 def test_a_run_from_its_checkpoint_ends_as_the_one_that_went_on(build, tmp_path_factory, plan, step):
     whole = begun(build(plan))
-    assert whole.info.steps_per_epoch == STEPS // EPOCHS and not whole.unsaved
+    assert whole.info.steps_per_epoch == STEPS // EPOCHS
     whole.beside = witness = Witness(whole, step)
     due = end(whole)
+    assert not whole.states.unsaved
     found = through_files(witness.kept, tmp_path_factory.mktemp("kept"))
     assert differences(end(resumed(build(plan), found)), due) == []
 

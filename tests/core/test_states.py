@@ -155,7 +155,7 @@ def test_options_are_no_state_and_who_remembers_nothing_is_left_out() -> None:
     class Plain:
         patience: int = 5
 
-    assert states_of(Plain())[0].state_dict() == {} and states_of(Plain())[0].unsaved() is None
+    assert states_of(Plain())[0].state_dict() == {}
     states_of(Plain())[0].load_state_dict({})
 
 
@@ -194,14 +194,16 @@ class Hidden:
     ],
 )
 def test_what_cannot_be_kept_is_refused_by_name(plugin: object, words: str) -> None:
-    states, _ = states_of(plugin)
-    sentence = states.unsaved()
-    assert sentence is not None and "\n" not in sentence
-    assert "the controller 'it' of waves 1.0 keeps" in sentence and words in sentence
-    assert "give it state_dict() and load_state_dict()" in sentence
+    states, warnings = states_of(plugin)
     with pytest.raises(PluginError) as caught:
         states.state_dict()
-    assert str(caught.value) == sentence
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert "the controller 'it' of waves 1.0 keeps" in sentence and words in sentence
+    assert "give it state_dict() and load_state_dict()" in sentence
+    for _ in range(2):
+        assert states.kept() is None and states.unsaved == sentence
+    assert warnings == [f"this run cannot be resumed: {sentence}"]
 
 
 def test_a_type_that_cannot_be_found_is_no_hindrance_to_plain_values() -> None:
@@ -219,7 +221,7 @@ def test_what_can_be_computed_again_is_no_state() -> None:
             return object()
 
     plugin = Lazy()
-    assert plugin.table and states_of(plugin)[0].unsaved() is None
+    assert plugin.table and states_of(plugin)[0].state_dict() == {}
 
 
 @pytest.mark.parametrize(
@@ -325,7 +327,8 @@ def test_one_that_decides_and_fails_stops_the_run() -> None:
 @pytest.mark.parametrize("only", ["state_dict", "load_state_dict"])
 def test_half_of_the_methods_is_a_fault(only: str) -> None:
     plugin = type("Half", (), {only: lambda self, *state: {}})()
-    assert f"has {only} and not the other" in str(states_of(plugin)[0].unsaved())
+    with pytest.raises(PluginError, match=f"has {only} and not the other"):
+        states_of(plugin)[0].state_dict()
     states, warnings = states_of(plugin, kind="logger")
     assert states.state_dict() == {} and f"has {only} and not the other" in warnings[0]
 

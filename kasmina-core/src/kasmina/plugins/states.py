@@ -27,6 +27,8 @@ class States:
         self._plugins = dict(_keyed(plugins))
         self._warn = warn
         self._warned: set[tuple[str, str]] = set()
+        self.unsaved: str | None = None
+        """Reason in a sentence why what the plugins decide by cannot be saved; None as long as it can."""
 
     def state_dict(self) -> dict[str, State]:
         """Plain values and tensors by plugin: "controller", "blueprint.NAME", "logger.NAME". A copy throughout.
@@ -59,17 +61,17 @@ class States:
             elif entry.kind != "logger" and remembers(entry.kind, plugin):
                 raise PluginError(f"what was saved has no state of the {entry}, which remembers things")
 
-    def unsaved(self) -> str | None:
-        """Why what the plugins decide by cannot be saved, in a sentence; None if it can.
+    def kept(self) -> dict[str, State] | None:
+        """Return what `state_dict` gives, or None once it raises: the run is as good as any, but not to be resumed.
 
-        To be asked once at the run's start, after `on_run_start`: such a run is as good as any, but not to be resumed.
+        The first time that it raises is told as a warning.
         """
-        for key, (entry, plugin) in self._plugins.items():
-            if entry.kind != "logger" and remembers(entry.kind, plugin):
-                try:
-                    self._called(key, "state_dict", partial(state_of, plugin))
-                except PluginError as error:
-                    return str(error)
+        if self.unsaved is None:
+            try:
+                return self.state_dict()
+            except PluginError as error:
+                self.unsaved = str(error)
+                self._warn(f"this run cannot be resumed: {error}")
         return None
 
     def _called(self, key: str, method: str, call: Callable[[], State | None]) -> State | None:

@@ -122,12 +122,10 @@ def connect(
         seed=settings.seed,
         purse=Purse(settings.budget, host, splits.train.x[:1], places, offered),
     )
-    states = plugins.states(warn)
     return Training(
         info=info,
         hooks=hooks,
-        states=states,
-        unsaved=states.unsaved(),
+        states=plugins.states(warn),
         host=host,
         growth=growth,
         optimizer=optimizer,

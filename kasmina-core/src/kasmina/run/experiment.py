@@ -18,7 +18,7 @@ from kasmina.plugins.phrases import one_line
 from kasmina.run.assembly import assemble
 from kasmina.run.config import Config, configure
 from kasmina.run.folder import Folder, digest, text_of
-from kasmina.run.keeper import Keeper, snapshot
+from kasmina.run.keeper import Keeper, first_snapshot
 from kasmina.run.loop import train
 from kasmina.run.packing import pack
 from kasmina.run.plugins import Plugins, tell_changes
@@ -53,11 +53,9 @@ def run_experiment(config: Config, out: Path | None, warn: Warn, profile: bool =
     plugins.prepare(warn)
     folder = Folder.new(out, plugins.entries["task"].name)
     run = assemble(config, plugins, folder, warn)
-    if run.unsaved:
-        warn(f"this run cannot be resumed: {run.unsaved}")
     options = text_of(run.info.config)
     facts = {"data": run.splits.digest, "config": digest(options), "code": plugins.code}
-    first = snapshot(run, 0.0, facts)
+    first = first_snapshot(run, facts)
     saver = folder.make(options, lambda: Saver.begun(folder.checkpoints, warn, first))
     sign(folder.config, {kind: choice.name for kind, choice in config.choices.items()})
     with folder.locked():
@@ -117,7 +115,7 @@ def conduct(
     with stopping(run):
         try:
             run.hooks.on_run_start(run=run.info)
-            if found:
+            if found and found.last.state["plugins"] is not None:
                 take_up(run, found)
             else:
                 report_begin(run)

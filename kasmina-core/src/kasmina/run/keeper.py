@@ -15,7 +15,7 @@ from kasmina.run.config import Saving
 from kasmina.run.governor import Fault
 from kasmina.run.packing import pack
 from kasmina.run.saver import Saver, Snapshot
-from kasmina.run.state import restore_plugins, restore_state, state_of
+from kasmina.run.state import first_state, restore_plugins, restore_state, state_of
 from kasmina.run.training import Beside, Training
 
 SHARE = 0.015
@@ -143,17 +143,12 @@ class Keeper(Beside):
         self.saver.save(snapshot)
 
     def _snapshot(self, metric: float | None = None, loss: float | None = None) -> Snapshot:
-        return snapshot(self.run, self.spent, self.facts, metric, loss, self.good if self.run.growth.batches else None)
+        growth = self.run.growth
+        at = {"epoch": growth.epochs, "step": growth.step, "metric": metric, "loss": loss, "seconds": self.spent}
+        return Snapshot(pack(state_of(self.run)), at | self.facts, self.good if growth.batches else None)
 
 
-def snapshot(
-    run: Training,
-    seconds: float,
-    facts: dict[str, Any],
-    metric: float | None = None,
-    loss: float | None = None,
-    good: Snapshot | None = None,
-) -> Snapshot:
-    """The run as it is now."""
-    at = {"epoch": run.growth.epochs, "step": run.growth.step, "metric": metric, "loss": loss, "seconds": seconds}
-    return Snapshot(pack(state_of(run)), at | facts, good)
+def first_snapshot(run: Training, facts: dict[str, Any]) -> Snapshot:
+    """Return the run as it is before its plugins are told that it begins."""
+    at = {"epoch": 0, "step": 0, "metric": None, "loss": None, "seconds": 0.0}
+    return Snapshot(pack(first_state(run)), at | facts)

@@ -16,6 +16,12 @@ from kasmina.run.training import Training
 
 def state_of(run: Training) -> dict[str, Any]:
     """What the run is now; its tensors are the living ones."""
+    plugins = run.states.kept()
+    return first_state(run) | {"unsaved": run.states.unsaved, "plugins": plugins}
+
+
+def first_state(run: Training) -> dict[str, Any]:
+    """Return what the run is before `on_run_start`, when its plugins have nothing yet that they could remember."""
     return {
         "host": dict(weights(run.host)),
         "growth": run.growth.state_dict(),
@@ -24,8 +30,8 @@ def state_of(run: Training) -> dict[str, Any]:
         "random": states(run.splits.device) if run.growth.batches else None,
         "flops": run.flops.state_dict(),
         "governor": run.governor.state_dict(),
-        "unsaved": run.unsaved,
-        "plugins": {} if run.unsaved else run.states.state_dict(),
+        "unsaved": None,
+        "plugins": None,
     }
 
 
@@ -51,7 +57,7 @@ def restore_plugins(run: Training, state: dict[str, Any]) -> None:
     Raises:
         PluginError: one that decides cannot take its state.
     """
-    if not run.unsaved:
+    if state["plugins"] is not None:
         run.states.load_state_dict(state["plugins"])
 
 

@@ -57,8 +57,6 @@ class Training:
     settings: Settings
     governor: Governor
     flops: FlopMeter = field(factory=FlopMeter)
-    unsaved: str | None = None
-    """Why what the plugins remember cannot be saved, if it cannot."""
     stop: bool = False
     """Set from outside: the run ends after the step in hand."""
     beside: Beside = field(factory=Beside)
