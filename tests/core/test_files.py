@@ -109,6 +109,6 @@ def test_whatever_a_task_is_called_its_folder_lies_in_runs(tmp_path_factory, nam
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
         folder = Folder.new(None, name)
-        folder.make(b"", lambda: None)
+        folder.make(b"", lambda made: None)
         assert folder.path.resolve().parent == here / "runs"
         assert [path.parent for path in here.rglob("config.yaml")] == [here / folder.path]

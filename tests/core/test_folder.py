@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from filelock import FileLock
@@ -16,7 +18,7 @@ from kasmina.run import folder as folder_module
 from kasmina.run.folder import Folder, write
 
 
-def nothing() -> None:
+def nothing(folder: Folder) -> None:
     """Nothing is to be written before config.yaml."""
 
 
@@ -62,6 +64,29 @@ def test_a_run_without_a_name_takes_the_first_number_that_is_free(tmp_path_facto
         free = min(set(range(1, 14)) - taken)
         assert Folder.new(None, "moons").path == Path(f"runs/moons-{free}")
         assert Folder.new(None, "spirals").path == Path("runs/spirals-1")
+
+
+def test_runs_that_begin_at_once_get_a_number_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them have found the same number free before the first takes it."""
+    monkeypatch.chdir(tmp_path)
+    chosen = Barrier(20)
+
+    def begin(content: bytes) -> tuple[Folder, bytes]:
+        folder = Folder.new(None, "spirals")
+        chosen.wait()
+        return folder.make(content, nothing)[0], content
+
+    with ThreadPoolExecutor(20) as threads:
+        made = list(threads.map(begin, [b"seed: %d" % number for number in range(20)]))
+    assert {folder.path for folder, _ in made} == {Path(f"runs/spirals-{number}") for number in range(1, 21)}
+    assert all(folder.config.read_bytes() == content for folder, content in made)
+
+
+def test_a_place_for_runs_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("runs").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="runs/spirals-1 cannot be written: File exists"):
+        Folder.new(None, "spirals").make(b"", nothing)
 
 
 def test_a_new_folder_is_not_made_before_it_is_due(tmp_path):
@@ -110,7 +135,7 @@ def test_an_old_folder_has_a_config(tmp_path):
 
 
 def test_a_folder_that_could_not_be_begun_is_not_left_behind(tmp_path):
-    def full():
+    def full(folder):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(UsageError, match="No space left on device"):

@@ -109,7 +109,7 @@ def played(folder: Path, logger: Any, goal: str = "classification", recipe: dict
     run = assemble(config, plugins, place, pytest.fail)
     facts = {"data": run.splits.digest, "config": "", "code": {}}
     first = first_snapshot(run, facts)
-    saver = place.make(b"", lambda: Saver.begun(place.checkpoints, pytest.fail, first))
+    _, saver = place.make(b"", lambda made: Saver.begun(made.checkpoints, pytest.fail, first))
     conduct(run, Keeper(run, saver, config.settings.checkpoint, facts, first), pytest.fail)
     return run
 

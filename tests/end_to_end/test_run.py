@@ -220,6 +220,42 @@ def test_evaluate_leaves_the_folder_as_it_was(run, capsys):
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
+# -- several at once ---------------------------------------------------------------------------------------------------
+
+MEETING = """
+import os, time
+from pathlib import Path
+import numpy as np
+from kasmina import Data
+
+def rows():
+    Path(f"{os.getpid()}.here").touch()
+    deadline = time.monotonic() + 120
+    while len(list(Path().glob("*.here"))) < TIMES and time.monotonic() < deadline:
+        time.sleep(0.01)
+    x = np.random.RandomState(0).randn(90, 2).astype("float32")
+    return Data(x, (x[:, 0] > 0).astype("int64"), "classification", ("no", "yes"))
+"""
+"""A task that waits until as many processes have come as far: each has found the same number free by then."""
+
+
+def test_runs_that_begin_at_once_get_a_folder_each(tmp_path: Path) -> None:
+    times = 4
+    (tmp_path / "meeting.py").write_text(MEETING.replace("TIMES", str(times)))
+    words = ["run", "--task", "meeting:rows", "--epochs", "1", "--device", "cpu", "--no-logger", "rich"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [str(KASMINA), *words, "--set", "batch=16"]
+    processes = [
+        subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(times)
+    ]
+    said = [process.communicate(timeout=240)[1].decode() for process in processes]
+    assert [process.returncode for process in processes] == [0] * times, said
+    folders = {f"meeting-rows-{number}" for number in range(1, times + 1)}
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == folders
+    assert all(summary(tmp_path / "runs" / name)["status"] == "finished" for name in folders)
+
+
 # -- stopped -----------------------------------------------------------------------------------------------------------
 
 

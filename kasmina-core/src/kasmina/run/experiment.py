@@ -56,7 +56,8 @@ def run_experiment(config: Config, out: Path | None, warn: Warn, profile: bool =
     options = text_of(run.info.config)
     facts = {"data": run.splits.digest, "config": digest(options), "code": plugins.code}
     first = first_snapshot(run, facts)
-    saver = folder.make(options, lambda: Saver.begun(folder.checkpoints, warn, first))
+    folder, saver = folder.make(options, lambda made: Saver.begun(made.checkpoints, warn, first))
+    run.info = evolve(run.info, name=folder.path.name, folder=folder.path)
     sign(folder.config, {kind: choice.name for kind, choice in config.choices.items()})
     with folder.locked():
         keeper = Keeper(run, saver, config.settings.checkpoint, facts, first)

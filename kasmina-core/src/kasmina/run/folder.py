@@ -38,7 +38,7 @@ class Folder:
         """
         if path is None:
             plain = re.sub(r"[^\w.-]", "-", task)[:64]  # a task of one's own is called package.module:callable
-            path = next(free for n in count(1) if not (free := Path("runs") / f"{plain}-{n}").exists())
+            return next(free for free in Numbered.all(Path("runs"), plain) if not os.path.lexists(free.path))
         if os.path.lexists(path):
             raise UsageError(f"{path} exists already; choose another --out, or remove it")
         return cls(path)
@@ -71,29 +71,40 @@ class Folder:
     def profile(self) -> Path:
         return self.path / "profile"
 
-    def make(self, options: bytes, first: Callable[[], T]) -> T:
-        """Makes the folder, with its config.yaml; what `first` gave.
+    def make(self, options: bytes, first: Callable[[Folder], T]) -> tuple[Folder, T]:
+        """Make the folder, with its config.yaml.
 
         Args:
             options: see `text_of`. They are written last, so that a folder that has them can be resumed.
-            first: writes what must be there before.
+            first: writes into the new folder what must be there before.
+
+        Returns:
+            the folder that was made, and what `first` returned.
 
         Raises:
             UsageError: it cannot be made or written; nothing is left behind.
         """
-        made = False
+        made = None
         try:
-            self.path.mkdir(parents=True)
-            made = True
-            done = first()
-            write(self.config, options)
-            return done
+            made = self.claim()
+            done = first(made)
+            write(made.config, options)
+            return made, done
         except OSError as error:
             if made:
-                shutil.rmtree(self.path, ignore_errors=True)
+                shutil.rmtree(made.path, ignore_errors=True)
             raise UsageError(
                 f"{self.path} cannot be written: {error.strerror or error}; choose another --out"
             ) from error
+
+    def claim(self) -> Folder:
+        """Make the folder, empty, and return it.
+
+        Raises:
+            OSError: it cannot be made, or there is something already.
+        """
+        self.path.mkdir(parents=True)
+        return self
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -139,6 +150,32 @@ class Folder:
         except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
+
+
+@frozen
+class Numbered(Folder):
+    """A folder whose number is settled when it is made: another run may have taken the one that was free before."""
+
+    stem: str
+    """Name of the folder without its number."""
+
+    @classmethod
+    def all(cls, parent: Path, stem: str) -> Iterator[Numbered]:
+        """Generate the folders ``<stem>-1``, ``<stem>-2``, … without end."""
+        return (cls(parent / f"{stem}-{number}", stem) for number in count(1))
+
+    def claim(self) -> Folder:
+        """Make the first folder of this stem that is free, empty, and return it.
+
+        Raises:
+            OSError: none can be made.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in self.all(self.path.parent, self.stem):
+            with suppress(FileExistsError):
+                folder.path.mkdir()
+                return Folder(folder.path)
+        raise AssertionError("numbers never end")
 
 
 def text_of(config: Mapping[str, Any]) -> bytes:
