@@ -29,7 +29,7 @@ TRACKING = [*TENSORBOARD, "mlflow==3.17.2", "psutil==7.2.2", "prometheus-fastapi
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # uv does not read pip's settings: a machine that tells pip where wheels lie tells uv as well.
-if "PIP_FIND_LINKS" in os.environ:
+if os.environ.get("PIP_FIND_LINKS"):
     os.environ.setdefault("UV_FIND_LINKS", os.environ["PIP_FIND_LINKS"])
 
 

@@ -9,8 +9,8 @@ from sources import read_sources
 
 # What may not be exceeded, by the names that `figures.py` prints.
 LIMITS = {
-    "lines": 20_900,
-    "lines of a file, median": 88,
+    "lines": 21_500,
+    "lines of a file, median": 90,
     "lines of a file, most": 466,
     "lines of a function, 90th percentile": 15,
     "lines of a function, most": 56,
