@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from inspect import unwrap
+from types import MethodType
 from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -14,6 +17,9 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
+        if "torch._dynamo" not in sys.modules:
+            # torch hides this method from torch.compile, and would first import torch.compile, which takes a second.
+            setattr(self, "__torch_dispatch__", MethodType(unwrap(type(self).__torch_dispatch__), self))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

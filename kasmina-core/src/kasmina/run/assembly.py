@@ -26,6 +26,7 @@ from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
 from kasmina.run.governor import Governor
 from kasmina.run.offers import check_init, offers
+from kasmina.run.optimizer import AdamW
 from kasmina.run.objective import OBJECTIVES, evaluate, ignorance
 from kasmina.run.plugins import Plugins, written
 from kasmina.run.randomness import sow
@@ -100,9 +101,7 @@ def connect(
     settings = config.settings
     hooks = plugins.hooks(warn)
     objective = OBJECTIVES[info.goal]
-    optimizer = torch.optim.AdamW(
-        host.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
+    optimizer = AdamW(host.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
 
     def control() -> Measure:
         if not growth.batches:  # between epochs, where loggers may draw, and the host may as it is measured
