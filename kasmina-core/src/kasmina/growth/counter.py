@@ -19,7 +19,8 @@ class Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.total = 0
         if "torch._dynamo" not in sys.modules:
             # torch hides this method from torch.compile, and would first import torch.compile, which takes a second.
-            setattr(self, "__torch_dispatch__", MethodType(unwrap(type(self).__torch_dispatch__), self))
+            raw = unwrap(type(self).__torch_dispatch__)
+            self.__torch_dispatch__ = MethodType(raw, self)  # type: ignore[method-assign]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
