@@ -221,7 +221,7 @@ def test_config_yaml_makes_the_same_run_again(tmp_path_factory, raw, epochs):
     first = configure(None, raw, epochs=epochs)
     plugins = made(first)
     sites = first.settings.sites or ("layers.*",)
-    folder.make(text_of(written(first, plugins, sites)), lambda: None)
+    folder.make(text_of(written(first, plugins, sites)), lambda made: None)
 
     second = configure(folder.config)
     assert second.settings == attrs.evolve(first.settings, sites=tuple(sites))
@@ -231,21 +231,21 @@ def test_config_yaml_makes_the_same_run_again(tmp_path_factory, raw, epochs):
     assert options_of(made(second)) == options_of(plugins)
 
     again = Folder(folder.path.with_name("again"))
-    again.make(text_of(written(second, made(second), second.settings.sites)), lambda: None)
+    again.make(text_of(written(second, made(second), second.settings.sites)), lambda made: None)
     assert again.config.read_bytes() == folder.config.read_bytes()
 
 
 def test_config_yaml_keeps_text_that_looks_like_a_number(tmp_path):
     config = configure(None, dict.fromkeys(NAMED, "thing") | {"task": {"name": "thing", "word": "1e-3"}})
     folder = Folder(tmp_path / "run")
-    folder.make(text_of(written(config, made(config), ["m"])), lambda: None)
+    folder.make(text_of(written(config, made(config), ["m"])), lambda made: None)
     assert configure(folder.config).task.options["word"] == "1e-3"
 
 
 def test_config_yaml_holds_the_defaults_too(tmp_path):
     config = configure(None, {kind: "thing" for kind in NAMED})
     folder = Folder(tmp_path / "run")
-    folder.make(text_of(written(config, made(config), ["m"])), lambda: None)
+    folder.make(text_of(written(config, made(config), ["m"])), lambda made: None)
     raw = yaml.safe_load(folder.config.read_text())
     assert raw["host"] == {"name": "thing", "size": 3, "rate": 0.5, "word": "a", "on": True, "parts": [1, 2]} | {
         "path": None,
@@ -258,7 +258,7 @@ def test_a_default_logger_that_was_left_out_stays_out(tmp_path):
     """Else a run that is made again from its config.yaml would have more loggers than it had."""
     config = configure(None, {kind: "thing" for kind in NAMED} | {"loggers": {"loud": False}})
     folder = Folder(tmp_path / "run")
-    folder.make(text_of(written(config, made(config), ["m"])), lambda: None)
+    folder.make(text_of(written(config, made(config), ["m"])), lambda made: None)
     assert "loud" not in [choice.name for choice in configure(folder.config).loggers]
     assert "loud" in [choice.name for choice in configure(None, NAMED).loggers]
 

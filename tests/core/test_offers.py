@@ -17,7 +17,7 @@ from kasmina.growth.growth import Offer
 from kasmina.growth.site import Place, find_places
 from kasmina.plugins.catalog import Entry
 from kasmina.run.config import Choice
-from kasmina.run.offers import offers
+from kasmina.run.offers import check_offers, offers
 from kasmina.run.plugins import choose
 
 
@@ -58,7 +58,9 @@ def asked(blueprint: Any, places: dict[str, Place], *rivals: Any) -> dict[str, O
         (Entry("blueprint", name, "tests", "0", "ready", False, EntryPoint("x", "x:X", "kasmina.blueprints")), one)
         for name, one in zip(["mine", "second", "third"], [blueprint, *rivals], strict=False)
     ]
-    return offers([place.site for place in places.values()], offered)
+    sites = [place.site for place in places.values()]
+    check_offers(sites, offered, None)
+    return offers(sites, offered)
 
 
 def test_one_that_does_not_say_fits_all(places):

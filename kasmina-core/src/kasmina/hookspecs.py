@@ -114,7 +114,8 @@ def wants_statistics(observation: Observation) -> bool | None:
 def propose_germination(observation: Observation) -> Proposal | None:
     """Where shall a seed germinate now, and why? None: nowhere.
 
-    Asked at the end of each epoch of a phase that germinates. A proposal for a site that is not free is passed over.
+    Asked at the end of each epoch of a phase that germinates. A controller that never proposes leaves this hook out; a
+    run in which no plugin implements it needs no sites. A proposal for a site that is not free is passed over.
     One that takes more than `observation.left` is refused, which `on_incident` tells, and nothing germinates; of
     several blueprints or candidates, of which one will stay, the largest counts.
     """

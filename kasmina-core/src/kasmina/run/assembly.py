@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,15 +17,17 @@ from kasmina.growth.growth import Aim, Growth, Measure
 from kasmina.growth.manager import Offer
 from kasmina.growth.probe import untouched
 from kasmina.growth.site import Place, find_places
+from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.own import Own
 from kasmina.plugins.phrases import one_line
+from kasmina.plugins.states import States
 from kasmina.records import Data, RunInfo
 from kasmina.run.config import Config
 from kasmina.run.data import Splits, prepare
 from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
 from kasmina.run.governor import Governor
-from kasmina.run.offers import check_init, offers
+from kasmina.run.offers import check_offers, offers
 from kasmina.run.optimizer import AdamW
 from kasmina.run.objective import OBJECTIVES, evaluate, ignorance
 from kasmina.run.plugins import Plugins, written
@@ -47,11 +49,16 @@ def assemble(config: Config, plugins: Plugins, folder: Folder, warn: Callable[[s
     host = build_host(plugins.host, config, data, sample)
     size = sum(parameter.numel() for parameter in host.parameters())
     settle_threads(size)
-    patterns = site_patterns(config, plugins, host, sample)
+    hooks = plugins.hooks(warn)
+    grows = may_germinate(config, hooks)
+    patterns = config.settings.sites or tuple(getattr(plugins.host, "default_sites", ()))
+    if grows and not patterns:
+        raise no_sites(config.host.name, host, sample)
     places = find_places(host, patterns, sample)
     sites = [place.site for place in places.values()]
+    if grows:
+        check_offers(sites, plugins.blueprints, settings.growth.init)
     offered = offers(sites, plugins.blueprints)
-    check_init(settings.growth.init, sites, offered)
     places = {name: places[name] for name in offered}
     raw = written(config, plugins, patterns)
     steps = math.ceil(len(splits.train) / settings.batch)
@@ -80,13 +87,13 @@ def assemble(config: Config, plugins: Plugins, folder: Folder, warn: Callable[[s
         digest=splits.digest,
         rows={name: len(getattr(splits, name)) for name in ("train", "control", "test")},
     )
-    return connect(config, plugins, warn, info, host, places, offered, splits)
+    return connect(config, hooks, plugins.states(warn), info, host, places, offered, splits)
 
 
 def connect(
     config: Config,
-    plugins: Plugins,
-    warn: Callable[[str], None],
+    hooks: Hooks,
+    states: States,
     info: RunInfo,
     host: nn.Module,
     places: dict[str, Place],
@@ -99,7 +106,6 @@ def connect(
         UsageError: the host alone is over the budget.
     """
     settings = config.settings
-    hooks = plugins.hooks(warn)
     objective = OBJECTIVES[info.goal]
     optimizer = AdamW(host.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
 
@@ -124,7 +130,7 @@ def connect(
     return Training(
         info=info,
         hooks=hooks,
-        states=plugins.states(warn),
+        states=states,
         host=host,
         growth=growth,
         optimizer=optimizer,
@@ -217,17 +223,16 @@ def fault(plugin: Any) -> type[KasminaError]:
     return UsageError if isinstance(plugin, Own) else PluginError
 
 
-def site_patterns(config: Config, plugins: Plugins, host: nn.Module, sample: Tensor) -> Sequence[str]:
-    """Those that were asked for, or else those that the host suggests.
+def may_germinate(config: Config, hooks: Hooks) -> bool:
+    """Return whether any seed can germinate in the run: a phase, a plugin and the budget must all let one."""
+    phase = any(phase.germinate and phase.epochs for phase in config.phases)
+    return phase and hooks.implements("propose_germination") and config.settings.budget.seeds != 0
 
-    Raises:
-        UsageError: there are neither; the sentence names some to choose from.
-    """
-    patterns = config.settings.sites or tuple(getattr(plugins.host, "default_sites", ()))
-    if not patterns:
-        hint = f"name some of its modules with --site, such as {', '.join(usable(host, sample)) or 'none: it has none'}"
-        raise UsageError(f"the host {config.host.name!r} suggests no sites; {hint}")
-    return patterns
+
+def no_sites(name: str, host: nn.Module, sample: Tensor) -> UsageError:
+    """Return the error that the host of this name suggests no sites; the sentence names some to choose from."""
+    hint = f"name some of its modules with --site, such as {', '.join(usable(host, sample)) or 'none: it has none'}"
+    return UsageError(f"the host {name!r} suggests no sites; {hint}")
 
 
 def usable(host: nn.Module, sample: Tensor) -> list[str]:

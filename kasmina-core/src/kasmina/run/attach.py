@@ -22,7 +22,7 @@ from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.states import States
 from kasmina.plugins.strict import structure
 from kasmina.run.config import Choice
-from kasmina.run.offers import check_init, offers
+from kasmina.run.offers import check_offers, offers
 from kasmina.run.plugins import choose
 
 Loss = Tensor | float
@@ -81,8 +81,8 @@ def attach(
     named = blueprint if isinstance(blueprint, list | tuple) else [blueprint]
     blueprints = [_chosen("blueprint", word) for word in named]
     sites_found = [place.site for place in places.values()]
+    check_offers(sites_found, blueprints, options.init)
     offered = offers(sites_found, blueprints)
-    check_init(options.init, sites_found, offered)
 
     def measured() -> Measure:
         training = host.training

@@ -17,25 +17,37 @@ from kasmina.records import Site
 
 
 def offers(sites: Sequence[Site], blueprints: Sequence[tuple[Entry, Any]]) -> dict[str, Offer]:
-    """By site, those blueprints that fit it, in their order; a site that none fits is left out.
+    """Return by site those blueprints that fit it, in their order; a site that none fits is left out.
 
     Raises:
-        UsageError: a blueprint fits none of the sites.
-        PluginError: its `fits` broke, or gave something other than a reason or None.
+        PluginError: a blueprint's `fits` broke, or gave something other than a reason or None.
     """
-    found: dict[str, dict[str, Any]] = {site.name: {} for site in sites}
+    found = {
+        site.name: {
+            entry.name: blueprint.build for entry, blueprint in blueprints if _reason(entry, blueprint, site) is None
+        }
+        for site in sites
+    }
+    return {name: offer for name, offer in found.items() if offer}
+
+
+def check_offers(sites: Sequence[Site], blueprints: Sequence[tuple[Entry, Any]], init: str | None) -> None:
+    """Raise if some blueprint could grow nowhere, or not as `init` says.
+
+    Raises:
+        UsageError: a blueprint fits none of the sites, or builds nothing to which an init fits that was asked for by
+            name.
+    """
+    offered = offers(sites, blueprints)
     for entry, blueprint in blueprints:
+        if any(entry.name in offer for offer in offered.values()):
+            continue
         refused: dict[str, list[str]] = {}
         for site in sites:
-            reason = _reason(entry, blueprint, site)
-            if reason is None:
-                found[site.name][entry.name] = blueprint.build
-            else:
-                refused.setdefault(reason, []).append(site.name)
-        if not any(entry.name in offer for offer in found.values()):
-            reasons = "; ".join(f"{_some(names)}: {reason}" for reason, names in refused.items())
-            raise UsageError(f"blueprint {entry.name!r} fits none of the sites ({reasons}); name others with --site")
-    return {name: offer for name, offer in found.items() if offer}
+            refused.setdefault(str(_reason(entry, blueprint, site)), []).append(site.name)
+        reasons = "; ".join(f"{_some(names)}: {reason}" for reason, names in refused.items())
+        raise UsageError(f"blueprint {entry.name!r} fits none of the sites ({reasons}); name others with --site")
+    _check_init(init, sites, offered)
 
 
 def _reason(entry: Entry, blueprint: Any, site: Site) -> str | None:
@@ -57,12 +69,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def check_init(init: str | None, sites: Sequence[Site], offered: Mapping[str, Offer]) -> None:
-    """An init that was asked for by name fits what the blueprints build.
-
-    Raises:
-        UsageError: it does not.
-    """
+def _check_init(init: str | None, sites: Sequence[Site], offered: Mapping[str, Offer]) -> None:
     if init in (None, BUILT):
         return
     first = {name: (site, build) for site in reversed(sites) for name, build in offered.get(site.name, {}).items()}
