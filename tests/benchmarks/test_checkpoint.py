@@ -11,13 +11,13 @@ from unittest import mock
 import pytest
 import torch
 
-from kasmina.run import saver
-from kasmina.run.checkpoint import path_of, write_checkpoint
-from kasmina.run.config import configure
+from kasmina.run.checkpoints import writer
+from kasmina.run.checkpoints.format import path_of, write_checkpoint
+from kasmina.run.options.config import configure
 from kasmina.run.experiment import run_experiment
-from kasmina.run.keeper import Keeper
-from kasmina.run.packing import pack
-from kasmina.run.state import state_of
+from kasmina.run.recovery.rollback import RollbackManager
+from kasmina.run.checkpoints.packing import pack
+from kasmina.run.checkpoints.contents import state_of
 
 BYTES, SHARE, ROUNDS = 1.2, 0.03, 5
 WIDTHS = {"vanishing": (3, 1), "small": (10, 2), "middle": (100, 2), "large": (1000, 2), "huge": (3160, 2)}
@@ -37,9 +37,9 @@ def due(run: Any) -> int:
 def test_bytes_of_a_checkpoint(tmp_path: Path, size: str) -> None:
     hidden, depth = WIDTHS[size]
     found: dict[str, tuple[int, int]] = {}
-    on_epoch = Keeper.on_epoch
+    on_epoch = RollbackManager.on_epoch
 
-    def measuring(keeper: Keeper, observation: Any) -> None:
+    def measuring(keeper: RollbackManager, observation: Any) -> None:
         on_epoch(keeper, observation)
         stages = "+".join(seed.stage.value for seed in observation.seeds if seed.stage != "culled") or "no seed"
         path = path_of(tmp_path / "sizes", 1)
@@ -50,7 +50,7 @@ def test_bytes_of_a_checkpoint(tmp_path: Path, size: str) -> None:
     options = {"controller": "always", "loggers": {"rich": False}, "device": "cpu"}
     sets = [f"host.hidden={hidden}", f"host.depth={depth}", "controller.seeds=2", "checkpoint.epochs=1000000"]
     few = ["batch=600"] if hidden > 500 else []
-    with mock.patch.object(Keeper, "on_epoch", measuring):
+    with mock.patch.object(RollbackManager, "on_epoch", measuring):
         _, summary = run_experiment(configure(None, options, [*sets, *few], 20), tmp_path / "run", lambda warning: None)
     for stages, (written, least) in found.items():
         print(f"{summary['parameters']['start']:9} parameters, {stages:22} {written:10} / {least:10} bytes")
@@ -65,7 +65,7 @@ def test_seconds_of_checkpoints_every_epoch(tmp_path: Path) -> None:
     ways = {"each epoch": ["checkpoint.epochs=1"], "none": ["checkpoint.epochs=1000000000", "checkpoint.seconds=1e9"]}
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     written: dict[str, int] = dict.fromkeys(ways, 0)
-    write = saver.write_checkpoint
+    write = writer.write_checkpoint
     for turn in range(ROUNDS + 1):
         for way, sets in list(ways.items())[:: 1 if turn % 2 else -1]:
             count = 0
@@ -76,7 +76,7 @@ def test_seconds_of_checkpoints_every_epoch(tmp_path: Path) -> None:
                 write(*arguments)
 
             config = configure(None, {"loggers": {"rich": False}, "device": "cpu"}, sets)
-            with mock.patch.object(saver, "write_checkpoint", counting):
+            with mock.patch.object(writer, "write_checkpoint", counting):
                 begin = time.perf_counter()
                 run_experiment(config, tmp_path / f"{way} {turn}", lambda warning: None)
             if turn:

@@ -5,7 +5,7 @@ from torch import nn
 
 from kasmina.growth.manager import Manager
 from kasmina.growth.recipe import Durations
-from kasmina.growth.site import find_places
+from kasmina.growth.sites.find import find_sites
 
 WIDTH = 16
 SITES = 100
@@ -30,7 +30,7 @@ def steps(host: nn.Module, optimizer: torch.optim.Optimizer, manager: Manager | 
 
 def test_a_step_with_100_dormant_sites(compare):
     ours, theirs = bare(), bare()
-    places = find_places(ours[0], ["*"], torch.ones(2, WIDTH))
+    places = find_sites(ours[0], ["*"], torch.ones(2, WIDTH))
     assert len(places) == SITES
     manager = Manager(places, ours[1], Durations(1, 1, 1))
     assert compare(lambda: steps(*ours, manager), lambda: steps(*theirs, None), 201) <= 1.01

@@ -10,7 +10,7 @@ from torch import nn
 from kasmina.growth.export.formats import Torch
 from kasmina.growth.export.plain import plain
 from kasmina.growth.manager import Durations, Manager
-from kasmina.growth.site import find_places
+from kasmina.growth.sites.find import find_sites
 
 
 class Residual(nn.Module):
@@ -31,7 +31,7 @@ def chain(hidden: int) -> nn.Module:
 def grown(host: nn.Module, site: str) -> nn.Module:
     """The host with 16 neurons more, exported and read back."""
     x = torch.randn(64, 32)
-    manager = Manager(find_places(host, [site], x), torch.optim.SGD(host.parameters(), 0.1), Durations(1, 1, 1))
+    manager = Manager(find_sites(host, [site], x), torch.optim.SGD(host.parameters(), 0.1), Durations(1, 1, 1))
     seed = manager.germinate(site, Neurons(hidden=16).build, "neurons")
     for _ in range(2):
         manager.after_step()

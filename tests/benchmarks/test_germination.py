@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from kasmina.growth.growth import Aim, Growth, Measure
+from kasmina.growth.growth import MetricTarget, Growth, Evaluation
 from kasmina.growth.recipe import Recipe
-from kasmina.growth.site import find_places
+from kasmina.growth.sites.find import find_sites
 from kasmina.records import Observation, Proposal, Site
 
 BATCH, SITE = 64, "0:4"
@@ -46,12 +46,12 @@ class Course:
         self.optimizer = torch.optim.Adam(self.host.parameters(), fused=True)
         self.growth = Growth(
             self.host,
-            find_places(self.host, [SITE], self.x[:2]),
+            find_sites(self.host, [SITE], self.x[:2]),
             self.optimizer,
             {SITE: {"body": body}},
             Answers(Proposal(SITE) if germinates else None),
-            lambda: Measure(0.0, 0.0),
-            Aim("accuracy", None),
+            lambda: Evaluation(0.0, 0.0),
+            MetricTarget("accuracy", None),
             Recipe(init=init),
             BATCH,
         )

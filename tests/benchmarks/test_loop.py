@@ -6,10 +6,10 @@ import torch
 from torch.nn import functional
 
 from kasmina.run.assembly import assemble
-from kasmina.run.config import configure
+from kasmina.run.options.config import configure
 from kasmina.run.folder import Folder
 from kasmina.run.loop import train
-from kasmina.run.plugins import Plugins
+from kasmina.run.plugin_set import PluginSet
 
 EPOCHS = 100
 
@@ -20,7 +20,7 @@ def test_an_epoch_of_the_loop(compare, tmp_path):
     def prepared():
         """A run of `EPOCHS` epochs that is about to begin, so that only the loop is timed."""
         config = configure(options={"controller": "never", "loggers": {"rich": False}}, epochs=EPOCHS)
-        plugins = Plugins.of(config)
+        plugins = PluginSet.of(config)
         run = assemble(config, plugins, Folder.new(tmp_path / str(next(numbers)), "spirals"), print)
         run.info.folder.mkdir()
         run.hooks.on_run_start(run=run.info)

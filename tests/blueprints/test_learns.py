@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from kasmina import Site
 from kasmina.growth.manager import Manager
 from kasmina.growth.recipe import Durations
-from kasmina.growth.site import find_places
+from kasmina.growth.sites.find import find_sites
 from kasmina.plugins.catalog import entries, find
 from kasmina.plugins.drivers import make
 from kasmina.records import Stage
@@ -156,7 +156,7 @@ class Course:
     def grown(self, name: str, **options: Any) -> Course:
         """The same course, with a seed that goes through all its stages."""
         course = copy.deepcopy(self)
-        places = find_places(course.host, [course.task.site], samples(course.task, course.kind, 2, self.data)[0])
+        places = find_sites(course.host, [course.task.site], samples(course.task, course.kind, 2, self.data)[0])
         course.manager = Manager(places, course.optimizer, Durations(20, 50, 50))
         course.manager.germinate(course.task.site, make(find("blueprint", name), options).build, name)
         course.train(GROWTH)

@@ -13,7 +13,7 @@ from kasmina import Site
 from kasmina.errors import UsageError
 from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import make
-from kasmina.plugins.states import put_back, remembers, state_of
+from kasmina.plugins.plugin_state import put_back, remembers, state_of
 from kasmina_blueprints.bottleneck import Bottleneck
 from kasmina_blueprints.lora import Lora
 from kasmina_blueprints.mixture import Mixture

@@ -15,7 +15,7 @@ Shows = Callable[..., str]
 
 
 def test_tensorboard_scalars(site: Site, shows: Shows, browser: webdriver.Chrome) -> None:
-    shows(f"{site.tensorboard}/#scalars", "train", "control/accuracy", "learning_rate", "seed", "flops")
+    shows(f"{site.tensorboard}/#scalars", "train", "validation/accuracy", "learning_rate", "seed", "flops")
     lines = 3 * 2 * 2  # charts, runs, and each smoothed and as it is
     awaited(browser, lambda: browser.execute_script(LINES) >= lines, "not all lines are drawn")
 
@@ -53,7 +53,7 @@ def test_mlflow_run(site: Site, shows: Shows) -> None:
 
 
 def test_mlflow_metrics(site: Site, shows: Shows) -> None:
-    shows(f"{site.page}/model-metrics", "spirals (control/accuracy)", "spirals (seed/1/alpha)")
+    shows(f"{site.page}/model-metrics", "spirals (validation/accuracy)", "spirals (seed/1/alpha)")
 
 
 def test_mlflow_artifacts(site: Site, shows: Shows) -> None:

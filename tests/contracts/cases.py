@@ -65,5 +65,5 @@ def cases(draw: st.DrawFn, bodies: Sequence[str], elders: bool = False) -> Case:
         optimizer=draw(st.sampled_from(list(OPTIMIZERS))),
         seed=draw(st.integers(0, 99)),
         elder=draw(st.sampled_from(["", *names])) if elders else "",
-        rivals=draw(st.sampled_from([0, 0, 2])),
+        alternatives=draw(st.sampled_from([0, 0, 2])),
     )

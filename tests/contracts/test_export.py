@@ -25,9 +25,9 @@ from kasmina.growth.export import graph, linear, plain, tidy, tracer
 from kasmina.growth.export.plain import Plain, distance
 from kasmina.growth.manager import Durations, Manager
 from kasmina.growth.seed import Seed
-from kasmina.growth.site import find_places
+from kasmina.growth.sites.find import find_sites
 from kasmina.records import Stage
-from kasmina.testing.world import hooks, same, structure
+from kasmina.testing.engine_fixture import hooks, same, structure
 
 EXPORTED = (Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.ACTIVE)
 
@@ -36,7 +36,7 @@ def grown(host: nn.Module, x: Tensor, seeds: Sequence[tuple[str, Any, Stage]], r
     """The host with these seeds (site, build, stage), with weights that make them heard."""
     optimizer = torch.optim.SGD(host.parameters(), 0.01)
     sites = dict.fromkeys(site for site, _, _ in seeds)
-    manager = Manager(find_places(host, list(sites), x[:2]), optimizer, Durations(1, 3, 1), seed=random)
+    manager = Manager(find_sites(host, list(sites), x[:2]), optimizer, Durations(1, 3, 1), seed=random)
     torch.manual_seed(random)
     for site, build, stage in seeds:
         if manager.free(site):
@@ -125,7 +125,7 @@ def test_folding_keeps_the_function(data: st.DataObject, random: int) -> None:
         "conv": Conv(hidden=2, activation=activation),
         "lora": Lora(rank=1),
     }
-    found = find_places(host, ["*", "*:*"], x[:2])
+    found = find_sites(host, ["*", "*:*"], x[:2])
     seeds = []
     for _ in range(data.draw(st.integers(1, 4))):
         body = data.draw(st.sampled_from(list(bodies)))

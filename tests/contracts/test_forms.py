@@ -16,12 +16,12 @@ from zoo_bodies import BODIES, POISON, SOUND, STEADY
 from kasmina.errors import UsageError
 from kasmina.growth.manager import Manager
 from kasmina.growth.recipe import Durations
-from kasmina.growth.probe import probe
-from kasmina.growth.site import find_places
-from kasmina.growth.statistics import Watch, need
+from kasmina.growth.sites.probe import probe
+from kasmina.growth.sites.find import find_sites
+from kasmina.growth.recorder import ActivationRecorder, need
 from kasmina.records import Stage
 from kasmina.testing import rules
-from kasmina.testing.world import World, same
+from kasmina.testing.engine_fixture import EngineFixture, same
 
 TUPLES = {"recurrent": "lstm", "cell": "cell", "attending": "attend"}
 OFTEN = {"cell": "norm", "shared": "block"}
@@ -80,7 +80,7 @@ def test_a_late_cull_leaves_no_trace(case: Case, stage: Stage) -> None:
 
 @pytest.mark.parametrize(("host", "site"), [*TUPLES.items(), *OFTEN.items()])
 def test_an_active_seed_adds_what_its_body_gives_at_every_call(host: str, site: str) -> None:
-    world = World(Case(host=host, site=site, body="deep"))
+    world = EngineFixture(Case(host=host, site=site, body="deep"))
     module, seed = world.host.get_submodule(site), world.germinate()
     world.grow_to(seed, Stage.ACTIVE)
     seen: list[tuple[object, object]] = []
@@ -133,7 +133,7 @@ WRAPPINGS = {
 def test_tuples_of_any_sort_keep_their_sort(name: str) -> None:
     host, x = Gives(*WRAPPINGS[name]), torch.randn(5, 6)
     before, was = host(x), host.inner(x)
-    places = find_places(host, ["inner"], x[:2])
+    places = find_sites(host, ["inner"], x[:2])
     manager = Manager(places, torch.optim.SGD(host.parameters(), 0.1), Durations(1, 1, 1))
     seed = manager.germinate("inner", BODIES["deep"], "deep")
     assert same(host(x), before)
@@ -159,7 +159,7 @@ def test_other_outputs_are_refused_with_what_they_are_and_what_to_say(
     wrap: object, unwrap: object, parts: list[str]
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        find_places(Gives(wrap, unwrap), ["inner"], torch.randn(2, 6))
+        find_sites(Gives(wrap, unwrap), ["inner"], torch.randn(2, 6))
     assert [part for part in [*parts, "inner"] if part not in str(caught.value)] == []
 
 
@@ -167,7 +167,7 @@ def test_other_outputs_are_refused_with_what_they_are_and_what_to_say(
 def test_spans_over_what_is_called_often_are_refused(host: str, site: str) -> None:
     case = Case(host=host)
     with pytest.raises(UsageError, match="is called 3 times in one forward"):
-        find_places(case.new_host(), [f"{site}:{site}"], case.batch(0)[:2])
+        find_sites(case.new_host(), [f"{site}:{site}"], case.batch(0)[:2])
 
 
 class Pooling(nn.Module):
@@ -182,7 +182,7 @@ class Pooling(nn.Module):
 
 def test_calls_of_different_shapes_are_refused() -> None:
     with pytest.raises(UsageError, match="pool is called 2 times .* other shapes"):
-        find_places(Pooling(), ["pool"], torch.randn(2, 3, 8))
+        find_sites(Pooling(), ["pool"], torch.randn(2, 3, 8))
 
 
 @pytest.mark.parametrize(("host", "site"), [*TUPLES.items(), *OFTEN.items()])
@@ -190,7 +190,7 @@ def test_needs_are_measured_with_each_gradient_beside_its_own_call(host: str, si
     case = Case(host=host, site=site, dtype="float64")
     net, x = case.new_host(), case.batch(0)
     place = case.places(net)[site]
-    watch = Watch({site: place})
+    watch = ActivationRecorder({site: place})
     watch.start()
     kept: list[Tensor] = []
     handle = place.target.register_forward_hook(lambda m, a, output: kept.append(place.given(output)))

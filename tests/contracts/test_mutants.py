@@ -17,13 +17,13 @@ from cases import Case
 from torch import Tensor, nn
 
 import kasmina.growth.manager as manager_module
-import kasmina.growth.probe as probe_module
+import kasmina.growth.sites.probe as probe_module
 from kasmina.growth.manager import Manager
 from kasmina.growth.seed import Incubate, Seed
-from kasmina.growth.stream import Stream
+from kasmina.growth.rng import RngStream
 from kasmina.records import Stage
-from kasmina.testing import life, rules
-from kasmina.testing.world import World
+from kasmina.testing import lifecycle, rules
+from kasmina.testing.engine_fixture import EngineFixture
 
 Check = Callable[[Case], None]
 Change = tuple[Any, str, Any]
@@ -84,7 +84,7 @@ def overwrites_what_it_reads(self: Seed, x: Tensor) -> Tensor:
 
 
 @contextmanager
-def shared_stream(self: Stream, keep: bool = True, again: bool = False) -> Iterator[None]:
+def shared_stream(self: RngStream, keep: bool = True, again: bool = False) -> Iterator[None]:
     yield
 
 
@@ -176,12 +176,12 @@ class Dead(nn.Sequential):
 
 def learns_with(build: Callable[..., nn.Module]) -> Check:
     def check(case: Case) -> None:
-        original = World.germinate
+        original = EngineFixture.germinate
         try:
-            World.germinate = lambda self, site=None: self.manager.germinate(case.site, build, "dead")
+            EngineFixture.germinate = lambda self, site=None: self.manager.germinate(case.site, build, "dead")
             rules.seeds_learn(case)
         finally:
-            World.germinate = original
+            EngineFixture.germinate = original
 
     return check
 
@@ -192,13 +192,19 @@ def legal_everywhere() -> dict[Stage, frozenset[Stage]]:
 
 MLP, DROPOUT = Case(site="2", body="deep"), Case(host="dropout", site="0", body="dropout")
 POISONED, SPAN = Case(site="0:2", body="inf"), Case(site="0:2", body="deep")
-OPERATIONS: list[life.Operation] = [("germinate", 0), *[("step", None)] * 7, ("keep", 0), ("keep", 0), ("step", None)]
+OPERATIONS: list[lifecycle.Operation] = [
+    ("germinate", 0),
+    *[("step", None)] * 7,
+    ("keep", 0),
+    ("keep", 0),
+    ("step", None),
+]
 BACK = [*OPERATIONS, ("cull", 0), ("germinate", 0), ("germinate", 0), *[("step", None)] * 6, ("cull", 0), ("cull", 0)]
 RAMPED = [("germinate", 0), ("step", None), ("step", None), ("step", 0.5), ("step", 0.2), ("step", 1.5)]
 
 
-def lives(*operations: life.Operation) -> Check:
-    return partial(life.life_is_legal, operations=list(operations))
+def lives(*operations: lifecycle.Operation) -> Check:
+    return partial(lifecycle.life_is_legal, operations=list(operations))
 
 
 def late(stage: Stage) -> Check:
@@ -259,12 +265,15 @@ MUTANTS = [
     Mutant("5: h is detached", rules.nothing_freezes, (CUT_OFF, (Seed, "_run", overwrites_what_it_reads)), SPAN),
     Mutant("5: isolated still, with (1 - alpha) h", rules.nothing_freezes, (REPLACED,), MLP),
     Mutant(
-        "6: no random numbers of its own", rules.early_cull_leaves_no_trace, ((Stream, "own", shared_stream),), DROPOUT
+        "6: no random numbers of its own",
+        rules.early_cull_leaves_no_trace,
+        ((RngStream, "own", shared_stream),),
+        DROPOUT,
     ),
     Mutant(
         "6: no random numbers of its own, seen at once",
         rules.random_numbers_are_apart,
-        ((Stream, "own", shared_stream),),
+        ((RngStream, "own", shared_stream),),
         MLP,
     ),
     Mutant(
@@ -302,7 +311,7 @@ MUTANTS = [
     Mutant("8: any ramp is taken", lives(*RAMPED), ((Manager, "_raise_alpha", accepts_any_ramp),)),
     Mutant(
         "8: one step too many",
-        partial(life.stages_last, training=2, blending=3, probation=1),
+        partial(lifecycle.stages_last, training=2, blending=3, probation=1),
         ((Manager, "_lower_alpha", never_lets_go),),
         evolve(MLP, body="bare"),
     ),

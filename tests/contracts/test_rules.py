@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from zoo_bodies import BODIES, BUILT_IN, POISON, SOUND, STEADY
 
 from kasmina.records import Stage
-from kasmina.testing import life, rules
+from kasmina.testing import lifecycle, rules
 
 ANY = tuple(BODIES)
 
 
-def operations() -> st.SearchStrategy[list[life.Operation]]:
+def operations() -> st.SearchStrategy[list[lifecycle.Operation]]:
     ramped = st.none() | st.floats(0, 1) | st.sampled_from([-0.1, 1.0, 1.5, math.nan, math.inf, -math.inf])
     one = st.one_of(
         st.tuples(st.just("step"), ramped),
@@ -90,13 +90,13 @@ def test_7_the_optimizer_survives(case: Case) -> None:
 
 
 @given(cases(SOUND), operations())
-def test_8_life_is_legal(case: Case, operations: list[life.Operation]) -> None:
-    life.life_is_legal(case, operations)
+def test_8_life_is_legal(case: Case, operations: list[lifecycle.Operation]) -> None:
+    lifecycle.life_is_legal(case, operations)
 
 
 @given(cases(("bare",)), st.integers(1, 9), st.integers(1, 12), st.integers(1, 9))
 def test_8_stages_last(case: Case, training: int, blending: int, probation: int) -> None:
-    life.stages_last(case, training, blending, probation)
+    lifecycle.stages_last(case, training, blending, probation)
 
 
 @given(cases(ANY))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from kasmina import Site
 from kasmina.growth.manager import Build
-from kasmina.testing.world import anywhere
+from kasmina.testing.engine_fixture import anywhere
 
 HIDDEN = 5
 

@@ -75,8 +75,8 @@ def play(
             needs(epoch) if asked and asked[-1].wanted else None,
             epoch=epoch,
             train_loss=loss,
-            control_loss=loss,
-            **{"control_metric": metrics[epoch - 1] if metrics else 0.5} | change,
+            validation_loss=loss,
+            **{"validation_metric": metrics[epoch - 1] if metrics else 0.5} | change,
         )
         asked.append(ask(controller, observation))
         proposal = asked[-1].proposal

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmina import Incident, Left, Phase, Stage
+from kasmina import Incident, Remaining, Phase, Stage
 from kasmina.plugins.catalog import find
 from kasmina.plugins.hooks import Hooks
 from kasmina_controllers.heuristic import Heuristic
@@ -53,7 +53,7 @@ def proposals(asked) -> list[int]:
 
 @given(courses(), st.floats(0, 1))
 @settings(deadline=None)
-def test_never_once_the_best_control_metric_has_reached_the_target(play, course, target):
+def test_never_once_the_best_validation_metric_has_reached_the_target(play, course, target):
     options, losses, metrics = course
     for index in proposals(play(Heuristic(**options), losses, metrics, target=target)):
         assert max(metrics[: index + 1]) < target
@@ -208,7 +208,7 @@ def refused(controller, observations, too_large) -> list[str]:
 @settings(deadline=None)
 def test_each_site_that_was_refused_is_proposed_once_and_the_next_has_its_turn_at_once(observe, patience, large):
     needs = {"a": 3.0, "b": 2.0, "c": 1.0}
-    stalled = [observe(SITES, needs=needs, left=Left(parameters=9))] * (patience + 1 + len(SITES))
+    stalled = [observe(SITES, needs=needs, remaining=Remaining(parameters=9))] * (patience + 1 + len(SITES))
     sites = refused(Heuristic(patience=patience), stalled, large)
     fits = [site for site in SITES if site not in large]
     tried = [site for site in SITES if site in large and (not fits or site < fits[0])]
@@ -216,19 +216,19 @@ def test_each_site_that_was_refused_is_proposed_once_and_the_next_has_its_turn_a
     assert all(sites.count(site) <= 1 for site in large)
 
 
-@given(PATIENCE, st.sampled_from([Left(seeds=2, parameters=9), Left(seeds=1, parameters=10)]))
+@given(PATIENCE, st.sampled_from([Remaining(seeds=2, parameters=9), Remaining(seeds=1, parameters=10)]))
 @settings(deadline=None)
 def test_a_site_that_was_refused_is_proposed_again_once_more_is_left(observe, patience, later):
-    before = [observe(left=Left(seeds=1, parameters=9))] * (patience + 9)
+    before = [observe(remaining=Remaining(seeds=1, parameters=9))] * (patience + 9)
     controller = Heuristic(patience=patience)
     assert refused(controller, before, {"a"}) == ["a"]
     assert not controller.wants_statistics(before[0])
-    assert refused(controller, [observe(left=later)] * (patience + 2), {"a"}) == ["a"]
+    assert refused(controller, [observe(remaining=later)] * (patience + 2), {"a"}) == ["a"]
 
 
-@given(courses(), st.sampled_from([Left(seeds=0), Left(parameters=0)]))
+@given(courses(), st.sampled_from([Remaining(seeds=0), Remaining(parameters=0)]))
 @settings(deadline=None)
 def test_never_where_nothing_is_left(play, course, left):
     options, losses, metrics = course
-    asked = play(Heuristic(**options), losses, metrics, left=left)
+    asked = play(Heuristic(**options), losses, metrics, remaining=left)
     assert not any(record.proposal or record.wanted for record in asked)

@@ -12,7 +12,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kasmina.run.packing import NAMES
+from kasmina.run.checkpoints.packing import NAMES
 
 
 class Colour(str, enum.Enum):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kasmina import files
 from kasmina.errors import UsageError
-from kasmina.run.config import configure
+from kasmina.run.options.config import configure
 from kasmina.run.folder import Folder, write
 from kasmina.tasks.file import File
 

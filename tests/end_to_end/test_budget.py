@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kasmina.run import yaml
+from kasmina.run.options import yaml
 
 KASMINA = Path(sys.executable).parent / "kasmina"
 SHORT = ["--controller", "always", "--epochs", "40", "--device", "cpu", "--out", "a"]

@@ -3,10 +3,10 @@
 import pytest
 
 from kasmina.run.assembly import assemble
-from kasmina.run.config import configure
+from kasmina.run.options.config import configure
 from kasmina.run.folder import Folder
 from kasmina.run.loop import train
-from kasmina.run.plugins import Plugins
+from kasmina.run.plugin_set import PluginSet
 
 SEEDS = 20
 WARM_UP, ADAPTATION = 30, 40
@@ -24,7 +24,7 @@ def germinations(folder, task, hidden, depth, seed):
         options={"task": task, "seed": seed, "loggers": SILENT},
         sets=[f"host.hidden={hidden}", f"host.depth={depth}", *phases],
     )
-    plugins = Plugins.of(config)
+    plugins = PluginSet.of(config)
     run = assemble(config, plugins, Folder.new(folder / str(seed), task), print)
     train(run)
     manager = run.growth.manager

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kasmina.cli.main import main
-from kasmina.run.meaning import Meaning
+from kasmina.run.inference import InferenceModel
 from kasmina.run.restore import restore
 
 SHORT = ["--controller", "never", "--no-logger", "rich", "--no-logger", "jsonl", "--epochs", "3", "--device", "cpu"]
@@ -52,7 +52,9 @@ def test_the_table_has_what_was_measured(run, tmp_path, capsys):
 def test_samples_as_the_task_loads_them_give_what_the_table_says(run, tmp_path):
     trained = restore(run)
     x, y = trained.rows("test")
-    given = Meaning(trained.host.eval(), trained.splits)(torch.as_tensor(x, dtype=torch.float32)).detach().numpy()
+    given = (
+        InferenceModel(trained.host.eval(), trained.splits)(torch.as_tensor(x, dtype=torch.float32)).detach().numpy()
+    )
     assert main(["evaluate", str(run), "--predictions", str(tmp_path / "p.csv")]) == 0
     rows = list(csv.reader(io.StringIO((tmp_path / "p.csv").read_text())))[1:]
     assert given.tolist() == [[float(value) for value in row[-given.shape[1] :]] for row in rows]

@@ -32,7 +32,7 @@ LEGAL = {
     "probation": {"active", "culled"},
     "active": {"culled"},
 }
-KEYS = {"status", "task", "host", "controller", "blueprint", "seed", "metric", "test", "control", "parameters"} | {
+KEYS = {"status", "task", "host", "controller", "blueprint", "seed", "metric", "test", "validation", "parameters"} | {
     *("seeds", "epochs", "flops", "seconds", "versions")
 }
 SEED_KEYS = {"id", "site", "blueprint", "stage", "germinated_at", "active_at", "parameters"}
@@ -119,7 +119,7 @@ def test_metrics_are_one_record_an_epoch(run):
     found = records(run / "metrics.jsonl")
     assert [record["step"] for record in found] == list(range(1, 41))
     assert all(record["phase"] and "train/loss" in record["metrics"] for record in found)
-    assert found[-1]["metrics"][f"control/{summary(run)['metric']}"] == summary(run)["control"]
+    assert found[-1]["metrics"][f"validation/{summary(run)['metric']}"] == summary(run)["validation"]
     assert found[-1]["metrics"]["parameters"] == summary(run)["parameters"]["final"]
 
 
@@ -199,7 +199,7 @@ def test_a_run_that_is_resumed_may_be_profiled_too(here, run):
     assert same_weights(run, here / "killed")
 
 
-@pytest.mark.parametrize("split", ["test", "control"])
+@pytest.mark.parametrize("split", ["test", "validation"])
 def test_evaluate_measures_exactly_what_the_summary_says(run, capsys, split):
     assert main(["evaluate", str(run), "--split", split, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -305,7 +305,7 @@ def test_a_table_of_one_s_own_is_learned_and_evaluated(table, capsys):
     assert learn(table) == 0
     told = summary(Path("run"))
     assert (told["task"], told["metric"]) == ("file", "accuracy" if table.stem == "wine" else "r2")
-    assert told["control"] > (0.8 if table.stem == "wine" else 0.3)  # the few rows of test are a matter of luck
+    assert told["validation"] > (0.8 if table.stem == "wine" else 0.3)  # the few rows of test are a matter of luck
     capsys.readouterr()
     assert main(["evaluate", "run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[told["metric"]] == told["test"]

@@ -68,7 +68,7 @@ def test_every_metric_is_there_at_every_epoch(spirals: Path) -> None:
     for record in records(spirals / "metrics.jsonl"):
         for name in record["metrics"]:
             told.setdefault(name, []).append(record["step"])
-    assert {"train/loss", "control/loss", "control/accuracy", "learning_rate", "parameters", "flops"} < set(told)
+    assert {"train/loss", "validation/loss", "validation/accuracy", "learning_rate", "parameters", "flops"} < set(told)
     assert {"seed/1/alpha", "seed/1/contribution"} < set(told)
     for name, due in told.items():
         found = steps(events.Scalars(name))
@@ -133,7 +133,15 @@ def test_options_stand_beside_results(spirals: Path) -> None:
     assert options["task.name"].string_value == "spirals" and options["batch"].number_value == 64
     infos = HParamsPluginData.FromString(content["_hparams_/experiment"].plugin_data.content).experiment.metric_infos
     names = {info.name.tag for info in infos}
-    assert names == {"test/accuracy", "control/accuracy", "control/loss", "parameters", "flops", "seeds", "seconds"}
+    assert names == {
+        "test/accuracy",
+        "validation/accuracy",
+        "validation/loss",
+        "parameters",
+        "flops",
+        "seeds",
+        "seconds",
+    }
     assert names <= set(reader(spirals).Tags()["scalars"])
 
 

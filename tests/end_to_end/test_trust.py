@@ -12,7 +12,7 @@ import pytest
 from kasmina.cli.main import main
 from kasmina.errors import UsageError
 from kasmina.run import trust
-from kasmina.run.config import configure
+from kasmina.run.options.config import configure
 from kasmina.run.restore import restore
 
 NUMBER = count()

@@ -37,7 +37,7 @@ def test_a_file_runs_without_kasmina(run, format, fold, abroad, tmp_path, capsys
     assert main(["export", str(run), "--format", format, "--out", str(file), fold, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     trained = restore(run, "cpu")
-    x = trained.splits.control.x[:64]
+    x = trained.splits.validation.x[:64]
     np.save(samples, x.numpy())
     given = np.load(abroad(format, file, samples))
     trained.host.eval()

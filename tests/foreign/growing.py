@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from kasmina import Site
 from kasmina.growth.manager import Durations, Manager
-from kasmina.growth.site import find_places
+from kasmina.growth.sites.find import find_sites
 from kasmina.records import Stage
 
 
 def attach(host: nn.Module, sites: Sequence[str], sample: Any, optimizer: torch.optim.Optimizer, seed: int) -> Manager:
     """A manager of seeds in a host that knows nothing of it."""
     return Manager(
-        find_places(host, sites, sample), optimizer, Durations(training=4, blending=8, probation=4), seed=seed
+        find_sites(host, sites, sample), optimizer, Durations(training=4, blending=8, probation=4), seed=seed
     )
 
 

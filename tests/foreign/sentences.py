@@ -1,4 +1,4 @@
-"""A small question about sentences: who acts, the person or the animal? The words of control are none of train's."""
+"""A small question about sentences: who acts, the person or the animal? The words of validation are none of train's."""
 
 from __future__ import annotations
 

@@ -67,17 +67,17 @@ def quality(head: nn.Module, features: Tensor, answers: Tensor) -> tuple[float, 
 
 
 def head_alone(encoder: nn.Module, splits: tuple[Split, Split], seed: int) -> tuple[float, float]:
-    """The best moment of a linear head on the encoder, by its control loss: more than a head could know of itself."""
-    features, control = (embeddings(encoder, split) for split in splits)
+    """The best moment of a linear head on the encoder by validation loss: more than a head could know of itself."""
+    features, validation = (embeddings(encoder, split) for split in splits)
     torch.manual_seed(seed)
     head = nn.Linear(WIDTH, 2)
     optimizer = torch.optim.Adam(head.parameters(), 0.01)
-    best = quality(head, control, splits[1][1])
+    best = quality(head, validation, splits[1][1])
     for _ in range(HEAD_STEPS):
         optimizer.zero_grad()
         cross_entropy(head(features), splits[0][1]).backward()
         optimizer.step()
-        best = min(best, quality(head, control, splits[1][1]))
+        best = min(best, quality(head, validation, splits[1][1]))
     return best
 
 

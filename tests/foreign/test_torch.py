@@ -25,7 +25,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Train and control: 1,200 and 597 images."""
+    """Train and validation: 1,200 and 597 images."""
     pixels, classes = load_digits(return_X_y=True)
     order = torch.randperm(len(classes), generator=torch.Generator().manual_seed(0))
     x = torch.tensor(pixels / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)[order]
@@ -34,7 +34,7 @@ def digits() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 
 
 @torch.no_grad()
-def control_loss(host: nn.Module, split: tuple[Tensor, Tensor]) -> float:
+def validation_loss(host: nn.Module, split: tuple[Tensor, Tensor]) -> float:
     host.eval()
     loss = cross_entropy(host(split[0]), split[1]).item()
     host.train()
@@ -44,9 +44,9 @@ def control_loss(host: nn.Module, split: tuple[Tensor, Tensor]) -> float:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", CASES)
 def test_growth_gets_below_the_plateau(name: str, seed: int, digits: tuple[tuple[Tensor, Tensor], ...]) -> None:
-    """The plateau is the lowest control loss that the host ever has alone, in as many steps."""
+    """The plateau is the lowest validation loss that the host ever has alone, in as many steps."""
     make, sites, blueprint = CASES[name]
-    (x, y), control = digits
+    (x, y), validation = digits
 
     def new() -> tuple[nn.Module, torch.optim.Optimizer]:
         torch.manual_seed(seed)
@@ -56,9 +56,9 @@ def test_growth_gets_below_the_plateau(name: str, seed: int, digits: tuple[tuple
     def batches(host: nn.Module, seen: list[float]) -> Iterator[Callable[[], Tensor]]:
         for step, rows in enumerate(shuffled(len(x), BATCH, STEPS, seed)):
             if step % EVERY == 0:
-                seen.append(control_loss(host, control))
+                seen.append(validation_loss(host, validation))
             yield lambda rows=rows: cross_entropy(host(x[rows]), y[rows])  # type: ignore[misc]
-        seen.append(control_loss(host, control))
+        seen.append(validation_loss(host, validation))
 
     (alone, optimizer), losses = new(), []
     train(batches(alone, losses), STEPS, optimizer)
@@ -68,7 +68,7 @@ def test_growth_gets_below_the_plateau(name: str, seed: int, digits: tuple[tuple
 
     sizes = [sum(p.numel() for p in module.parameters()) for module in (alone, *growth.seeds.values())]
     print(
-        f"{name}, seed {seed}: control loss {grown[GERMINATE_AT // EVERY]:.3f} at germination, {min(losses):.3f} at "
+        f"{name}, seed {seed}: validation loss {grown[GERMINATE_AT // EVERY]:.3f} at germination, {min(losses):.3f} at "
         f"best alone ({sizes[0]} parameters), {grown[-1]:.3f} in the end with {len(growth.seeds)} seeds ({sum(sizes)})"
     )
     assert grown[: GERMINATE_AT // EVERY + 1] == losses[: GERMINATE_AT // EVERY + 1], "the two differ before growth"

@@ -16,10 +16,10 @@ from kasmina import Event, Phase, RunInfo, SeedState, Site, Stage, hookspecs
 SITES = ("layers.0", "layers.1", "layers.2")
 LIFE = (Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.ACTIVE)
 REASONS = {
-    Stage.TRAINING: "control loss has not improved for 8 epochs (best 0.4310 at epoch 14), need is highest here",
+    Stage.TRAINING: "validation loss has not improved for 8 epochs (best 0.4310 at epoch 14), need is highest here",
     Stage.BLENDING: "trained for 6 epochs",
     Stage.PROBATION: "alpha reached 1",
-    Stage.ACTIVE: "the control loss would rise without it",
+    Stage.ACTIVE: "the validation loss would rise without it",
     Stage.CULLED: "it contributes nothing",
     Stage.DORMANT: "the site is free again",
 }
@@ -101,8 +101,8 @@ class Course:
         loss = 0.69 * math.exp(-epoch / 40) + 0.01
         numbers = {
             "train/loss": loss,
-            "control/loss": loss * 1.05,
-            f"control/{self.run.metric}": 1 - loss / 1.4,
+            "validation/loss": loss * 1.05,
+            f"validation/{self.run.metric}": 1 - loss / 1.4,
             "learning_rate": 0.003,
             "parameters": self.parameters,
         }
@@ -120,7 +120,7 @@ class Course:
         return names | {
             "status": status,
             "test": 0.9712,
-            "control": 0.9688,
+            "validation": 0.9688,
             "target": run.target,
             "parameters": {"start": run.parameters, "final": self.parameters},
             "seeds": [{field: getattr(seed, field) for field in fields} for seed in self.seeds.values()],

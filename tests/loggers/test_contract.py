@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from kasmina.testing import Check, logger_checks
-from kasmina.testing.course import Course, Script
+from kasmina.testing.simulated_run import SimulatedRun, Script
 from kasmina.testing.options import Subject, refuse
-from kasmina.testing.stops import Stops, moments
+from kasmina.testing.resume import Stops, moments
 from kasmina_loggers.jsonl import Jsonl
 
 OURS = [
@@ -35,7 +35,7 @@ def test_a_run_that_is_stopped_anywhere_leaves_the_same_records(tmp_path: Path) 
             folder = tmp_path / f"{seed} {len(stops)}"
             folder.mkdir()
             subject, logger = Subject("logger", Jsonl, {}), Jsonl()
-            course = Course(Script(seed, epochs=24), subject.hooks(logger, refuse), folder)
+            course = SimulatedRun(Script(seed, epochs=24), subject.hooks(logger, refuse), folder)
             course.stops, course.on_stop = stops, Stops(subject, logger).resume
             course.play()
             contents.append([(folder / name).read_bytes() for name in ("metrics.jsonl", "events.jsonl")])

@@ -51,7 +51,7 @@ def test_an_event_is_flat(course_of: Callable[..., Any], run: RunInfo) -> None:
         "stage": "active",
         "alpha": 1.0,
         "contribution": 0.0213,
-        "reason": "the control loss would rise without it",
+        "reason": "the validation loss would rise without it",
         "parameters": 68,
     }
 

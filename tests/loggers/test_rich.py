@@ -128,7 +128,7 @@ def test_a_terminal_tells_the_whole_story(course_of: Callable[..., Any]) -> None
         "it contributes nothing",
     ):
         assert word in text
-    assert re.search(r"36 +seed 1 +layers\.1 +active +contribution \+0\.0213; the control loss would rise", text)
+    assert re.search(r"36 +seed 1 +layers\.1 +active +contribution \+0\.0213; the validation loss would rise", text)
     assert re.search(r"parameters +105 to 637, 6\.1 times as many", text)
     assert ESCAPE + "[" in console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -280,7 +280,7 @@ def test_stderr_in_a_file_stays_there(course_of: Callable[..., Any], monkeypatch
 @pytest.mark.parametrize("status", ["finished", "stopped", "failed"])
 def test_the_terminal_is_given_back(course_of: Callable[..., Any], status: str) -> None:
     console, threads, stdout = terminal(), set(threading.enumerate()), sys.stdout
-    course_of(on(console)).play(status, test=None, control=None, error="loss became NaN\nat step 40")
+    course_of(on(console)).play(status, test=None, validation=None, error="loss became NaN\nat step 40")
     written = console.file.getvalue()  # type: ignore[attr-defined]
     assert written.count(HIDE_CURSOR) == written.count(SHOW_CURSOR) == 1
     for thread in set(threading.enumerate()) - threads:
@@ -332,7 +332,9 @@ events = st.builds(
     before=st.sampled_from(Stage),
     reason=st.text(max_size=30) | st.just("[red]"),
 )
-names = st.sampled_from(["train/loss", "control/loss", "control/accuracy", "learning_rate", "seed/1/contribution", "x"])
+names = st.sampled_from(
+    ["train/loss", "validation/loss", "validation/accuracy", "learning_rate", "seed/1/contribution", "x"]
+)
 
 
 @settings(deadline=None, max_examples=40)

@@ -17,9 +17,9 @@ from torch import nn
 
 from kasmina import Predictions, RunInfo, Stage
 from kasmina.testing import Check, logger_checks
-from kasmina.testing.course import Course, Script
+from kasmina.testing.simulated_run import SimulatedRun, Script
 from kasmina.testing.options import Subject, refuse
-from kasmina.testing.stops import Stops, moments
+from kasmina.testing.resume import Stops, moments
 from kasmina_loggers.tensorboard import Tensorboard
 
 pytest.importorskip("tensorboard", reason="the extra kasmina-loggers[tensorboard] is not installed")
@@ -80,7 +80,7 @@ def test_a_run_that_is_stopped_anywhere_leaves_the_same_content(tmp_path: Path, 
         folder = tmp_path / str(len(stops))
         folder.mkdir()
         subject, logger = Subject("logger", Tensorboard, {}), Tensorboard()
-        course = Course(Script(seed, epochs=24), subject.hooks(logger, refuse), folder)
+        course = SimulatedRun(Script(seed, epochs=24), subject.hooks(logger, refuse), folder)
         course.stops, course.on_stop = stops, Stops(subject, logger).resume
         course.play()
         contents.append(content(folder))

@@ -15,10 +15,10 @@ from unittest import mock
 from attrs import define, field, frozen
 
 from kasmina.errors import KasminaError
-from kasmina.run.config import configure
+from kasmina.run.options.config import configure
 from kasmina.run.experiment import resume_experiment, run_experiment
-from kasmina.run.keeper import Keeper
-from kasmina.run.saver import Saver
+from kasmina.run.recovery.rollback import RollbackManager
+from kasmina.run.checkpoints.writer import CheckpointWriter
 
 EPOCHS, STOP = 12, 10
 RECORDS = ("metrics.jsonl", "events.jsonl")
@@ -30,9 +30,9 @@ def begin(out: Path, hidden: int, stop: int | None = None) -> None:
     Args:
         stop: the epoch in the middle of which it stops.
     """
-    on_step = Keeper.on_step
+    on_step = RollbackManager.on_step
 
-    def stopping(keeper: Keeper) -> None:
+    def stopping(keeper: RollbackManager) -> None:
         on_step(keeper)
         growth = keeper.run.growth
         keeper.run.stop |= growth.epochs + 1 == stop and 2 * growth.batches >= keeper.run.info.steps_per_epoch
@@ -40,8 +40,8 @@ def begin(out: Path, hidden: int, stop: int | None = None) -> None:
     options = {"controller": "always", "loggers": {"rich": False}, "device": "cpu"}
     sets = [f"host.hidden={hidden}", "controller.seeds=2"]
     with (
-        mock.patch.object(Keeper, "on_step", stopping),
-        mock.patch.object(Saver, "save", lambda saver, snapshot: saver._write(snapshot)),
+        mock.patch.object(RollbackManager, "on_step", stopping),
+        mock.patch.object(CheckpointWriter, "save", lambda saver, snapshot: saver._write(snapshot)),
     ):
         run_experiment(configure(None, options, sets, EPOCHS), out, lambda warning: None)
 

@@ -25,8 +25,8 @@ from kasmina import Data, Event, Incident, Observation, Phase, Proposal, Stage, 
 from kasmina.hosts.mlp import Mlp
 from kasmina.plugins.catalog import Entry
 from kasmina.run import experiment
-from kasmina.run.config import PHASES, configure
-from kasmina.run.plugins import Plugins
+from kasmina.run.options.config import PHASES, configure
+from kasmina.run.plugin_set import PluginSet
 from kasmina.run.training import Training
 
 SITE, OTHER = "inner.layers.0:inner.layers.1", "inner.layers.1:inner.layers.2"
@@ -337,7 +337,7 @@ def planted(diary: Diary, plugins: dict[str, Any]) -> Iterator[None]:
     """Within it a run has these plugins, and the injection knows the run."""
     named = {"task": Rows(), "host": Host(), "controller": Gardener(), "blueprint": Linear()} | plugins
     entries = {kind: entry(kind) for kind in named} | {"logger.diary": entry("logger")}
-    made = Plugins(**named, loggers={"diary": diary}, entries=entries)
+    made = PluginSet(**named, loggers={"diary": diary}, entries=entries)
     assemble = experiment.assemble
 
     def assembled(*args: Any) -> Training:
@@ -345,9 +345,9 @@ def planted(diary: Diary, plugins: dict[str, Any]) -> Iterator[None]:
         return NOW.run
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kasmina.run.config.defaults", lambda kind: [])
-        patch.setattr("kasmina.run.plugins.defaults", lambda kind: [])
-        patch.setattr(Plugins, "of", classmethod(lambda cls, config: made))
+        patch.setattr("kasmina.run.options.config.defaults", lambda kind: [])
+        patch.setattr("kasmina.run.plugin_set.defaults", lambda kind: [])
+        patch.setattr(PluginSet, "of", classmethod(lambda cls, config: made))
         patch.setattr(experiment, "assemble", assembled)
         patch.setattr(os, "fsync", lambda file: None)
         yield

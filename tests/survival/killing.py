@@ -19,9 +19,9 @@ from typing import Any
 
 from attrs import frozen
 
-from kasmina.run.checkpoint import listed, read_checkpoint
-from kasmina.run.saved import newest
-from kasmina.testing.world import same
+from kasmina.run.checkpoints.format import listed, read_checkpoint
+from kasmina.run.checkpoints.store import newest
+from kasmina.testing.engine_fixture import same
 
 HERE = Path(__file__).parent
 RECORD = 16

@@ -15,9 +15,9 @@ from governor import KINDS, STAGES, Injection, Outcome, suffer
 from kasmina import hookimpl
 from kasmina.plugins.catalog import find
 from kasmina.run import experiment
-from kasmina.run.config import configure
+from kasmina.run.options.config import configure
 from kasmina.run.experiment import run_experiment
-from kasmina.run.plugins import Plugins
+from kasmina.run.plugin_set import PluginSet
 
 HARMLESS = {
     "-inf",  # the host's ReLU makes a zero of it
@@ -38,8 +38,8 @@ def row(injected: str, stage: str, often: float, outcome: Outcome, sound: Outcom
         f"{done[:70]:70}",
         f"{len(outcome.incidents)}",
         outcome.summary["status"],
-        f"{outcome.summary['control']:.3f}",
-        f"{sound.summary['control']:.3f}",
+        f"{outcome.summary['validation']:.3f}",
+        f"{sound.summary['validation']:.3f}",
     ]
     return " | ".join(columns)
 
@@ -56,10 +56,12 @@ def test_seeds_that_break_at_each_stage(tmp_path):
                 outcome = suffer(tmp_path / str(number), Injection(kind, stage, often), keeps=keeps)
                 rows.append(row(kind, stage, often, outcome, sound[keeps]))
                 assert outcome.summary["status"] == "finished" and outcome.diary.unsound == [], rows[-1]
-                assert math.isfinite(outcome.summary["control"]) and math.isfinite(outcome.summary["test"]), rows[-1]
+                assert math.isfinite(outcome.summary["validation"]) and math.isfinite(outcome.summary["test"]), rows[-1]
                 if outcome.incidents and "in eval" not in kind:
                     assert outcome.injection.fired[0] - outcome.seen[1] in (0, 1), rows[-1]
-    print("\ninjected | stage | often | seen | within steps | done | returns | status | control | control without")
+    print(
+        "\ninjected | stage | often | seen | within steps | done | returns | status | validation | validation without"
+    )
     print("\n".join(rows))
 
 
@@ -78,7 +80,9 @@ def test_hosts_that_break(tmp_path):
         assert outcome.summary["status"] == "finished" or outcome.error in outcome.summary["error"], rows[-1]
         if more or not kind:
             assert outcome.summary["status"] == "finished", rows[-1]
-    print("\ninjected | stage | often | seen | within steps | done | returns | status | control | control without")
+    print(
+        "\ninjected | stage | often | seen | within steps | done | returns | status | validation | validation without"
+    )
     print("\n".join(rows))
 
 
@@ -86,7 +90,7 @@ def test_hosts_that_break(tmp_path):
 def test_a_learning_rate_that_is_much_too_large_is_halved_until_the_run_is_given_up(tmp_path, factor):
     outcome = suffer(tmp_path / "run", seeds={}, learning_rate=0.02 * factor)
     print(f"\nlearning rate {0.02 * factor:g}: {outcome.summary['status']}, {len(outcome.incidents)} returns,", end=" ")
-    print(f"control {outcome.summary['control']:.3f}; {outcome.seen[0]}")
+    print(f"validation {outcome.summary['validation']:.3f}; {outcome.seen[0]}")
     assert outcome.diary.unsound == []
     assert outcome.incidents or outcome.run.governor._worst < 100
 
@@ -128,7 +132,7 @@ def calm(tmp_path, options, epochs=40):
 @pytest.mark.parametrize("options", INNOCENT, ids=str)
 def test_an_innocent_run_is_never_touched(tmp_path, options):
     incidents, summary = calm(tmp_path, options, epochs=3 if options.get("batch") == 1 else 40)
-    print(f"\n{options}: {incidents} incidents, control {summary['control']:.3f}")
+    print(f"\n{options}: {incidents} incidents, validation {summary['validation']:.3f}")
     assert incidents == 0 and summary["status"] == "finished"
 
 
@@ -139,7 +143,7 @@ def test_heavy_tails_are_no_fault(tmp_path, tails, rate, batch):
     task = {"name": "file", "path": heavy(tmp_path, tails), "label": "y"}
     options = {"task": task, "learning_rate": rate, "batch": batch}
     incidents, summary = calm(tmp_path, options, epochs=4 if batch == 1 else 15)
-    print(f"\n{tails}, rate {rate}, batch {batch}: {incidents} incidents, control {summary['control']:.3f}")
+    print(f"\n{tails}, rate {rate}, batch {batch}: {incidents} incidents, validation {summary['validation']:.3f}")
     assert incidents == 0 and summary["status"] == "finished"
 
 
@@ -182,7 +186,7 @@ def bits(tmp_path, monkeypatch, name, loggers=None, gambler=None, **options):
     runs = []
     assemble = experiment.assemble
     monkeypatch.setattr(experiment, "assemble", lambda *args: (runs.append(assemble(*args)), runs[-1])[1])
-    of = Plugins.of
+    of = PluginSet.of
 
     def with_gambler(config):
         plugins = of(config)
@@ -191,7 +195,7 @@ def bits(tmp_path, monkeypatch, name, loggers=None, gambler=None, **options):
         return attrs.evolve(plugins, loggers={**plugins.loggers, "gambler": gambler}, entries=entries)
 
     if gambler is not None:
-        monkeypatch.setattr(Plugins, "of", with_gambler)
+        monkeypatch.setattr(PluginSet, "of", with_gambler)
     off = {"rich": False, "jsonl": False}
     config = configure(None, {"loggers": off | (loggers or {})} | options, epochs=60)
     run_experiment(config, tmp_path / name, pytest.fail)

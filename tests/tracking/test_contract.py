@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kasmina.testing import Check, logger_checks
-from kasmina.testing.course import Course, Script
+from kasmina.testing.simulated_run import SimulatedRun, Script
 from kasmina.testing.options import Subject, refuse
 from kasmina_loggers.mlflow import Mlflow
 from kasmina_loggers.mlflow.outbox import read
@@ -43,16 +43,16 @@ def logger() -> Mlflow:
 
 
 @pytest.fixture
-def course(tmp_path, logger) -> Course:
-    return Course(Script(epochs=12), Subject("logger", Mlflow, {}).hooks(logger, refuse), tmp_path)
+def course(tmp_path, logger) -> SimulatedRun:
+    return SimulatedRun(Script(epochs=12), Subject("logger", Mlflow, {}).hooks(logger, refuse), tmp_path)
 
 
-def epochs(course: Course) -> list[tuple[int, float]]:
+def epochs(course: SimulatedRun) -> list[tuple[int, float]]:
     told = [record for record, _ in read(course.folder / "mlflow" / "outbox.jsonl")]
     return [(record["step"], record["metrics"]["train/loss"]) for record in told if record["kind"] == "epoch"]
 
 
-def tell(course: Course, first: int, last: int, loss: float) -> None:
+def tell(course: SimulatedRun, first: int, last: int, loss: float) -> None:
     for step in range(first, last + 1):
         course.hooks.log_metrics(metrics={"train/loss": loss}, step=step)
 

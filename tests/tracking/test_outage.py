@@ -10,7 +10,7 @@ import pytest
 from tracked import Tracked, sent, until
 
 from kasmina.cli.main import main
-from kasmina.testing.course import Course, Script
+from kasmina.testing.simulated_run import SimulatedRun, Script
 from kasmina.testing.options import Subject, refuse
 from kasmina_loggers.mlflow import Mlflow
 from kasmina_loggers.mlflow.sender import BEHIND
@@ -24,7 +24,7 @@ class Run:
         for name in ("config.yaml", "summary.json"):
             (folder / name).write_text("{}\n")
         self.folder, self.logger, self.step = folder, Mlflow(tracking_uri=uri, system=0.2, **options), 0
-        self.course = Course(Script(epochs=12), Subject("logger", Mlflow, {}).hooks(self.logger, refuse), folder)
+        self.course = SimulatedRun(Script(epochs=12), Subject("logger", Mlflow, {}).hooks(self.logger, refuse), folder)
         self.hooks = self.course.hooks
         self.hooks.on_run_start(run=self.course.run)
 

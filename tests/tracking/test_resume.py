@@ -12,7 +12,7 @@ from tracked import Tracked, each_epoch_once, sent, until
 
 from kasmina.cli.main import main
 from kasmina.run import loop
-from kasmina.run.governor import Fault
+from kasmina.run.recovery.governor import TrainingFault
 from kasmina_loggers.mlflow import store
 
 EPOCHS = 20
@@ -77,7 +77,7 @@ def test_an_epoch_that_the_governor_takes_back_is_there_as_it_was_in_the_end(tmp
         report(run)
         if run.growth.epoch == due:
             due = next(faults, None)
-            raise Fault("something is wrong after the epoch was told")
+            raise TrainingFault("something is wrong after the epoch was told")
 
     monkeypatch.setattr(loop, "report_growth", failing)
     assert main(WORDS) == 0

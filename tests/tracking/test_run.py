@@ -97,7 +97,7 @@ def test_files_are_artefacts_to_the_byte(tracked, tmp_path):
 def test_tensorboard_was_told_the_same(tracked):
     events = EventAccumulator(str(tracked.run / "tensorboard"), size_guidance={"scalars": 0})
     events.Reload()
-    for name in ("train/loss", "control/accuracy", "learning_rate", "seed/1/contribution"):
+    for name in ("train/loss", "validation/accuracy", "learning_rate", "seed/1/contribution"):
         found = [(event.step, pytest.approx(event.value)) for event in events.Scalars(name)]
         assert found and tracked.history(name) == found, name
 
@@ -106,7 +106,7 @@ def test_the_data_set_is_known_by_its_digest(tracked):
     [given] = tracked.found.inputs.dataset_inputs
     data = given.dataset
     assert (data.name, len(data.digest)) == ("spirals", 36)
-    assert json.loads(data.profile) == {"rows": 2000, "train": 1400, "control": 300, "test": 300, "classes": 2}
+    assert json.loads(data.profile) == {"rows": 2000, "train": 1400, "validation": 300, "test": 300, "classes": 2}
     assert json.loads(json.loads(data.schema)["mlflow_tensorspec"]["features"])[0]["tensor-spec"]["shape"] == [-1, 2]
 
 

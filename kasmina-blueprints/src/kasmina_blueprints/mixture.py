@@ -11,8 +11,8 @@ from attrs import field, validators
 from kasmina import Site
 from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import make
-from kasmina.plugins.phrases import row
-from kasmina.plugins.states import put_back, remembers, state_of
+from kasmina.plugins.messages import row
+from kasmina.plugins.plugin_state import put_back, remembers, state_of
 from kasmina_blueprints import parts
 
 if TYPE_CHECKING:

@@ -7,18 +7,18 @@ import math
 import attrs
 from attrs import field, frozen, validators
 
-from kasmina import Incident, Left, Observation, Phase, Proposal, SeedState, SiteState, Stage, Verdict, hookimpl
+from kasmina import Incident, Remaining, Observation, Phase, Proposal, SeedState, SiteState, Stage, Verdict, hookimpl
 
 
 @frozen
 class Best:
-    """The best on the control split so far."""
+    """The best on the validation split so far."""
 
     loss: float = math.inf
     metric: float = -math.inf
 
     def after(self, observation: Observation) -> Best:
-        return Best(min(self.loss, observation.control_loss), max(self.metric, observation.control_metric))
+        return Best(min(self.loss, observation.validation_loss), max(self.metric, observation.validation_metric))
 
     def beats(self, other: Best, share: float) -> bool:
         """Whether the loss, or what the metric lacks to 1, is smaller by more than a share of what it was."""
@@ -26,7 +26,7 @@ class Best:
         return self.loss < other.loss * left or 1 - self.metric < (1 - other.metric) * left
 
 
-def grew(before: Left, now: Left) -> bool:
+def grew(before: Remaining, now: Remaining) -> bool:
     """Whether more is left of anything than before."""
     pairs = zip(attrs.astuple(before), attrs.astuple(now), strict=True)
     return any(was is not None and left is not None and left > was for was, left in pairs)
@@ -37,8 +37,9 @@ class Heuristic:
     """Germinates when training stalls short of the target, at the site of the greatest measured need.
 
     Training stalls when its loss has not come below the best so far by a share of `improvement` for `patience` epochs.
-    While a seed is on its way nothing else germinates, and nothing any more once the control metric has reached the
-    target, or while the training split is fitted far better than the control split. A seed stays if the control split
+    While a seed is on its way nothing else germinates, and nothing any more once the validation metric has reached the
+    target, or while the training split is fitted far better than the validation split. A seed stays if the
+    validation split
     was better with it than ever before, and would be worse without it; if it does not, capacity was not what was
     missing, and the next one must wait twice as long. Where a seed was over the budget none is proposed until more is
     left; the next site has its turn at once.
@@ -53,7 +54,7 @@ class Heuristic:
     gap: float = field(
         default=20.0,
         validator=validators.ge(1),
-        metadata={"help": "control loss over training loss beyond which capacity is not what is missing"},
+        metadata={"help": "validation loss over training loss beyond which capacity is not what is missing"},
     )
     seeds: int = field(default=6, validator=validators.ge(0), metadata={"help": "living seeds at most"})
     _best_training: float = field(init=False, default=math.inf)
@@ -66,7 +67,7 @@ class Heuristic:
     _best: Best = field(init=False, factory=Best)
     _best_before: Best = field(init=False, factory=Best)
     """As it was when the last seed germinated."""
-    _left: Left = field(init=False, factory=Left)
+    _left: Remaining = field(init=False, factory=Remaining)
     """Of the budget, after the last epoch."""
     _refused: set[str] = field(init=False, factory=set)
     """Sites where a seed was over the budget, since `_left` grew last."""
@@ -87,9 +88,9 @@ class Heuristic:
             self._stalled = 0
         elif all(seed.stage is Stage.ACTIVE for seed in observation.seeds):  # a seed on its way has its time
             self._stalled += 1
-        if grew(self._left, observation.left):
+        if grew(self._left, observation.remaining):
             self._refused.clear()
-        self._left = observation.left
+        self._left = observation.remaining
 
     @hookimpl
     def propose_germination(self, observation: Observation) -> Proposal | None:
@@ -114,22 +115,27 @@ class Heuristic:
 
     @hookimpl
     def judge_seed(self, seed: SeedState, observation: Observation) -> Verdict:
-        now = Best(observation.control_loss, observation.control_metric)
+        now = Best(observation.validation_loss, observation.validation_metric)
         better = now.beats(self._best_before, self.improvement)
         if better and (seed.contribution or 0.0) > 0:
-            return Verdict(keep=True, reason="control is better than ever before it came")
+            return Verdict(keep=True, reason="validation is better than ever before it came")
         self._wait *= 2
         return Verdict(
             keep=False,
-            reason="control would be no worse without it" if better else "control is no better than before it came",
+            reason=(
+                "validation would be no worse without it" if better else "validation is no better than before it came"
+            ),
         )
 
     def _enough(self, observation: Observation) -> bool:
         """Whether there is no want of another seed now."""
         growing = any(seed.stage is not Stage.ACTIVE for seed in observation.seeds)
         solved = observation.target is not None and self._best.metric >= observation.target
-        fits = observation.train_loss * self.gap < observation.control_loss
-        full = len(observation.seeds) >= self.seeds or 0 in (observation.left.seeds, observation.left.parameters)
+        fits = observation.train_loss * self.gap < observation.validation_loss
+        full = len(observation.seeds) >= self.seeds or 0 in (
+            observation.remaining.seeds,
+            observation.remaining.parameters,
+        )
         return growing or solved or fits or full or not self._open(observation)
 
     def _open(self, observation: Observation) -> list[SiteState]:

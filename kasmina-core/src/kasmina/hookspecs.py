@@ -116,7 +116,7 @@ def propose_germination(observation: Observation) -> Proposal | None:
 
     Asked at the end of each epoch of a phase that germinates. A controller that never proposes leaves this hook out; a
     run in which no plugin implements it needs no sites. A proposal for a site that is not free is passed over.
-    One that takes more than `observation.left` is refused, which `on_incident` tells, and nothing germinates; of
+    One that takes more than `observation.remaining` is refused, which `on_incident` tells, and nothing germinates; of
     several blueprints or candidates, of which one will stay, the largest counts.
     """
 
@@ -132,7 +132,7 @@ def blend_step(seed: SeedState, step: int) -> float | None:
 
 @hookspec(firstresult=True)
 def judge_seed(seed: SeedState, observation: Observation) -> Verdict | None:
-    """Does this seed, at the end of its probation, stay? `seed.contribution`: how much the control loss would rise.
+    """Does this seed, at the end of its probation, stay? `seed.contribution`: how much the validation loss would rise.
 
     If nobody answers, a seed stays if its contribution is above zero.
     """
@@ -143,7 +143,7 @@ def judge_seed(seed: SeedState, observation: Observation) -> Verdict | None:
 
 @hookspec
 def log_metrics(metrics: Mapping[str, float], step: int) -> None:
-    """The numbers of one epoch, by name ("train/loss", "control/accuracy", "seed/1/alpha", …); `step` is the epoch."""
+    """Numbers of one epoch by name: "train/loss", "validation/accuracy", "seed/1/alpha", …; `step` is the epoch."""
 
 
 @hookspec
@@ -167,7 +167,8 @@ def log_network(network: nn.Module, sample: np.ndarray[Any, Any], step: int) -> 
 
 @hookspec
 def log_predictions(predictions: Predictions, step: int) -> None:
-    """What the network makes of the control split, after each epoch in which a seed germinated and when the run ends.
+    """What the network makes of the validation split, after each epoch in which a seed germinated and when the run
+    ends.
 
     Made only if a plugin implements this hook; `step` is the epoch.
     """

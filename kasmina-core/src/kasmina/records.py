@@ -58,7 +58,7 @@ class Site:
 
 @frozen
 class SeedState:
-    """A seed as seen from outside, at one moment. `contribution` is the rise of the control loss without the seed."""
+    """A seed as seen from outside, at one moment. `contribution`: the rise of the validation loss without the seed."""
 
     id: int
     site: str
@@ -84,7 +84,7 @@ class SiteState:
 
 
 @frozen
-class Left:
+class Remaining:
     """What is left of a run's budget; None where there is no limit."""
 
     seeds: int | None = None
@@ -107,15 +107,15 @@ class Observation:
     """Of the present phase."""
     train_loss: float
     """Mean over the epoch's batches, as they were trained on."""
-    control_loss: float
-    control_metric: float
+    validation_loss: float
+    validation_metric: float
     metric: str
     target: float | None
     """The metric's value at which the task counts as solved, if the task has one."""
     parameters: int
     sites: tuple[SiteState, ...]
     seeds: tuple[SeedState, ...]
-    left: Left = Left()
+    remaining: Remaining = Remaining()
     """What the budget still allows. A proposal over it is refused, and `on_incident` says so."""
 
 
@@ -205,7 +205,7 @@ class RunInfo:
     steps_per_epoch: int
     config: Mapping[str, Any]
     """Every option that had a say, as in config.yaml."""
-    rivals: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
     """Further blueprints, which compete with the first at each germination."""
     resumed_at: int | None = None
     """The step from which an earlier process's run goes on; None: it begins."""
@@ -216,7 +216,7 @@ class RunInfo:
     digest: str = ""
     """Of the task's data: the same for the same data only."""
     rows: Mapping[str, int] = attrs.field(factory=dict)
-    """Of the splits "train", "control" and "test"."""
+    """Of the splits "train", "validation" and "test"."""
 
     @property
     def epochs(self) -> int:
@@ -237,7 +237,7 @@ class Plane:
 
 @frozen(eq=False)
 class Predictions:
-    """What the network makes of samples of the control split, at one moment."""
+    """What the network makes of samples of the validation split, at one moment."""
 
     x: np.ndarray[Any, Any]
     """(N, *in_shape), as the task loads them."""

@@ -22,7 +22,7 @@ def of_start(run: RunInfo) -> Facts:
         ("host", f"{run.host}, {plural(run.parameters, 'parameter')}"),
         ("sites", names([site.name for site in run.sites])),
         ("controller", run.controller),
-        ("blueprint", " against ".join([run.blueprint, *run.rivals])),
+        ("blueprint", " against ".join([run.blueprint, *run.alternatives])),
         ("device", f"{run.device}, random seed {run.seed}"),
         ("folder", str(run.folder)),
         *resumed,
@@ -52,8 +52,8 @@ def of_epoch(course: Course) -> Facts:
     metrics, metric = course.metrics, course.run.metric
     return [
         ("train loss", measure(metrics.get("train/loss"))),
-        ("control loss", measure(metrics.get("control/loss"))),
-        (metric, measure(metrics.get(f"control/{metric}"))),
+        ("validation loss", measure(metrics.get("validation/loss"))),
+        (metric, measure(metrics.get(f"validation/{metric}"))),
         ("learning rate", brief(metrics.get("learning_rate"))),
         ("parameters", count(metrics.get("parameters", course.run.parameters))),
     ]
@@ -83,7 +83,7 @@ def of_end(summary: Mapping[str, Any], run: RunInfo) -> Facts:
         ("status", str(summary.get("status", "unknown"))),
         ("error", one_line(str(summary.get("error") or ""))),
         ("test", of_result(summary, "test")),
-        ("control", of_result(summary, "control")),
+        ("validation", of_result(summary, "validation")),
         ("parameters", of_growth(summary.get("parameters") or {})),
         ("seeds", of_seeds(summary.get("seeds") or [])),
         ("epochs", count(summary.get("epochs"))),

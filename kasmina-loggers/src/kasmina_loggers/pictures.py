@@ -1,4 +1,4 @@
-"""Pictures of what a network makes of the control split: what it confuses with what, and where its boundaries lie.
+"""Pictures of what a network makes of the validation split: what it confuses with what, and where its boundaries lie.
 
 Drawn by numpy and Pillow: to import matplotlib takes about a second, a tenth of a default run.
 """
@@ -46,7 +46,7 @@ def confusion(predictions: Predictions) -> Array | None:
     sheet = Sheet.of(predictions.classes)
     known = counts.sum()
     right = f"{counts.trace():,} of {known:,} right, {counts.trace() / known:.1%}" if known else "no predictions"
-    sheet.canvas.heading(f"Confusion on control: {right}" + (f"; {unknown:,} without a number" if unknown else ""))
+    sheet.canvas.heading(f"Confusion on validation: {right}" + (f"; {unknown:,} without a number" if unknown else ""))
     sheet.label()
     sheet.fill(counts)
     return sheet.canvas.pixels()

@@ -38,8 +38,8 @@ LEFT, TOP, BELOW, RIGHT = 62.0, 46.0, 52.0, 128.0
 def boundary(predictions: Predictions, features: Sequence[str] = ()) -> Array | None:
     """What the network says all over the plane, as a picture (H, W, 3) of bytes; None where samples are no pairs.
 
-    Classes as colours, the surer the stronger, and the samples of the control split as dots; those that are taken for
-    another class have a dark rim. Of a regression the first value, by a scale of colours. Grey is where the network
+    Classes as colours, the surer the stronger, and the samples of the validation split as dots; those that are taken
+    for another class have a dark rim. Of a regression the first value, by a scale of colours. Grey is where the network
     gives no number.
 
     Args:
@@ -104,7 +104,7 @@ def draw_classes(view: View, predictions: Predictions) -> None:
     for (x, y), actual, good in zip(predictions.x[order], predictions.y[order], right[order], strict=True):
         if view.sees(x, y):
             view.canvas.dot(view.at(x, y), 3.2, colours[actual], PAPER if good else INK, 1 if good else 1.5)
-    view.canvas.heading(f"Decision boundary: {right.sum():,} of {len(right):,} of control right")
+    view.canvas.heading(f"Decision boundary: {right.sum():,} of {len(right):,} of validation right")
     legend(view.canvas, predictions.classes, colours)
 
 
@@ -159,7 +159,7 @@ def draw_values(view: View, predictions: Predictions) -> None:
             view.canvas.dot(view.at(x, y), 4, (red, green, blue), PAPER)
     outputs = predictions.y.shape[1]
     which = "" if outputs == 1 else f" (the first of {outputs})"
-    view.canvas.heading(f"What is predicted{which}; dots are what control is")
+    view.canvas.heading(f"What is predicted{which}; dots are what validation is")
     bar(view.canvas, low, high)
 
 

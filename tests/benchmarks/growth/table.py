@@ -24,7 +24,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("task", choices=TABLES)
     parser.add_argument("--members", type=int, default=MEMBERS, help="initialisations of each recipe")
-    parser.add_argument("--control", action="store_true", help="measure on a fifth of the training rows, not on test")
+    parser.add_argument(
+        "--validation", action="store_true", help="measure on a fifth of the training rows, not on test"
+    )
     parser.add_argument("--only", default="", help="rows whose part or recipe has this in it, and the first row")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -33,7 +35,7 @@ def main() -> None:
     print(HEAD, flush=True)
     flops = 0
     for row in chosen:
-        outcome = grow(row.recipe, asked.members, asked.control)
+        outcome = grow(row.recipe, asked.members, asked.validation)
         flops = flops or outcome.flops
         print(line(row, outcome, flops), flush=True)
 

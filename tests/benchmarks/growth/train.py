@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kasmina.growth.inits import INITS
-from kasmina.growth.inits.measured import ROWS
+from kasmina.growth.inits.sample_matrices import ROWS
 from kasmina.growth.manager import Durations, Manager
-from kasmina.growth.site import find_places
-from kasmina.growth.statistics import Watch
+from kasmina.growth.sites.find import find_sites
+from kasmina.growth.recorder import ActivationRecorder
 from kasmina.records import Site
 from kasmina.run.flops import FlopMeter
 
@@ -78,9 +78,9 @@ class Outcome:
     """Of the training of one member, counted by torch, with that of all its candidates."""
 
 
-def grow(recipe: Recipe, count: int, control: bool) -> Outcome:
+def grow(recipe: Recipe, count: int, validation: bool) -> Outcome:
     """Trains `count` members; measures them on test, or on training rows held out, to choose hyper-parameters."""
-    splits = [load(recipe.task, member if control else None) for member in range(count)]
+    splits = [load(recipe.task, member if validation else None) for member in range(count)]
     data, measure = (joined([split[part] for split in splits]) for part in range(2))
     size = data.y.shape[1]
     members = Members(Whole(mlp(recipe.widths)), recipe.rate)
@@ -118,7 +118,7 @@ def managed(host: nn.Module, recipe: Recipe, data: Split) -> Manager:
     """A manager of the network that stands for all; its own optimiser is one that never steps."""
     steps = math.ceil(data.y.shape[1] / recipe.batch)
     durations = Durations(max(1, round(recipe.training * steps)), max(1, round(recipe.blending * steps)), 1)
-    places = find_places(host, [birth.site for birth in recipe.births], data.x[0, :2])
+    places = find_sites(host, [birth.site for birth in recipe.births], data.x[0, :2])
     return Manager(places, torch.optim.SGD(host.parameters()), durations)
 
 
@@ -137,7 +137,7 @@ def germinate(
     for number, member in enumerate(owner.tolist()):
         draw = draws[member]
         members.embody(number)
-        watch = Watch({birth.site: place}, ROWS)
+        watch = ActivationRecorder({birth.site: place}, ROWS)
         watch.start()
         rows = torch.randint(data.y.shape[1], (ROWS,), generator=draw)
         functional.cross_entropy(members.whole(data.x[member, rows]), data.y[member, rows]).backward()

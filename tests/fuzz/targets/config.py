@@ -19,7 +19,7 @@ TREE: dict[str, Any] = {
     "host": {"name": "mlp", "hidden": 3, "depth": 1},
     "controller": {"name": "heuristic"},
     "blueprint": {"name": "bottleneck", "hidden": "~"},
-    "rivals": {"lora": {}},
+    "alternatives": {"lora": {}},
     "loggers": {"rich": False, "jsonl": {}},
     "phases": {"warm-up": {"epochs": 1, "germinate": False}, "adaptation": {"epochs": 2, "decay": "cosine"}},
     "sites": ["'layers.0:layers.1'"],
@@ -40,7 +40,7 @@ def prepare() -> None:
     import attrs
 
     import kasmina.plugins.catalog as catalog
-    import kasmina.run.plugins as plugins
+    import kasmina.run.plugin_set as plugins
     from kasmina.errors import UsageError
     from kasmina.growth.recipe import Recipe
     from kasmina.plugins.catalog import entries
@@ -116,14 +116,14 @@ def split(data: bytes) -> tuple[bytes, list[str]]:
 
 def check(data: bytes, folder: Path) -> None:
     from kasmina.run.assembly import assemble
-    from kasmina.run.config import configure
+    from kasmina.run.options.config import configure
     from kasmina.run.folder import Folder
-    from kasmina.run.plugins import Plugins
+    from kasmina.run.plugin_set import PluginSet
 
     content, sets = split(data)
     file, run = folder / "config.yaml", folder / "run"
     shutil.rmtree(run, ignore_errors=True)
     file.write_bytes(content)
     config = configure(file, None, sets)
-    plugins = Plugins.of(config)
+    plugins = PluginSet.of(config)
     assemble(config, plugins, Folder.new(run, plugins.entries["task"].name), lambda message: None)

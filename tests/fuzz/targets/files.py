@@ -253,7 +253,7 @@ STRATEGY = st.one_of(_tables(), st.deferred(_damaged), st.binary(max_size=300))
 def check(data: bytes, folder: Path) -> None:
     import torch
 
-    from kasmina.plugins.strict import structure
+    from kasmina.plugins.structuring import structure
     from kasmina.run.data import prepare
     from kasmina.tasks.file import File
 

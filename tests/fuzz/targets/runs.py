@@ -30,7 +30,7 @@ def prepare() -> None:
     import tempfile
 
     import kasmina.run.experiment as experiment
-    from kasmina.run.config import configure
+    from kasmina.run.options.config import configure
 
     configs.prepare()
     out = Path(tempfile.mkdtemp(prefix="kasmina-fuzz-")) / "run"
@@ -123,7 +123,7 @@ def _files(draw: st.DrawFn) -> bytes:
 @st.composite
 def _options(draw: st.DrawFn) -> bytes:
     """The run's config.yaml with any value replaced."""
-    from kasmina.run import yaml
+    from kasmina.run.options import yaml
 
     tree = yaml.load(RUN["config.yaml"].decode())
     plain = json.loads(json.dumps(tree), parse_int=str, parse_float=str)

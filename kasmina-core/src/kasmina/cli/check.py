@@ -69,7 +69,7 @@ def _options(kind: str, name: str, sets: tuple[str, ...]) -> dict[str, Any]:
     Raises:
         UsageError: a word that is not KEY=VALUE, or an option of something else.
     """
-    from kasmina.run.layers import layered
+    from kasmina.run.options.sources import layered
 
     start: dict[str, Any] = {"loggers": {name: {}}} if kind == "logger" else {kind: {"name": name}}
     raw = layered(start, None, {}, sets)

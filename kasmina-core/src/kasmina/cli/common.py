@@ -12,7 +12,7 @@ checkpoint = click.option(
     type=click.Choice(["last", "best"]),
     default="last",
     show_default=True,
-    help="Which state of the run; best: on the control split, of those that are kept.",
+    help="Which state of the run; best: on the validation split, of those that are kept.",
 )
 
 

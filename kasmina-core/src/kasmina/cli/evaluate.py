@@ -16,7 +16,7 @@ from kasmina.errors import UsageError
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--split", type=click.Choice(["test", "control", "train"]), default="test", show_default=True)
+@click.option("--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="[default: as the run]")
 @common.checkpoint
 @common.trust
@@ -37,7 +37,7 @@ def evaluate(
 
     RUN is the folder of a run; the data is that of its task.
     """
-    from kasmina.run.meaning import table
+    from kasmina.run.inference import table
     from kasmina.run.objective import evaluate as measure
     from kasmina.run.restore import restore
 

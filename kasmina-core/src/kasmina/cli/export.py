@@ -42,7 +42,7 @@ def export(
     folded = sum(seed["part"].startswith("folded") for seed in seeds)
     click.echo(
         f"{record['file']}: {record['parameters']} parameters, {folded} of {len(seeds)} seeds folded into its layers;"
-        f" on the control split {f'off by {off:.1e}' if off else 'equal to the bit'}"
+        f" on the validation split {f'off by {off:.1e}' if off else 'equal to the bit'}"
     )
     if record["unfolded_because"]:
         click.echo(f"not folded: {record['unfolded_because']}")

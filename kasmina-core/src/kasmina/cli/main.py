@@ -13,11 +13,11 @@ from collections.abc import Sequence
 
 import click
 
-from kasmina.cli.words import docstring, printable
+from kasmina.cli.help_text import docstring, printable
 from kasmina.errors import KasminaError, PluginError
 from kasmina.plugins.catalog import Entry, entries, find
 from kasmina.plugins.drivers import load
-from kasmina.plugins.phrases import one_line
+from kasmina.plugins.messages import one_line
 
 OWN = "kasmina-core"
 """Its commands keep their names whatever else is installed, and are light enough to be imported for their help."""

@@ -102,16 +102,16 @@ def run(
     """
     if profile:  # before torch is there, which would tell on stderr of memory that is older than a profile
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from kasmina.run.config import configure
+    from kasmina.run.options.config import configure
     from kasmina.run.experiment import resume_experiment, run_experiment
     from kasmina.run.folder import Folder
-    from kasmina.run.profiles import told
+    from kasmina.run.profiling.table import told
 
     if resume:
         alone(click.get_current_context())
     said = {name: value for name, value in options.items() if value not in (None, ())}
     if blueprints:
-        said["blueprint"], said["rivals"] = blueprints[0], list(blueprints[1:])
+        said["blueprint"], said["alternatives"] = blueprints[0], list(blueprints[1:])
     said["loggers"] = {name: {} for name in loggers} | {find("logger", name).name: False for name in silenced}
     over = resume is not None and Folder(resume).finished
     # Whatever loggers print goes beside the document and not into it.

@@ -9,12 +9,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kasmina.growth.probe import untouched
-from kasmina.growth.site import Place
+from kasmina.growth.sites.probe import untouched
+from kasmina.growth.sites.find import BoundSite
 from kasmina.records import Kind
 
 
-def activations(host: nn.Module, places: Mapping[str, Place], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def activations(host: nn.Module, places: Mapping[str, BoundSite], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """The host's output for samples x (N, *in_shape), and by site (N, features) of the tensor there.
 
     Of a sequence or an image the mean over its positions; where a module is called several times, of its last call.
@@ -22,7 +22,7 @@ def activations(host: nn.Module, places: Mapping[str, Place], x: Tensor) -> tupl
     """
     found: dict[str, Tensor] = {}
 
-    def keep(name: str, place: Place, module: nn.Module, args: Any, output: Any) -> None:
+    def keep(name: str, place: BoundSite, module: nn.Module, args: Any, output: Any) -> None:
         found[name] = pooled(place.given(output).detach(), place.site.kind)
 
     with untouched(host), ExitStack() as hooks:

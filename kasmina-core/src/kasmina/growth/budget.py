@@ -16,14 +16,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kasmina.errors import UsageError
 from kasmina.growth.candidates import Candidates
-from kasmina.growth.counter import Counter
-from kasmina.growth.limits import Budget
-from kasmina.growth.manager import Offer
-from kasmina.growth.probe import Sample, forward, size, slow_path, untouched
+from kasmina.growth.flop_counter import FlopCounter
+from kasmina.growth.budget_options import Budget
+from kasmina.growth.manager import Builders
+from kasmina.growth.sites.probe import HostInput, forward, batch_size, slow_path, untouched
 from kasmina.growth.seed import Build, Seed
-from kasmina.growth.site import Place
-from kasmina.growth.stream import Stream
-from kasmina.records import Left
+from kasmina.growth.sites.find import BoundSite
+from kasmina.growth.rng import RngStream
+from kasmina.records import Remaining
 
 
 @frozen
@@ -34,7 +34,7 @@ class Cost:
     multiply_adds: int
 
 
-class Purse:
+class BudgetTracker:
     """The budget of one host, and what is left of it.
 
     Args:
@@ -48,7 +48,12 @@ class Purse:
     """
 
     def __init__(
-        self, budget: Budget, host: nn.Module, sample: Sample, places: Mapping[str, Place], offers: Mapping[str, Offer]
+        self,
+        budget: Budget,
+        host: nn.Module,
+        sample: HostInput,
+        places: Mapping[str, BoundSite],
+        offers: Mapping[str, Builders],
     ) -> None:
         self.budget = budget
         self._places, self._offers = places, offers
@@ -64,16 +69,16 @@ class Purse:
                 hint = "raise the limit, or take a smaller host"
                 raise UsageError(f"budget.{name}: {limit} are allowed, and the host alone has {has}; {hint}")
 
-    def left(self, seeds: Collection[Seed]) -> Left:
+    def remaining(self, seeds: Collection[Seed]) -> Remaining:
         """What the host and these seeds, all that live, leave."""
         costs = [self._host, *(self._of(seed) for seed in seeds)] if self._weighs else []
-        return Left(
+        return Remaining(
             _rest(self.budget.seeds, len(seeds)),
             _rest(self.budget.parameters, sum(cost.parameters for cost in costs)),
             _rest(self.budget.multiply_adds, sum(cost.multiply_adds for cost in costs)),
         )
 
-    def refusal(self, site: str, blueprints: Collection[str], left: Left) -> str | None:
+    def refusal(self, site: str, blueprints: Collection[str], left: Remaining) -> str | None:
         """Why a seed of whichever of these blueprints is best may not grow at this site; None if it may."""
         what = f"{' or '.join(blueprints)} at {site}"
         if left.seeds == 0:
@@ -103,12 +108,12 @@ class Purse:
         return self._costs[key]
 
 
-def seed_cost(place: Place, build: Build) -> Cost:
+def seed_cost(place: BoundSite, build: Build) -> Cost:
     """What a seed would take, by a module that is built apart; the random numbers are as they were.
 
     Nothing, if there is no module that runs: what is wrong with it is said when it germinates.
     """
-    with Stream(place.device, 0).own(keep=False):
+    with RngStream(place.device, 0).own(keep=False):
         try:
             body = build(place.site).to(place.device, place.dtype)
             x = torch.zeros((1, *place.site.in_shape), device=place.device, dtype=place.dtype)
@@ -122,13 +127,13 @@ def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _multiply_adds(module: nn.Module, sample: Sample) -> int:
+def _multiply_adds(module: nn.Module, sample: HostInput) -> int:
     """Of the forward pass of one sample of these, rounded up."""
-    counter = Counter()
+    counter = FlopCounter()
     # Attention as plain products: of its fused forms on the CPU torch counts nothing.
     with untouched(module), slow_path(), sdpa_kernel(SDPBackend.MATH), counter:
         forward(module, sample)
-    return math.ceil(counter.total / (2 * size(sample)))
+    return math.ceil(counter.total / (2 * batch_size(sample)))
 
 
 def _rest(limit: int | None, spent: int) -> int | None:

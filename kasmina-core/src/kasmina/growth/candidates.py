@@ -43,15 +43,15 @@ class Candidates(nn.Module):
 
 def _crew(bodies: list[nn.Module], sample: Tensor) -> nn.Module:
     try:
-        crew = Lockstep(bodies)
+        crew = VmapGroup(bodies)
         with torch.no_grad():
             copy.deepcopy(crew)(sample)
     except Exception:  # what cannot be batched may fail in any way, and can still take turns
-        return Turns(bodies)
+        return SequentialGroup(bodies)
     return crew
 
 
-class Lockstep(nn.Module):
+class VmapGroup(nn.Module):
     """Modules of one structure as one batched program."""
 
     def __init__(self, bodies: Sequence[nn.Module]) -> None:
@@ -96,7 +96,7 @@ class Lockstep(nn.Module):
         return {_nested(name): tensor for name, tensor in [*self.named_parameters(), *self.named_buffers()]}
 
 
-class Turns(nn.Module):
+class SequentialGroup(nn.Module):
     """Modules one after the other."""
 
     def __init__(self, bodies: Sequence[nn.Module]) -> None:

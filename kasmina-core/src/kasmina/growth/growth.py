@@ -13,16 +13,16 @@ from cattrs import structure, unstructure
 from torch import Tensor, nn
 
 from kasmina.errors import PluginError, UsageError
-from kasmina.growth.begin import begin, needs_sample
-from kasmina.growth.budget import Purse
+from kasmina.growth.inits.initialise import initialise, needs_sample
+from kasmina.growth.budget import BudgetTracker
 from kasmina.growth.export.plain import plain
-from kasmina.growth.health import Fault, finite, is_kept, kept, unsound
-from kasmina.growth.manager import IllegalTransition, Manager, Offer
+from kasmina.growth.health import Nonfinite, finite, is_kept, kept, unsound
+from kasmina.growth.manager import IllegalTransition, Manager, Builders
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.seed import Seed
-from kasmina.growth.site import Place
-from kasmina.growth.statistics import ROWS, Watch
-from kasmina.records import Event, Incident, Left, Observation, Proposal, SeedState, SiteState, Stage, Verdict
+from kasmina.growth.sites.find import BoundSite
+from kasmina.growth.recorder import ROWS, ActivationRecorder
+from kasmina.records import Event, Incident, Remaining, Observation, Proposal, SeedState, SiteState, Stage, Verdict
 
 ROWS_TO_BEGIN = 128
 """Of a sample, from which the weights of a seed begin."""
@@ -32,24 +32,24 @@ REST = 10
 
 
 @define
-class _Sown:
+class PendingGermination:
     """A germination that waits for a sample of what passes at its site."""
 
     proposal: Proposal
-    offer: Offer
-    watch: Watch
+    offer: Builders
+    watch: ActivationRecorder
 
 
 @frozen
-class Measure:
-    """What the host is worth on the control split. A higher metric is better."""
+class Evaluation:
+    """What the host is worth on the validation split. A higher metric is better."""
 
     loss: float
     metric: float
 
 
 @frozen
-class Aim:
+class MetricTarget:
     """What the metric is called, and its value at which the task counts as solved, if there is one."""
 
     metric: str
@@ -65,7 +65,7 @@ class Growth:
         optimizer: of the host; it gets the seeds' parameters too.
         offers: at each of them, what makes a seed's module, by blueprint. If there are several, they compete.
         hooks: answers the deciding hooks of `kasmina.hookspecs`, and is told of seeds and epochs, by keyword.
-        control: measures the host on the control split, in evaluation mode.
+        validation: measures the host on the validation split, in evaluation mode.
         aim: of the training.
         recipe: how seeds come to be.
         batch: samples in a training step.
@@ -77,16 +77,16 @@ class Growth:
     def __init__(
         self,
         host: nn.Module,
-        places: Mapping[str, Place],
+        places: Mapping[str, BoundSite],
         optimizer: torch.optim.Optimizer,
-        offers: Mapping[str, Offer],
+        offers: Mapping[str, Builders],
         hooks: Any,
-        control: Callable[[], Measure],
-        aim: Aim,
+        validation: Callable[[], Evaluation],
+        aim: MetricTarget,
         recipe: Recipe,
         batch: int,
         seed: int = 0,
-        purse: Purse | None = None,
+        purse: BudgetTracker | None = None,
         states: Any = None,
     ) -> None:
         self.host = host
@@ -105,14 +105,14 @@ class Growth:
             recipe.durations(1),
             seed=seed,
             ramp=lambda seed, step: hooks.blend_step(seed=seed, step=step),
-            control=lambda: control().loss,
+            validation=lambda: validation().loss,
             on_change=self._announce,
         )
         self._optimizer = optimizer
         self._offers = offers
         self._hooks = hooks
         self._states = states
-        self._control = control
+        self._validation = validation
         self._aim = aim
         self._recipe = recipe
         self._purse = purse
@@ -124,8 +124,8 @@ class Growth:
         """Of the steps of this epoch."""
         self._entered = False
         """Whether the first step of an epoch is in hand, and `epoch` is that epoch already."""
-        self._sown: _Sown | None = None
-        self._watch: Watch | None = None
+        self._sown: PendingGermination | None = None
+        self._watch: ActivationRecorder | None = None
         self._watch_born = 0
         """How many seeds there had been when that began."""
         self._watch_from: int | None = None
@@ -144,12 +144,12 @@ class Growth:
         return sorted([*self.manager.past, *living], key=lambda seed: seed.id)
 
     @property
-    def left(self) -> Left:
+    def remaining(self) -> Remaining:
         """What is left of the budget."""
-        return self._purse.left(self.manager.seeds.values()) if self._purse else Left()
+        return self._purse.remaining(self.manager.seeds.values()) if self._purse else Remaining()
 
     @property
-    def watches(self) -> list[Watch]:
+    def watches(self) -> list[ActivationRecorder]:
         """What is gathering samples at sites now."""
         return [watch for watch in (self._watch, self._sown and self._sown.watch) if watch]
 
@@ -167,7 +167,7 @@ class Growth:
         """How many epochs are done."""
         return self.epoch - bool(self._losses or self._entered)
 
-    def after_backward(self) -> Fault | None:
+    def after_backward(self) -> Nonfinite | None:
         """To be called between backward pass and step of the optimiser, by a loop that wants to see faults in time.
 
         Returns:
@@ -182,13 +182,13 @@ class Growth:
         bad = [seed for seed in seeds if not seed.sound]
         felt = tuple(seed.id for seed in bad if seed.stage is not Stage.TRAINING)
         if names or felt:
-            return Fault(names, felt)
+            return Nonfinite(names, felt)
         for seed in bad:
             seed.spoiled = True
             self.manager.cull(seed, "its gradients or its weights are not finite")
         return None
 
-    def unsound(self) -> Fault | None:
+    def unsound(self) -> Nonfinite | None:
         """What is not finite of the weights and of what the optimiser keeps of them; seeds in training are not asked.
 
         To be called once an epoch: a gradient that is finite, with a square that is not, stops the learning for good.
@@ -200,7 +200,7 @@ class Growth:
         sound = partial(is_kept, self._optimizer)
         names = unsound(self.host, seeds, self._optimizer, sound)
         bad = tuple(seed.id for seed in felt if not all(map(sound, seed.parameters())))
-        return Fault(names, bad) if names or bad else None
+        return Nonfinite(names, bad) if names or bad else None
 
     def rest(self, site: str) -> None:
         """No seed germinates at this site for `REST` epochs; twice as long each time that it is put to rest again."""
@@ -250,15 +250,15 @@ class Growth:
         needs = self._end_watch()
         if self._sown:
             self._bear(self._sown)
-        measure = self._control()
+        measure = self._validation()
         return Observation(
             phase=self.phase,
             epoch=self.epoch,
             step=self.step,
             epochs_left=epochs_left,
             train_loss=torch.stack(losses).mean().item(),
-            control_loss=measure.loss,
-            control_metric=measure.metric,
+            validation_loss=measure.loss,
+            validation_metric=measure.metric,
             metric=self._aim.metric,
             target=self._aim.target,
             parameters=self.parameters,
@@ -266,7 +266,7 @@ class Growth:
                 SiteState(place.site, self.free(name), needs.get(name)) for name, place in self.manager.places.items()
             ),
             seeds=tuple(seed.state for seed in self.manager.seeds.values()),
-            left=self.left,
+            remaining=self.remaining,
         )
 
     def decide(self, observation: Observation, germinate: bool = True) -> None:
@@ -366,10 +366,10 @@ class Growth:
             self.manager.epoch = self.epoch
 
     def _judge(self, seed: Seed, observation: Observation) -> None:
-        """Measures what a seed is worth on the control split, and keeps or culls it."""
+        """Measures what a seed is worth on the validation split, and keeps or culls it."""
         with seed.muted():
-            without = self._control()
-        seed.contribution = without.loss - observation.control_loss
+            without = self._validation()
+        seed.contribution = without.loss - observation.validation_loss
         verdict = self._hooks.judge_seed(seed=seed.state, observation=observation)
         if verdict is None:
             verdict = Verdict(seed.contribution > 0, "by its contribution")
@@ -387,38 +387,38 @@ class Growth:
             if self._watch_from == 0:
                 self._start_watch()
 
-    def _refuse(self, proposal: Proposal, offer: Offer) -> bool:
+    def _refuse(self, proposal: Proposal, offer: Builders) -> bool:
         """Whether the proposal is over the budget, which is told once until some seed changes its stage."""
-        reason = self._purse and self._purse.refusal(proposal.site, offer, self.left)
+        reason = self._purse and self._purse.refusal(proposal.site, offer, self.remaining)
         if reason and reason not in self._refused:
             self._refused.add(reason)
             incident = Incident(self.epoch, self.step, self.phase, "refusal", reason, site=proposal.site)
             self._hooks.on_incident(incident=incident)
         return bool(reason)
 
-    def _sow(self, proposal: Proposal, offer: Offer, gathered: Mapping[str, Any] | None = None) -> None:
+    def _sow(self, proposal: Proposal, offer: Builders, gathered: Mapping[str, Any] | None = None) -> None:
         """A seed germinates as soon as what its weights begin from has been gathered, within the next steps."""
         place = self.manager.places[proposal.site]
         rows = ROWS_TO_BEGIN if needs_sample(self._recipe.init) else 0
-        self._sown = _Sown(proposal, offer, Watch({proposal.site: place}, rows))
+        self._sown = PendingGermination(proposal, offer, ActivationRecorder({proposal.site: place}, rows))
         self._sown.watch.load_state_dict(gathered or {})
         if rows:
             self._sown.watch.start()
         else:
             self._bear(self._sown)
 
-    def _bear(self, sown: _Sown) -> None:
+    def _bear(self, sown: PendingGermination) -> None:
         self._sown = None
         site, sample = sown.proposal.site, sown.watch.samples().get(sown.proposal.site)
-        first, *rivals = [one for one in sown.offer.items() for _ in range(self._recipe.candidates)]
-        reason = sown.proposal.reason + (f"; {len(rivals) + 1} candidates side by side" if rivals else "")
+        first, *alternatives = [one for one in sown.offer.items() for _ in range(self._recipe.candidates)]
+        reason = sown.proposal.reason + (f"; {len(alternatives) + 1} candidates side by side" if alternatives else "")
 
         def prepare(body: nn.Module, generator: torch.Generator) -> None:
-            begin(self._recipe.init, body, sample, generator)
+            initialise(self._recipe.init, body, sample, generator)
 
-        self.manager.germinate(site, first[1], first[0], reason, rivals, prepare)
+        self.manager.germinate(site, first[1], first[0], reason, alternatives, prepare)
 
-    def _offered(self, proposal: Proposal) -> Offer:
+    def _offered(self, proposal: Proposal) -> Builders:
         """What may grow as it is proposed.
 
         Raises:
@@ -442,7 +442,7 @@ class Growth:
             self.manager.durations = self._recipe.durations(steps)
 
     def _start_watch(self, gathered: Mapping[str, Any] | None = None) -> None:
-        self._watch = Watch(self.manager.places)
+        self._watch = ActivationRecorder(self.manager.places)
         self._watch.load_state_dict(gathered or {})
         self._watch_born = self.manager.born
         self._watch.start()

@@ -16,7 +16,7 @@ _SHOWN = 3
 
 
 @frozen
-class Fault:
+class Nonfinite:
     """Where gradients or weights are not finite and the host feels it."""
 
     host: tuple[str, ...]

@@ -18,11 +18,11 @@ from kasmina.errors import PluginError, SeedError
 from kasmina.growth.health import is_kept
 from kasmina.growth.recipe import Durations
 from kasmina.growth.seed import LEGAL, Build, Seed, revive
-from kasmina.growth.site import Place
-from kasmina.growth.stream import Stream
+from kasmina.growth.sites.find import BoundSite
+from kasmina.growth.rng import RngStream
 from kasmina.records import SeedState, Stage
 
-Offer = Mapping[str, Build]
+Builders = Mapping[str, Build]
 """What makes a seed's module, by blueprint."""
 Ramp = Callable[[SeedState, int], float | None]
 Prepare = Callable[[nn.Module, torch.Generator], None]
@@ -44,20 +44,20 @@ class Manager:
         durations: of the stages, in training steps.
         seed: of the random numbers of all seeds, apart from the host's.
         ramp: the next alpha of a blending seed, or None for a linear rise.
-        control: the host's loss on the control split, by which one of several candidates is chosen; None if there
+        validation: the host's loss on the validation split, by which one of several candidates is chosen; None if there
             never are several.
         on_change: called once for every change of stage, after it, with the stage before and the reason.
     """
 
     def __init__(
         self,
-        places: Mapping[str, Place],
+        places: Mapping[str, BoundSite],
         optimizer: torch.optim.Optimizer,
         durations: Durations,
         *,
         seed: int = 0,
         ramp: Ramp = lambda seed, step: None,
-        control: Callable[[], float] | None = None,
+        validation: Callable[[], float] | None = None,
         on_change: OnChange = lambda seed, before, reason: None,
     ) -> None:
         self.places = places
@@ -73,7 +73,7 @@ class Manager:
         self._optimizer = optimizer
         self._seed = seed
         self._ramp = ramp
-        self._control = control
+        self._validation = validation
         self._on_change = on_change
         self.born = 0
         """How many seeds there have been; the id of the last."""
@@ -88,29 +88,29 @@ class Manager:
         build: Build,
         blueprint: str,
         reason: str = "",
-        rivals: Sequence[tuple[str, Build]] = (),
+        alternatives: Sequence[tuple[str, Build]] = (),
         prepare: Prepare = lambda body, generator: None,
     ) -> Seed:
         """A new seed at `site`, with the module that `build` makes for it; it trains from the next step on.
 
-        With `rivals`, further blueprints or the same one again, all train side by side, and the seed is the one with
-        which the control loss is lowest when they have trained.
+        With `alternatives`, further blueprints or the same one again, all train side by side, and the seed is the
+        one with which the validation loss is lowest when they have trained.
 
         Raises:
             IllegalTransition: a seed is already growing there.
-            ValueError: there are rivals, and no `control` to choose by.
+            ValueError: there are alternatives, and no `validation` to choose by.
             PluginError: the module does not fit the site.
         """
         if not self.free(site):
             raise IllegalTransition(f"site {site!r} has a seed on its way")
-        if rivals and self._control is None:
-            raise ValueError("candidates are chosen by their control loss, and this manager was given no control")
+        if alternatives and self._validation is None:
+            raise ValueError("candidates are chosen by their validation loss, and this manager was given no validation")
         place = self.places[site]
         id = self.born + 1
         # Spread by a large odd number, so that neighbouring runs do not share the streams of neighbouring seeds.
-        stream = Stream(place.device, (self._seed * 1_000_003 + id) % 2**63)
+        stream = RngStream(place.device, (self._seed * 1_000_003 + id) % 2**63)
         bodies = [
-            (name, self._body(place, name, make, stream, prepare)) for name, make in ((blueprint, build), *rivals)
+            (name, self._body(place, name, make, stream, prepare)) for name, make in ((blueprint, build), *alternatives)
         ]
         seed = Seed(id, place, bodies[0][1], blueprint, self.epoch, stream, bodies[1:])
         self.born = id
@@ -206,7 +206,7 @@ class Manager:
         else:
             self._move(seed, Stage.CULLED, reason)
 
-    def _body(self, place: Place, blueprint: str, build: Build, stream: Stream, prepare: Prepare) -> nn.Module:
+    def _body(self, place: BoundSite, blueprint: str, build: Build, stream: RngStream, prepare: Prepare) -> nn.Module:
         with stream.own():
             try:
                 body = build(place.site)
@@ -229,8 +229,8 @@ class Manager:
             self._move(seed, Stage.CULLED, "its weights or its output are not finite")
 
     def _choose(self, seed: Seed) -> str:
-        """Makes the seed the candidate of the lowest control loss, and says so; empty if none gives a finite one."""
-        assert self._control is not None  # without one there are no candidates
+        """Makes the seed the candidate of the lowest validation loss, and says so; empty if none gives a finite one."""
+        assert self._validation is not None  # without one there are no candidates
         candidates, losses = seed.candidates, []
         for _, body in candidates:
             with seed.tried(body):
@@ -241,13 +241,13 @@ class Manager:
         self._withdraw(seed)
         seed.become(*candidates[losses.index(best)])
         self._enrol(seed)
-        return f"trained; {seed.blueprint} is the best of {len(losses)}, with a control loss of {best:.3g}"
+        return f"trained; {seed.blueprint} is the best of {len(losses)}, with a validation loss of {best:.3g}"
 
     def _loss_with(self, seed: Seed) -> float:
-        """The control loss; one candidate that fails shall not cost the others."""
-        assert self._control is not None
+        """The validation loss; one candidate that fails shall not cost the others."""
+        assert self._validation is not None
         try:
-            return self._control()
+            return self._validation()
         except SeedError as error:
             if error.seed != seed.id:
                 raise

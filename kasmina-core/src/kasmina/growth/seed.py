@@ -13,9 +13,9 @@ from torch.utils.hooks import RemovableHandle
 from kasmina.errors import PluginError, SeedError, UsageError
 from kasmina.growth.candidates import Candidates
 from kasmina.growth.health import is_sound
-from kasmina.growth.probe import untouched
-from kasmina.growth.site import Place
-from kasmina.growth.stream import Stream
+from kasmina.growth.sites.probe import untouched
+from kasmina.growth.sites.find import BoundSite
+from kasmina.growth.rng import RngStream
 from kasmina.records import SeedState, Site, Stage
 
 Build = Callable[[Site], nn.Module]
@@ -64,12 +64,12 @@ class Seed(nn.Module):
     def __init__(
         self,
         id: int,
-        place: Place,
+        place: BoundSite,
         body: nn.Module,
         blueprint: str,
         epoch: int,
-        stream: Stream,
-        rivals: Sequence[tuple[str, nn.Module]] = (),
+        stream: RngStream,
+        alternatives: Sequence[tuple[str, nn.Module]] = (),
     ) -> None:
         super().__init__()
         self.id = id
@@ -98,8 +98,8 @@ class Seed(nn.Module):
         """Whether the body changes in place what it reads."""
         self.train()
         self._try_out(self.body)
-        if rivals:
-            self._meet(rivals)
+        if alternatives:
+            self._meet(alternatives)
 
     @property
     def level(self) -> float:
@@ -297,12 +297,12 @@ class Seed(nn.Module):
                 raise  # the way in which it ends a recomputation that has come far enough
             raise self._failed(f"fails with {type(error).__name__}: {error}") from error
 
-    def _meet(self, rivals: Sequence[tuple[str, nn.Module]]) -> None:
+    def _meet(self, alternatives: Sequence[tuple[str, nn.Module]]) -> None:
         """Puts candidates side by side in the place of the body."""
         members = [(self.blueprint, self.body)]
-        for self.blueprint, rival in rivals:  # the name is for the messages of those that do not fit
-            members.append((self.blueprint, rival.to(self.place.device, self.place.dtype).train()))
-            self._try_out(rival)
+        for self.blueprint, alternative in alternatives:  # the name is for the messages of those that do not fit
+            members.append((self.blueprint, alternative.to(self.place.device, self.place.dtype).train()))
+            self._try_out(alternative)
         self.blueprint = " or ".join(dict.fromkeys(name for name, _ in members))
         with self._stream.own(keep=False):
             self.body = Candidates(members, self._zeros())
@@ -347,7 +347,7 @@ class Seed(nn.Module):
         return PluginError(f"blueprint {self.blueprint!r} at site {self.place.site.name!r}: its module {what}")
 
 
-def revive(state: Mapping[str, Any], place: Place, offer: Mapping[str, Build]) -> Seed:
+def revive(state: Mapping[str, Any], place: BoundSite, offer: Mapping[str, Build]) -> Seed:
     """The seed of which this is the `state_dict`, built anew; not yet in the host's forward pass.
 
     Args:
@@ -358,10 +358,10 @@ def revive(state: Mapping[str, Any], place: Place, offer: Mapping[str, Build]) -
         KeyError, RuntimeError: the state is of another module than the blueprint builds now.
     """
     facts = state["_extra_state"]
-    stream = Stream(place.device, 0)
+    stream = RngStream(place.device, 0)
     with stream.own():
-        first, *rivals = [(name, offer[name](place.site)) for name in facts["blueprints"]]
-    seed = Seed(facts["id"], place, first[1], first[0], facts["germinated_at"], stream, rivals)
+        first, *alternatives = [(name, offer[name](place.site)) for name in facts["blueprints"]]
+    seed = Seed(facts["id"], place, first[1], first[0], facts["germinated_at"], stream, alternatives)
     seed.load_state_dict(state)
     return seed
 

@@ -16,7 +16,7 @@ from attrs import evolve, field, frozen
 
 from kasmina.errors import UsageError, nearest
 from kasmina.plugins.installed import Installed, installed, normal
-from kasmina.plugins.phrases import row
+from kasmina.plugins.messages import row
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {

@@ -16,8 +16,8 @@ from stevedore.driver import DriverManager
 
 from kasmina.errors import KasminaError, PluginError, UsageError
 from kasmina.plugins.catalog import KINDS, Entry, entries
-from kasmina.plugins.phrases import described, one_line
-from kasmina.plugins.strict import structure
+from kasmina.plugins.messages import described, one_line
+from kasmina.plugins.structuring import structure
 
 
 @frozen

@@ -20,7 +20,7 @@ import pluggy
 from kasmina import hookspecs
 from kasmina.errors import PluginError, nearest
 from kasmina.plugins.catalog import Entry
-from kasmina.plugins.phrases import one_line, place, row
+from kasmina.plugins.messages import one_line, place, row
 from kasmina.records import Proposal, Verdict
 
 Method = Callable[..., Any]

@@ -12,30 +12,30 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.errors import KasminaError, PluginError, UsageError
-from kasmina.growth.budget import Purse
-from kasmina.growth.growth import Aim, Growth, Measure
-from kasmina.growth.manager import Offer
-from kasmina.growth.probe import untouched
-from kasmina.growth.site import Place, find_places
+from kasmina.growth.budget import BudgetTracker
+from kasmina.growth.growth import MetricTarget, Growth, Evaluation
+from kasmina.growth.manager import Builders
+from kasmina.growth.sites.probe import untouched
+from kasmina.growth.sites.find import BoundSite, find_sites
 from kasmina.plugins.hooks import Hooks
-from kasmina.plugins.own import Own
-from kasmina.plugins.phrases import one_line
-from kasmina.plugins.states import States
+from kasmina.plugins.user_code import UserCallable
+from kasmina.plugins.messages import one_line
+from kasmina.plugins.plugin_state import PluginStates
 from kasmina.records import Data, RunInfo
-from kasmina.run.config import Config
+from kasmina.run.options.config import Config
 from kasmina.run.data import Splits, prepare
 from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
-from kasmina.run.governor import Governor
-from kasmina.run.offers import check_offers, offers
+from kasmina.run.recovery.governor import Governor
+from kasmina.run.eligibility import check_offers, eligible_builders
+from kasmina.run.objective import OBJECTIVES, chance_loss, evaluate
 from kasmina.run.optimizer import AdamW
-from kasmina.run.objective import OBJECTIVES, evaluate, ignorance
-from kasmina.run.plugins import Plugins, written
-from kasmina.run.randomness import sow
+from kasmina.run.plugin_set import PluginSet, written
+from kasmina.run.seeding import seed_everything
 from kasmina.run.training import Training
 
 
-def assemble(config: Config, plugins: Plugins, folder: Folder, warn: Callable[[str], None]) -> Training:
+def assemble(config: Config, plugins: PluginSet, folder: Folder, warn: Callable[[str], None]) -> Training:
     """Everything that the loop works on; nothing is written yet.
 
     Raises:
@@ -54,11 +54,11 @@ def assemble(config: Config, plugins: Plugins, folder: Folder, warn: Callable[[s
     patterns = config.settings.sites or tuple(getattr(plugins.host, "default_sites", ()))
     if grows and not patterns:
         raise no_sites(config.host.name, host, sample)
-    places = find_places(host, patterns, sample)
+    places = find_sites(host, patterns, sample)
     sites = [place.site for place in places.values()]
     if grows:
         check_offers(sites, plugins.blueprints, settings.growth.init)
-    offered = offers(sites, plugins.blueprints)
+    offered = eligible_builders(sites, plugins.blueprints)
     places = {name: places[name] for name in offered}
     raw = written(config, plugins, patterns)
     steps = math.ceil(len(splits.train) / settings.batch)
@@ -69,7 +69,7 @@ def assemble(config: Config, plugins: Plugins, folder: Folder, warn: Callable[[s
         host=plugins.entries["host"].name,
         controller=plugins.entries["controller"].name,
         blueprint=plugins.entries["blueprint"].name,
-        rivals=tuple(entry.name for entry, _ in plugins.blueprints[1:]),
+        alternatives=tuple(entry.name for entry, _ in plugins.blueprints[1:]),
         seed=settings.seed,
         device=str(device),
         goal=data.goal,
@@ -85,7 +85,7 @@ def assemble(config: Config, plugins: Plugins, folder: Folder, warn: Callable[[s
         classes=data.classes,
         features=data.features,
         digest=splits.digest,
-        rows={name: len(getattr(splits, name)) for name in ("train", "control", "test")},
+        rows={name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
     )
     return connect(config, hooks, plugins.states(warn), info, host, places, offered, splits)
 
@@ -93,11 +93,11 @@ def assemble(config: Config, plugins: Plugins, folder: Folder, warn: Callable[[s
 def connect(
     config: Config,
     hooks: Hooks,
-    states: States,
+    states: PluginStates,
     info: RunInfo,
     host: nn.Module,
-    places: dict[str, Place],
-    offered: dict[str, Offer],
+    places: dict[str, BoundSite],
+    offered: dict[str, Builders],
     splits: Splits,
 ) -> Training:
     """The host's growth, tied to its optimiser and to the run's hooks.
@@ -109,10 +109,10 @@ def connect(
     objective = OBJECTIVES[info.goal]
     optimizer = AdamW(host.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
 
-    def control() -> Measure:
+    def validation() -> Evaluation:
         if not growth.batches:  # between epochs, where loggers may draw, and the host may as it is measured
-            sow(splits.device, settings.seed, growth.epoch, 1)
-        return Measure(*evaluate(host, objective, splits.control))
+            seed_everything(splits.device, settings.seed, growth.epoch, 1)
+        return Evaluation(*evaluate(host, objective, splits.validation))
 
     growth = Growth(
         host,
@@ -120,12 +120,12 @@ def connect(
         optimizer,
         offered,
         hooks,
-        control=control,
-        aim=Aim(info.metric, info.target),
+        validation=validation,
+        aim=MetricTarget(info.metric, info.target),
         recipe=settings.growth,
         batch=settings.batch,
         seed=settings.seed,
-        purse=Purse(settings.budget, host, splits.train.x[:1], places, offered),
+        purse=BudgetTracker(settings.budget, host, splits.train.x[:1], places, offered),
     )
     return Training(
         info=info,
@@ -139,7 +139,7 @@ def connect(
         settings=settings,
         governor=Governor(
             settings.governor,
-            ignorance(info.goal, splits.train.y, info.outputs, min(settings.batch, len(splits.train))),
+            chance_loss(info.goal, splits.train.y, info.outputs, min(settings.batch, len(splits.train))),
         ),
     )
 
@@ -173,7 +173,7 @@ def build_host(plugin: Any, config: Config, data: Data, sample: Tensor) -> nn.Mo
     name = f"host {config.host.name!r}"
     try:
         refuse_giant(plugin, name, data)
-        sow(sample.device, config.settings.seed)
+        seed_everything(sample.device, config.settings.seed)
         host = plugin.build(in_shape=data.in_shape, outputs=data.outputs)
     except KasminaError:
         raise
@@ -200,7 +200,7 @@ def refuse_giant(plugin: Any, name: str, data: Data) -> None:
     Raises:
         UsageError: weights, gradients and the optimiser's two moments are more than the machine's memory.
     """
-    if isinstance(plugin, Own) or not hasattr(os, "sysconf"):
+    if isinstance(plugin, UserCallable) or not hasattr(os, "sysconf"):
         return
     try:
         with torch.device("meta"):
@@ -220,7 +220,7 @@ def refuse_giant(plugin: Any, name: str, data: Data) -> None:
 
 def fault(plugin: Any) -> type[KasminaError]:
     """What it is called if this plugin is wrong: code of the user's own is part of what was typed."""
-    return UsageError if isinstance(plugin, Own) else PluginError
+    return UsageError if isinstance(plugin, UserCallable) else PluginError
 
 
 def may_germinate(config: Config, hooks: Hooks) -> bool:
@@ -238,5 +238,5 @@ def no_sites(name: str, host: nn.Module, sample: Tensor) -> UsageError:
 def usable(host: nn.Module, sample: Tensor) -> list[str]:
     """Some names of modules after which a seed could grow, the outermost first."""
     with suppress(UsageError):
-        return sorted(find_places(host, ["*"], sample), key=lambda name: name.count("."))[:8]
+        return sorted(find_sites(host, ["*"], sample), key=lambda name: name.count("."))[:8]
     return []

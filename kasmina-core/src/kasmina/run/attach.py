@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.errors import UsageError
-from kasmina.growth.budget import Purse
-from kasmina.growth.growth import Aim, Growth, Measure
-from kasmina.growth.limits import Budget
-from kasmina.growth.probe import Sample, size
+from kasmina.growth.budget import BudgetTracker
+from kasmina.growth.growth import MetricTarget, Growth, Evaluation
+from kasmina.growth.budget_options import Budget
+from kasmina.growth.sites.probe import HostInput, batch_size
 from kasmina.growth.recipe import Recipe
-from kasmina.growth.site import find_places
+from kasmina.growth.sites.find import find_sites
 from kasmina.plugins.catalog import KINDS, Entry, default
 from kasmina.plugins.hooks import Hooks
-from kasmina.plugins.states import States
-from kasmina.plugins.strict import structure
-from kasmina.run.config import Choice
-from kasmina.run.offers import check_offers, offers
-from kasmina.run.plugins import choose
+from kasmina.plugins.plugin_state import PluginStates
+from kasmina.plugins.structuring import structure
+from kasmina.run.options.config import PluginChoice
+from kasmina.run.eligibility import check_offers, eligible_builders
+from kasmina.run.plugin_set import choose
 
 Loss = Tensor | float
 
@@ -31,8 +31,8 @@ Loss = Tensor | float
 def attach(
     host: nn.Module,
     optimizer: torch.optim.Optimizer,
-    sample: Sample,
-    control: Callable[[], Loss | tuple[Loss, float]],
+    sample: HostInput,
+    validate: Callable[[], Loss | tuple[Loss, float]],
     *,
     sites: str | Sequence[str],
     blueprint: Any = None,
@@ -44,7 +44,7 @@ def attach(
 ) -> Growth:
     """Ties growth to a host that you train yourself::
 
-        growth = kasmina.attach(host, optimizer, x[:64], lambda: loss_of(host(x_control), y_control), sites="0:2")
+        growth = kasmina.attach(host, optimizer, x[:64], lambda: loss_of(host(x_validation), y_validation), sites="0:2")
         ...
             optimizer.step()
             growth.after_step(loss)    # after each step
@@ -59,9 +59,9 @@ def attach(
         optimizer: of the host. Each seed joins it as a parameter group with the settings of the first.
         sample: a batch of what the host reads, of the size of those in training: a tensor, a tuple of arguments, or a
             mapping of arguments by name.
-        control: the host's loss on data that is not trained on; or a pair of it and a metric, of which more is better.
+        validate: the host's loss on data that is not trained on; or a pair of it and a metric, of which more is better.
             Called in evaluation mode without gradients.
-        sites: patterns of names of the host's modules: "M", "A:B"; see `kasmina.growth.site`.
+        sites: patterns of names of the host's modules: "M", "A:B"; see `kasmina.growth.sites.find`.
         blueprint: a name, an instance, or several in a list, which then compete. None: the installed default.
         controller: a name or an instance. None: the installed default.
         target: of the metric, at which no more seeds are wanted.
@@ -77,23 +77,23 @@ def attach(
         PluginError: a plugin broke the contract.
     """
     options = structure(recipe, Recipe, "")
-    places = find_places(host, [sites] if isinstance(sites, str) else sites or [""], sample)
+    places = find_sites(host, [sites] if isinstance(sites, str) else sites or [""], sample)
     named = blueprint if isinstance(blueprint, list | tuple) else [blueprint]
     blueprints = [_chosen("blueprint", word) for word in named]
     sites_found = [place.site for place in places.values()]
     check_offers(sites_found, blueprints, options.init)
-    offered = offers(sites_found, blueprints)
+    offered = eligible_builders(sites_found, blueprints)
 
-    def measured() -> Measure:
+    def measured() -> Evaluation:
         training = host.training
         host.eval()
         with torch.no_grad():
-            answer = control()
+            answer = validate()
         host.train(training)
         if target is not None and not isinstance(answer, tuple):
-            raise UsageError("target: is of the metric, and control gives a loss alone; let it give (loss, metric)")
+            raise UsageError("target: is of the metric, and `validate` gives a loss alone; let it give (loss, metric)")
         loss, metric = answer if isinstance(answer, tuple) else (answer, -float(answer))
-        return Measure(float(loss), float(metric))
+        return Evaluation(float(loss), float(metric))
 
     growing = {name: places[name] for name in offered}
     deciders = [_chosen("controller", controller), *blueprints]
@@ -103,19 +103,19 @@ def attach(
         optimizer,
         offered,
         Hooks(deciders, warnings.warn),
-        control=measured,
-        aim=Aim("metric", target),
+        validation=measured,
+        aim=MetricTarget("metric", target),
         recipe=options,
-        batch=size(sample),
+        batch=batch_size(sample),
         seed=seed,
-        states=States(deciders, warnings.warn),
-        purse=Purse(structure(budget or {}, Budget, "budget"), host, sample, growing, offered),
+        states=PluginStates(deciders, warnings.warn),
+        purse=BudgetTracker(structure(budget or {}, Budget, "budget"), host, sample, growing, offered),
     )
 
 
 def _chosen(kind: str, plugin: Any) -> tuple[Entry, Any]:
     """A plugin by its name, or as it is."""
     if plugin is None or isinstance(plugin, str):
-        return choose(kind, Choice(plugin or default(kind), {}))
+        return choose(kind, PluginChoice(plugin or default(kind), {}))
     cls = type(plugin)
     return Entry(kind, cls.__name__, cls.__module__, "", "ready", False, EntryPoint("", "", KINDS[kind])), plugin

@@ -16,7 +16,7 @@ from kasmina.records import Data
 from kasmina.run.split import train_test_split
 
 SHARE = 0.15
-"""Of all rows, each for control and for test; the rest is for training."""
+"""Of all rows, each for validation and for test; the rest is for training."""
 
 FEWEST = 3
 """Rows of a class that can be split in three."""
@@ -87,7 +87,7 @@ class Splits:
     """The three parts of a task's data on their device, and the scalers that were fitted on the first."""
 
     train: Split
-    control: Split
+    validation: Split
     """All that a controller or a judge may see."""
     test: Split
     """Read once, for the summary."""
@@ -122,8 +122,8 @@ def prepare(data: Data, seed: int, device: torch.device, dtype: torch.dtype = to
         y = _scaled(data.y[rows], outputs, dtype) if outputs else torch.as_tensor(data.y[rows]).long().to(device)
         return Split(x, y)
 
-    train, control, test = map(split, parts)
-    return Splits(train, control, test, inputs, outputs, digest(data))
+    train, validation, test = map(split, parts)
+    return Splits(train, validation, test, inputs, outputs, digest(data))
 
 
 def digest(data: Data) -> str:
@@ -136,7 +136,8 @@ def digest(data: Data) -> str:
 
 
 def split_rows(data: Data, seed: int) -> tuple[Array, Array, Array]:
-    """Indices of the rows of train (70 %), control (15 %) and test (15 %), with each class's share alike in all three.
+    """Indices of the rows of train (70 %), validation (15 %) and test (15 %), with each class's share alike in all
+    three.
 
     Depends on the labels and `seed` alone. Raises UsageError if there are too few rows, or too few of a class.
     """
@@ -145,8 +146,8 @@ def split_rows(data: Data, seed: int) -> tuple[Array, Array, Array]:
         _refuse_rare(labels, data.classes)
     count = max(1, round(SHARE * len(data.y)))
     rest, test = _cut(np.arange(len(data.y)), count, labels, seed)
-    train, control = _cut(rest, count, labels, seed)
-    return train, control, test
+    train, validation = _cut(rest, count, labels, seed)
+    return train, validation, test
 
 
 def fit(x: Array, dtype: torch.dtype = torch.float32) -> Scaler:
@@ -185,7 +186,7 @@ def _cut(rows: Array, count: int, labels: Array | None, seed: int) -> tuple[Arra
     except ValueError as error:
         classes = "" if labels is None else f" of {len(np.unique(labels))} classes"
         raise UsageError(
-            f"the task's data cannot be split into train, control and test: {len(rows)} rows{classes} are too few;"
+            f"the task's data cannot be split into train, validation and test: {len(rows)} rows{classes} are too few;"
             " add rows"
         ) from error
     return rows[left], rows[off]
@@ -196,7 +197,7 @@ def _refuse_rare(labels: Array, names: tuple[str, ...]) -> None:
     rare = [f"'{names[value]}' ({count})" for value, count in zip(values, counts, strict=True) if count < FEWEST]
     if rare:
         raise UsageError(
-            f"classes too rare to be split into train, control and test, which takes {FEWEST} rows of each:"
+            f"classes too rare to be split into train, validation and test, which takes {FEWEST} rows of each:"
             f" {', '.join(rare[:8])}{' …' if len(rare) > 8 else ''}; add rows, or merge or remove these classes"
         )
 

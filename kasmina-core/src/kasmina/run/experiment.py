@@ -14,19 +14,19 @@ from attrs import evolve
 
 from kasmina import files
 from kasmina.errors import KasminaError, UsageError
-from kasmina.plugins.phrases import one_line
+from kasmina.plugins.messages import one_line
 from kasmina.run.assembly import assemble
-from kasmina.run.config import Config, configure
+from kasmina.run.options.config import Config, configure
 from kasmina.run.folder import Folder, digest, text_of
-from kasmina.run.keeper import Keeper, first_snapshot
+from kasmina.run.recovery.rollback import RollbackManager, first_snapshot
 from kasmina.run.loop import train
-from kasmina.run.packing import pack
-from kasmina.run.plugins import Plugins, tell_changes
-from kasmina.run.profile import Profiler
+from kasmina.run.checkpoints.packing import pack
+from kasmina.run.plugin_set import PluginSet, tell_changes
+from kasmina.run.profiling.profiler import Profiler
 from kasmina.run.report import report_begin, report_predictions
-from kasmina.run.saved import Found, fitting, newest
-from kasmina.run.saver import Saver, Snapshot
-from kasmina.run.state import restore_plugins, restore_random, restore_state
+from kasmina.run.checkpoints.store import ResumePoint, fitting, newest
+from kasmina.run.checkpoints.writer import CheckpointWriter, Snapshot
+from kasmina.run.checkpoints.contents import restore_plugins, restore_random, restore_state
 from kasmina.run.summary import summarise
 from kasmina.run.training import Stopped, Training
 from kasmina.run.trust import sign
@@ -43,24 +43,24 @@ def run_experiment(config: Config, out: Path | None, warn: Warn, profile: bool =
     Args:
         out: the folder to make; None makes ``runs/<task>-<n>``.
         warn: is told, in one line each, what does not stop the run.
-        profile: whether to see where the time goes (`kasmina.run.profile`).
+        profile: whether to see where the time goes (`kasmina.run.profiling.profiler`).
 
     Raises:
         UsageError: options, data or folder do not fit; nothing was left behind.
         KasminaError: training failed; what there was is saved, with the status ``"failed"``.
     """
-    plugins = Plugins.of(config)
+    plugins = PluginSet.of(config)
     plugins.prepare(warn)
     folder = Folder.new(out, plugins.entries["task"].name)
     run = assemble(config, plugins, folder, warn)
     options = text_of(run.info.config)
     facts = {"data": run.splits.digest, "config": digest(options), "code": plugins.code}
     first = first_snapshot(run, facts)
-    folder, saver = folder.make(options, lambda made: Saver.begun(made.checkpoints, warn, first))
+    folder, saver = folder.make(options, lambda made: CheckpointWriter.begun(made.checkpoints, warn, first))
     run.info = evolve(run.info, name=folder.path.name, folder=folder.path)
     sign(folder.config, {kind: choice.name for kind, choice in config.choices.items()})
     with folder.locked():
-        keeper = Keeper(run, saver, config.settings.checkpoint, facts, first)
+        keeper = RollbackManager(run, saver, config.settings.checkpoint, facts, first)
         return folder.path, conduct(run, keeper, warn, profile)
 
 
@@ -86,11 +86,11 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False, profile: bool
         if last.facts["config"] != digest(files.read(folder.config)):
             raise UsageError(f"{folder.config} is not what the run began with; put it back, or begin a new run with it")
         with fitting(last.path):
-            unsaved = last.state["unsaved"]
-        if unsaved:
-            raise UsageError(f"{path} cannot be resumed: {unsaved}")
+            why_not_resumable = last.state["why_not_resumable"]
+        if why_not_resumable:
+            raise UsageError(f"{path} cannot be resumed: {why_not_resumable}")
         config = configure(folder.config, trust=trust)
-        plugins = Plugins.of(config)
+        plugins = PluginSet.of(config)
         plugins.prepare(warn)
         tell_changes(last.facts["code"], plugins.code, warn)
         run = assemble(config, plugins, folder, warn)
@@ -101,18 +101,18 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False, profile: bool
             run.governor.load_state_dict(last.state["governor"])
         run.info = evolve(run.info, resumed_at=run.growth.step)
         good = Snapshot(pack(found.good.state), found.good.facts)
-        saver = Saver(folder.checkpoints, warn, found.saved, good)
+        saver = CheckpointWriter(folder.checkpoints, warn, found.saved, good)
         facts = {name: last.facts[name] for name in ("data", "config", "code")}
-        keeper = Keeper(run, saver, config.settings.checkpoint, facts, good, last.facts["seconds"])
+        keeper = RollbackManager(run, saver, config.settings.checkpoint, facts, good, last.facts["seconds"])
         return path, conduct(run, keeper, warn, profile, found)
 
 
 def conduct(
-    run: Training, keeper: Keeper, warn: Warn, profile: bool = False, found: Found | None = None
+    run: Training, keeper: RollbackManager, warn: Warn, profile: bool = False, found: ResumePoint | None = None
 ) -> dict[str, Any]:
     """Trains, saves and sums up, whatever happens."""
     status, failure = "finished", None
-    run.beside = Profiler(run, keeper, warn) if profile else keeper
+    run.callback = Profiler(run, keeper, warn) if profile else keeper
     with stopping(run):
         try:
             run.hooks.on_run_start(run=run.info)
@@ -142,7 +142,7 @@ def reason_of(failure: Exception) -> str:
     return str(failure) if isinstance(failure, KasminaError) else one_line(failure)
 
 
-def take_up(run: Training, found: Found) -> None:
+def take_up(run: Training, found: ResumePoint) -> None:
     """Tells the plugins where the run stands; whatever they draw meanwhile, its random numbers go on from there too."""
     for phase in run.info.phases:
         if phase.name == run.growth.phase:
@@ -151,7 +151,7 @@ def take_up(run: Training, found: Found) -> None:
     restore_random(run, found.last.state)
 
 
-def finish(run: Training, keeper: Keeper, summary: dict[str, Any], failed: bool) -> None:
+def finish(run: Training, keeper: RollbackManager, summary: dict[str, Any], failed: bool) -> None:
     """Writes the summary, and tells the loggers that it is over."""
     folder = Folder(run.info.folder)
     if not failed:

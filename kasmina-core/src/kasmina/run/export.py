@@ -49,7 +49,7 @@ def export(
     if out and out.suffix in SUFFIXES and SUFFIXES[out.suffix] != format:
         raise UsageError(f"--out {out}: is a name for {SUFFIXES[out.suffix]}, and --format is {format}")
     trained = restore(path, "cpu", trust, checkpoint=checkpoint, warn=warn)
-    x = trained.splits.control.x
+    x = trained.splits.validation.x
     result = plain(trained.host, trained.seeds, x, folding)
     content, run = form.write(result, x)
     off, allowed = distance(run, trained.host, x), TOLERANCE if result.folded or not form.exact else 0.0
@@ -92,13 +92,16 @@ def describe(trained: Trained, result: Plain) -> dict[str, Any]:
     else:
         outputs = {"values": "y * std + mean is the target"} | _scaling(splits.outputs)
     task = trained.config.task.name
-    inputs = {"shape": ["batch", *splits.control.x.shape[1:]], "dtype": "float32"}
+    inputs = {"shape": ["batch", *splits.validation.x.shape[1:]], "dtype": "float32"}
     return {
         "input": inputs
         | {"values": f"(x - mean) / std of samples x as the task {task!r} loads them"}
         | _scaling(splits.inputs),
         "output": outputs,
-        "metric": {"name": objective.metric_name, "control": evaluate(trained.host, objective, splits.control)[1]},
+        "metric": {
+            "name": objective.metric_name,
+            "validation": evaluate(trained.host, objective, splits.validation)[1],
+        },
         "parameters": size(trained, result),
         "seeds": [_seed(seed, result) for seed in trained.seeds],
         "unfolded_because": result.unfolded_because,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kasmina.growth.counter import Counter
+from kasmina.growth.flop_counter import FlopCounter
 
 
 class FlopMeter:
@@ -43,7 +43,7 @@ class FlopMeter:
     @contextmanager
     def counting(self, rows: int, version: int) -> Iterator[None]:
         """Around the forward and backward pass of `rows` samples, the first of a version."""
-        with Counter() as counter:
+        with FlopCounter() as counter:
             yield
         self._before, self.rows = self.total, 0
         self._version, self._per_row = version, counter.total / rows

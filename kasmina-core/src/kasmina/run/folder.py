@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from kasmina import files
 from kasmina.errors import KasminaError, UsageError
-from kasmina.run import yaml
+from kasmina.run.options import yaml
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from kasmina.errors import SeedError
 from kasmina.growth.health import finite
 from kasmina.records import Observation, Phase
-from kasmina.run import randomness
-from kasmina.run.blame import blamed
-from kasmina.run.governor import Fault
+from kasmina.run import seeding
+from kasmina.run.recovery.attribution import attribute_fault
+from kasmina.run.recovery.governor import TrainingFault
 from kasmina.run.objective import evaluate
 from kasmina.run.report import report_epoch, report_growth
 from kasmina.run.training import Stopped, Training
@@ -36,11 +36,11 @@ def train(run: Training) -> None:
         try:
             observation = train_and_decide(run, phase, epoch)
         except SeedError as error:  # as a seed is judged
-            run.beside.on_fault(Fault(f"{error} after step {run.growth.step}", (error.seed,)))
-        except Fault as fault:
-            run.beside.on_fault(fault)
+            run.callback.on_fault(TrainingFault(f"{error} after step {run.growth.step}", (error.seed,)))
+        except TrainingFault as fault:
+            run.callback.on_fault(fault)
         else:
-            run.beside.on_epoch(observation)
+            run.callback.on_epoch(observation)
         if run.stop:
             raise Stopped
 
@@ -50,7 +50,7 @@ def train_and_decide(run: Training, phase: Phase, epoch: int) -> Observation:
     rate = learning_rate(run.settings.learning_rate, phase, epoch) * run.governor.rate
     for group in run.optimizer.param_groups:
         group["lr"] = rate
-    with run.beside.steps():
+    with run.callback.steps():
         train_epoch(run)
     observation = observe(run, phase.epochs - epoch - 1)
     report_epoch(run, observation, rate)
@@ -59,7 +59,7 @@ def train_and_decide(run: Training, phase: Phase, epoch: int) -> Observation:
     # Now, for plugins may have changed weights, and this is the state to which the run would go back.
     unsound = run.growth.unsound()
     if unsound:
-        raise Fault(f"{unsound} after step {run.growth.step}", unsound.seeds)
+        raise TrainingFault(f"{unsound} after step {run.growth.step}", unsound.seeds)
     run.governor.end_epoch(observation.train_loss)
     return observation
 
@@ -68,28 +68,28 @@ def observe(run: Training, epochs_left: int) -> Observation:
     """What may be known of the epoch that has just ended.
 
     Raises:
-        Fault: the control loss is not finite or cannot be had, or the epoch's losses were too large.
+        Fault: the validation loss is not finite or cannot be had, or the epoch's losses were too large.
     """
     try:
         observation = run.growth.observe(epochs_left)
-        check_control(observation.control_loss)
+        check_validation(observation.validation_loss)
         run.governor.see_epoch(observation.train_loss)
         return observation
     except Exception as error:
         where, seeds = f"after step {run.growth.step}", run.growth.manager.seeds.values()
-        fault = blamed(error, where, seeds, lambda: check_control(control_loss(run)))
+        fault = attribute_fault(error, where, seeds, lambda: check_validation(validation_loss(run)))
         if fault is None:
             raise
         raise fault from error
 
 
-def control_loss(run: Training) -> float:
-    return evaluate(run.host, run.objective, run.splits.control)[0]
+def validation_loss(run: Training) -> float:
+    return evaluate(run.host, run.objective, run.splits.validation)[0]
 
 
-def check_control(loss: float) -> None:
+def check_validation(loss: float) -> None:
     if not math.isfinite(loss):
-        raise Fault(f"the control loss is {loss}")
+        raise TrainingFault(f"the validation loss is {loss}")
 
 
 def place(phases: Sequence[Phase], epochs: int) -> tuple[Phase, int]:
@@ -114,8 +114,8 @@ def train_epoch(run: Training) -> None:
     run.host.train()
     epoch, done, y = run.growth.epochs, run.growth.batches, run.splits.train.y
     if not done:
-        randomness.sow(y.device, run.settings.seed, epoch)
-    rows = randomness.order(len(y), run.settings.order, epoch).to(y.device)
+        seeding.seed_everything(y.device, run.settings.seed, epoch)
+    rows = seeding.order(len(y), run.settings.order, epoch).to(y.device)
     # Parts of equal size, so that no last batch is too small for a batch norm.
     batches = rows.tensor_split(run.info.steps_per_epoch)
     # Asked once an epoch: a call that nobody hears costs 2 % of a small step.
@@ -127,7 +127,7 @@ def train_epoch(run: Training) -> None:
         if number < len(batches):
             if run.stop:
                 raise Stopped
-            run.beside.on_step()
+            run.callback.on_step()
 
 
 def step(run: Training, index: Tensor) -> None:
@@ -141,7 +141,7 @@ def step(run: Training, index: Tensor) -> None:
         learn(run, index)
     except Exception as error:
         where, seeds = f"in step {before + 1}", run.growth.manager.seeds.values()
-        fault = blamed(error, where, seeds, lambda: attempt(run, index))
+        fault = attribute_fault(error, where, seeds, lambda: attempt(run, index))
         if fault is None:
             raise
         raise fault from error
@@ -158,7 +158,7 @@ def learn(run: Training, index: Tensor) -> None:
     run.governor.see(loss.item())
     unsound = run.growth.after_backward()
     if unsound:
-        raise Fault(str(unsound), () if unsound.host else unsound.seeds)
+        raise TrainingFault(str(unsound), () if unsound.host else unsound.seeds)
     run.optimizer.step()
     run.growth.after_step(loss)
 
@@ -174,4 +174,4 @@ def attempt(run: Training, index: Tensor) -> None:
     """A step again, as far as it can go wrong before anything has learned."""
     run.governor.see(forward_and_backward(run, index).item())
     if not finite(run.optimizer):
-        raise Fault("a gradient is not finite")
+        raise TrainingFault("a gradient is not finite")

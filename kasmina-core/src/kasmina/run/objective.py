@@ -41,7 +41,7 @@ OBJECTIVES: dict[Goal, Objective] = {
 }
 
 
-def ignorance(goal: Goal, y: Tensor, outputs: int, batch: int) -> float:
+def chance_loss(goal: Goal, y: Tensor, outputs: int, batch: int) -> float:
     """The largest loss of a batch for one who knows nothing of its `x`: guesses all classes alike, or the mean.
 
     Of a classification never less than 1, which is about what a few overconfident guesses cost. Of a regression the few
@@ -55,7 +55,7 @@ def ignorance(goal: Goal, y: Tensor, outputs: int, batch: int) -> float:
     return max(1.0, y.square().mean(1).topk(min(batch, len(y))).values.mean().item())
 
 
-def meant(outputs: Tensor, scaler: Scaler | None) -> Tensor:
+def decode(outputs: Tensor, scaler: Scaler | None) -> Tensor:
     """Probabilities of the classes, or values in the units of the task, in float64, of outputs (N, outputs).
 
     Args:
@@ -65,7 +65,7 @@ def meant(outputs: Tensor, scaler: Scaler | None) -> Tensor:
 
 
 @torch.no_grad()
-def answers(host: nn.Module, x: Tensor) -> Tensor:
+def predict(host: nn.Module, x: Tensor) -> Tensor:
     """The host's outputs for x (N, *in_shape), in evaluation mode; the host's mode is left as it was."""
     training = host.training
     host.eval()
@@ -77,6 +77,6 @@ def answers(host: nn.Module, x: Tensor) -> Tensor:
 @torch.no_grad()
 def evaluate(host: nn.Module, objective: Objective, split: Split) -> tuple[float, float]:
     """Loss and metric of the host on a whole split, in evaluation mode; the host's mode is left as it was."""
-    outputs = answers(host, split.x)
+    outputs = predict(host, split.x)
     loss, metric = torch.stack([objective.loss(outputs, split.y), objective.metric(outputs, split.y)]).tolist()
     return loss, metric

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.growth.activations import activations
-from kasmina.growth.export.layers import layers
+from kasmina.growth.export.lower import layers
 from kasmina.growth.export.plain import unfolded
-from kasmina.growth.probe import untouched
+from kasmina.growth.sites.probe import untouched
 from kasmina.records import Observation, Plane, Predictions, Stage
-from kasmina.run.objective import meant
-from kasmina.run.randomness import sow
+from kasmina.run.objective import decode
+from kasmina.run.seeding import seed_everything
 from kasmina.run.training import Training
 
 Array = np.ndarray[Any, Any]
@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 EPOCHS = 10
 """From one histogram to the next."""
 ROWS = 1000
-"""Of the control split, at most, of which predictions are told."""
+"""Of the validation split, at most, of which predictions are told."""
 GRID = 100
 """Points along each side of a plane."""
 MARGIN = 0.1
@@ -34,8 +34,8 @@ def report_epoch(run: Training, observation: Observation, rate: float) -> None:
     """One epoch's numbers, to all loggers, and every ten epochs the histograms."""
     metrics = {
         "train/loss": observation.train_loss,
-        "control/loss": observation.control_loss,
-        f"control/{observation.metric}": observation.control_metric,
+        "validation/loss": observation.validation_loss,
+        f"validation/{observation.metric}": observation.validation_metric,
         "learning_rate": rate,
         "parameters": observation.parameters,
         "flops": run.flops.total,
@@ -56,7 +56,7 @@ def report_begin(run: Training) -> None:
 
 
 def report_growth(run: Training) -> None:
-    """After an epoch, in which seeds may have germinated: the network and what it makes of the control split."""
+    """After an epoch, in which seeds may have germinated: the network and what it makes of the validation split."""
     epoch = run.growth.epoch
     if any(seed.germinated_at == epoch for seed in run.growth.seeds):
         report_begin(run)
@@ -66,12 +66,12 @@ def report_growth(run: Training) -> None:
 def report_network(run: Training) -> None:
     network = network_of(run)
     if network is not None:
-        sample = run.splits.control.x[:2].cpu().numpy()
+        sample = run.splits.validation.x[:2].cpu().numpy()
         run.hooks.log_network(network=network, sample=sample, step=run.growth.epoch)
 
 
 def report_predictions(run: Training) -> None:
-    """What the network makes of the control split now, if a logger wants to know."""
+    """What the network makes of the validation split now, if a logger wants to know."""
     if run.hooks.implements("log_predictions"):
         run.hooks.log_predictions(predictions=predictions_of(run), step=run.growth.epoch)
 
@@ -94,15 +94,17 @@ def network_of(run: Training) -> nn.Module | None:
         for seed in seeds:
             if seed.stage is Stage.TRAINING:
                 stack.enter_context(seed.tried(seed.candidates[0][1] if seed.undecided else seed.body))
-        return layers(unfolded(host, seeds, run.splits.control.x)).cpu()
+        return layers(unfolded(host, seeds, run.splits.validation.x)).cpu()
     return None
 
 
 def predictions_of(run: Training) -> Predictions:
-    """What the network makes of the first samples of the control split."""
-    sow(run.splits.device, run.settings.seed, run.growth.epoch, 1)  # for a host that draws as it is measured
+    """What the network makes of the first samples of the validation split."""
+    seed_everything(
+        run.splits.device, run.settings.seed, run.growth.epoch, 1
+    )  # for a host that draws as it is measured
     inputs, outputs = run.splits.inputs, run.splits.outputs
-    x, y = run.splits.control.x[:ROWS], run.splits.control.y[:ROWS]
+    x, y = run.splits.validation.x[:ROWS], run.splits.validation.y[:ROWS]
     living = {seed.place.site.name: seed.place for seed in run.growth.manager.seeds.values()}
     answers, found = activations(run.host, living, x)
     return Predictions(
@@ -132,7 +134,7 @@ def plane_of(run: Training, x: Tensor) -> Plane:
 def told(run: Training, answers: Tensor) -> Array:
     """What the host's outputs (N, outputs) stand for."""
     scaler = run.splits.outputs  # on the CPU, for not every device has float64
-    return array(meant(answers.cpu(), scaler and scaler.to(torch.device("cpu"))))
+    return array(decode(answers.cpu(), scaler and scaler.to(torch.device("cpu"))))
 
 
 def array(tensor: Tensor) -> Array:

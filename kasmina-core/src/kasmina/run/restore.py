@@ -11,19 +11,19 @@ from attrs import frozen
 from torch import nn
 
 from kasmina.errors import UsageError
-from kasmina.growth.manager import Offer
+from kasmina.growth.manager import Builders
 from kasmina.growth.seed import Seed, revive
-from kasmina.growth.site import Place, find_places
+from kasmina.growth.sites.find import BoundSite, find_sites
 from kasmina.records import Data, Stage
 from kasmina.run.assembly import build_host, load
-from kasmina.run.config import Config, configure
+from kasmina.run.options.config import Config, configure
 from kasmina.run.data import Array, Splits, split_rows
 from kasmina.run.device import resolve
 from kasmina.run.folder import Folder
 from kasmina.run.objective import OBJECTIVES, Objective
-from kasmina.run.plugins import choose, code_of, tell_changes
-from kasmina.run.saved import best, fitting, newest
-from kasmina.run.state import load_weights
+from kasmina.run.plugin_set import choose, code_of, tell_changes
+from kasmina.run.checkpoints.store import best, fitting, newest
+from kasmina.run.checkpoints.contents import load_weights
 
 
 @frozen(eq=False)
@@ -45,7 +45,7 @@ class Trained:
 
     def rows(self, split: str) -> tuple[Array, Array]:
         """Samples x and targets y of the split of that name as the task gives them, in the order of `splits`."""
-        rows = split_rows(self.data, self.config.settings.split_seed)[("train", "control", "test").index(split)]
+        rows = split_rows(self.data, self.config.settings.split_seed)[("train", "validation", "test").index(split)]
         return self.data.x[rows], self.data.y[rows]
 
 
@@ -61,7 +61,7 @@ def restore(
 
     Args:
         trust: whether code that config.yaml names may be run, though the run is not one of the user's own.
-        checkpoint: ``"last"``, or ``"best"`` on the control split of those that are kept.
+        checkpoint: ``"last"``, or ``"best"`` on the validation split of those that are kept.
         warn: is told if the newest checkpoint is damaged, and an earlier one is taken.
 
     Raises:
@@ -73,19 +73,19 @@ def restore(
     there = resolve(device or config.settings.device)
     task, host_plugin = (choose(kind, config.choices[kind])[1] for kind in ("task", "host"))
     tell_changes(found.facts["code"], code_of([task, host_plugin]), warn)
-    made = [choose("blueprint", choice) for choice in (config.blueprint, *config.rivals)]
+    made = [choose("blueprint", choice) for choice in (config.blueprint, *config.alternatives)]
     data, splits = load(task, config, there)
     if found.facts["data"] != splits.digest:
         raise UsageError(f"the task's data is not what the run in {folder.path} began with; put it back")
     host = build_host(host_plugin, config, data, splits.train.x[:2])
-    places = find_places(host, config.settings.sites, splits.train.x[:2])
+    places = find_sites(host, config.settings.sites, splits.train.x[:2])
     with fitting(found.path):
         load_weights(host, found.state["host"])
         seeds = grown(found.state, places, {entry.name: blueprint.build for entry, blueprint in made})
     return Trained(config, host, seeds, OBJECTIVES[data.goal], data, splits)
 
 
-def grown(state: dict[str, Any], places: dict[str, Place], offer: Offer) -> list[Seed]:
+def grown(state: dict[str, Any], places: dict[str, BoundSite], offer: Builders) -> list[Seed]:
     """The seeds of a run in their places; without those in training, which have no part in what the host gives."""
     seeds = []
     for record in state["growth"]["manager"]["seeds"]:

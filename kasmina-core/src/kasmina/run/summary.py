@@ -12,7 +12,7 @@ from attrs import asdict
 from kasmina.records import SeedState
 from kasmina.run.data import Split
 from kasmina.run.objective import evaluate
-from kasmina.run.randomness import sow
+from kasmina.run.seeding import seed_everything
 from kasmina.run.training import Training
 
 DISTRIBUTIONS = ("kasmina-core", "torch")
@@ -26,20 +26,20 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
         seconds: of wall time.
         error: why it failed.
     """
-    test, control = (_measured(run, split, error) for split in (run.splits.test, run.splits.control))
+    test, validation = (_measured(run, split, error) for split in (run.splits.test, run.splits.validation))
     summary = {
         "status": status,
         "task": run.info.task,
         "host": run.info.host,
         "controller": run.info.controller,
         "blueprint": run.info.blueprint,
-        "rivals": list(run.info.rivals),
+        "alternatives": list(run.info.alternatives),
         "seed": run.info.seed,
         "device": run.info.device,
         "metric": run.info.metric,
         "target": run.info.target,
         "test": test,
-        "control": control,
+        "validation": validation,
         "parameters": {"start": run.info.parameters, "final": run.growth.parameters},
         "seeds": [_seed(seed) for seed in run.growth.seeds],
         "epochs": run.growth.epoch,
@@ -55,7 +55,7 @@ def _measured(run: Training, split: Split, error: str | None) -> float | None:
 
     Of one that draws as it is measured, with numbers that do not depend on what was drawn before.
     """
-    sow(run.splits.device, run.settings.seed, run.growth.epoch, 1)
+    seed_everything(run.splits.device, run.settings.seed, run.growth.epoch, 1)
     try:
         return _finite(evaluate(run.host, run.objective, split)[1])
     except Exception:

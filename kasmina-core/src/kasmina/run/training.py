@@ -10,12 +10,12 @@ from torch import nn
 
 from kasmina.growth.growth import Growth
 from kasmina.plugins.hooks import Hooks
-from kasmina.plugins.states import States
+from kasmina.plugins.plugin_state import PluginStates
 from kasmina.records import Observation, RunInfo
-from kasmina.run.config import Settings
+from kasmina.run.options.config import Settings
 from kasmina.run.data import Splits
 from kasmina.run.flops import FlopMeter
-from kasmina.run.governor import Fault, Governor
+from kasmina.run.recovery.governor import TrainingFault, Governor
 from kasmina.run.objective import Objective
 
 
@@ -23,7 +23,7 @@ class Stopped(Exception):
     """Somebody asked the run to stop, and the step in hand is done."""
 
 
-class Beside:
+class Callback:
     """What is done beside training; nothing, if nobody says otherwise."""
 
     def steps(self) -> AbstractContextManager[None]:
@@ -36,7 +36,7 @@ class Beside:
     def on_epoch(self, observation: Observation) -> None:
         """An epoch is over, and all is logged and decided."""
 
-    def on_fault(self, fault: Fault) -> None:
+    def on_fault(self, fault: TrainingFault) -> None:
         """Training has gone wrong in the step in hand; if this returns, it goes on from where the run stands then."""
         raise fault
 
@@ -47,7 +47,7 @@ class Training:
 
     info: RunInfo
     hooks: Hooks
-    states: States
+    states: PluginStates
     """Of the plugins."""
     host: nn.Module
     growth: Growth
@@ -59,4 +59,4 @@ class Training:
     flops: FlopMeter = field(factory=FlopMeter)
     stop: bool = False
     """Set from outside: the run ends after the step in hand."""
-    beside: Beside = field(factory=Beside)
+    callback: Callback = field(factory=Callback)

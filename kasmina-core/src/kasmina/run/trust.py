@@ -22,7 +22,7 @@ import click
 
 from kasmina import files
 from kasmina.errors import UsageError
-from kasmina.plugins.own import find_code, is_own
+from kasmina.plugins.user_code import find_code, is_user_code
 from kasmina.run.folder import write
 
 SUFFIX = ".signature"
@@ -38,7 +38,7 @@ def sign(file: Path, words: Mapping[str, str]) -> None:
 
     Where the user has no place for a secret, nothing is remembered; where no code is named, nothing is even looked up.
     """
-    if code := {kind: word for kind, word in words.items() if is_own(kind, word)}:
+    if code := {kind: word for kind, word in words.items() if is_user_code(kind, word)}:
         with suppress(OSError):
             content, secret = files.read(file, LIMIT), _secret() or _new_secret()
             lines = [_signature(secret, content, kind, word, find_code(word) or "") for kind, word in code.items()]
@@ -53,7 +53,7 @@ def check(file: Path, words: Mapping[str, str]) -> None:
     """
     for kind, word in words.items():
         # Code that is not there cannot be run, and whoever looks for it says so.
-        if is_own(kind, word) and (place := find_code(word)) and not _signed(file, kind, word, place):
+        if is_user_code(kind, word) and (place := find_code(word)) and not _signed(file, kind, word, place):
             raise UsageError(
                 f"{file} would run code that it names, the {kind} {word!r} from {place}, and nothing tells that you"
                 " meant this: read that code, and add --trust if you do"

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from attrs import define, evolve, frozen
 
-from kasmina.growth.site import KINDS
+from kasmina.growth.sites.find import KINDS
 from kasmina.records import Site, Stage
 from kasmina.testing import modules, rules
 from kasmina.testing.cases import Body, Case, Host, form, sites_of
 from kasmina.testing.check import Check, seen
 from kasmina.testing.hosts import CNN, MIXER, MLP
-from kasmina.testing.life import life_is_legal
+from kasmina.testing.lifecycle import life_is_legal
 from kasmina.testing.options import Subject, hook_checks, option_checks
 
 OTHER = ("float64", "bfloat16")

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from torch import Tensor, nn
 
 from kasmina.growth.seed import Build
-from kasmina.growth.site import Place, find_places
+from kasmina.growth.sites.find import BoundSite, find_sites
 from kasmina.records import Site
 
 BATCH = 8
@@ -61,7 +61,7 @@ class Case:
     seed: int = 0
     elder: str = ""
     """A site at which a seed is active already."""
-    rivals: int = 0
+    alternatives: int = 0
     """How many more of the body compete to be the seed."""
 
     def new_host(self) -> nn.Module:
@@ -73,8 +73,8 @@ class Case:
         generator = torch.Generator().manual_seed(1000 * self.seed + number)
         return torch.randn(BATCH, *self.host.in_shape, generator=generator).to(DTYPES[self.dtype])
 
-    def places(self, host: nn.Module) -> dict[str, Place]:
-        return find_places(host, self.host.patterns, self.batch(0)[:2])
+    def places(self, host: nn.Module) -> dict[str, BoundSite]:
+        return find_sites(host, self.host.patterns, self.batch(0)[:2])
 
     def new_optimizer(self, host: nn.Module) -> torch.optim.Optimizer:
         parameters = host.named_parameters() if self.optimizer == "named" else host.parameters()

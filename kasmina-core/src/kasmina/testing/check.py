@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from kasmina.plugins.phrases import one_line
+from kasmina.plugins.messages import one_line
 
 
 @frozen(eq=False)

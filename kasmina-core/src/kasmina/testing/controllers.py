@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from kasmina.testing.check import Check
-from kasmina.testing.course import Answer, Course, Script
+from kasmina.testing.simulated_run import Answer, SimulatedRun, Script
 from kasmina.testing.options import Subject, hook_checks, option_checks, refuse
-from kasmina.testing.stops import Stops, moments
+from kasmina.testing.resume import Stops, moments
 
 SEEDS = range(12)
 ONE = ("layers.0",)
@@ -63,7 +63,7 @@ def _play_all(subject: Subject, scripts: list[Script]) -> None:
 
 def _answers(subject: Subject, script: Script) -> list[Answer]:
     # No file is ever written: a controller is told of a folder, and that is all.
-    course = Course(script, subject.hooks(subject.make(), refuse), Path("runs", script.name))
+    course = SimulatedRun(script, subject.hooks(subject.make(), refuse), Path("runs", script.name))
     course.play()
     return course.answers
 
@@ -84,7 +84,7 @@ def _goes_on(subject: Subject) -> None:
         for how in (Stops.resume, Stops.go_back):
             plugin = subject.make()
             stops = Stops(subject, plugin)
-            course = Course(script, subject.hooks(plugin, refuse), Path("runs", script.name))
+            course = SimulatedRun(script, subject.hooks(plugin, refuse), Path("runs", script.name))
             course.stops, course.on_stop = moments(script), partial(how, stops)
             course.play()
             for one, other in zip(straight, course.answers, strict=False):

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from kasmina.testing.check import Check
-from kasmina.testing.course import Course, Script, calls
+from kasmina.testing.simulated_run import SimulatedRun, Script, calls
 from kasmina.testing.options import Subject, hook_checks, option_checks, refuse
-from kasmina.testing.stops import Stops, moments
+from kasmina.testing.resume import Stops, moments
 
 ODD = ("a/b/c", "../outside", "Überraschung 漢字", "[/bold] [red]", "two\nlines", "with space", "", "a" * 200, "%s {0}")
 SCRIPTS: dict[str, tuple[str, Script]] = {
@@ -76,12 +76,12 @@ def _ground() -> Iterator[Path]:
             yield Path(path)
 
 
-def _course(subject: Subject, ground: Path, script: Script, plugin: Any = None) -> Course:
+def _course(subject: Subject, ground: Path, script: Script, plugin: Any = None) -> SimulatedRun:
     folder = ground / "runs" / script.name
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("config.yaml", "summary.json"):
         (folder / name).write_text("{}\n", encoding="utf-8")
-    return Course(script, subject.hooks(plugin or subject.make(), refuse), folder)
+    return SimulatedRun(script, subject.hooks(plugin or subject.make(), refuse), folder)
 
 
 def _plays(subject: Subject, script: Script) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.records import Site
-from kasmina.testing.world import same
+from kasmina.testing.engine_fixture import same
 
 STEPS, RATE = 50, 0.03
 FALL = 0.99

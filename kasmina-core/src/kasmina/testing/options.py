@@ -11,10 +11,10 @@ from attrs import frozen
 
 from kasmina.plugins.catalog import KINDS, Entry
 from kasmina.plugins.hooks import Hooks
-from kasmina.plugins.states import States
-from kasmina.plugins.strict import structure
-from kasmina.run import yaml
-from kasmina.run.plugins import options_of
+from kasmina.plugins.plugin_state import PluginStates
+from kasmina.plugins.structuring import structure
+from kasmina.run.options import yaml
+from kasmina.run.plugin_set import options_of
 from kasmina.testing.check import Check
 
 
@@ -43,9 +43,9 @@ class Subject:
         """The hooks of a run that has this plugin alone."""
         return Hooks([(self.entry, plugin)], warn)
 
-    def states(self, plugin: object, warn: Callable[[str], None]) -> States:
+    def states(self, plugin: object, warn: Callable[[str], None]) -> PluginStates:
         """What it remembers, as such a run would keep it."""
-        return States([(self.entry, plugin)], warn)
+        return PluginStates([(self.entry, plugin)], warn)
 
 
 def option_checks(subject: Subject) -> list[Check]:

@@ -11,13 +11,13 @@ from torch import Tensor
 from kasmina.growth.seed import Seed
 from kasmina.records import Stage
 from kasmina.testing.cases import Case
-from kasmina.testing.world import World, attributes, hooks, same, structure, undisturbed
+from kasmina.testing.engine_fixture import EngineFixture, attributes, hooks, same, structure, undisturbed
 
 LATE = (Stage.BLENDING, Stage.PROBATION, Stage.ACTIVE)
 
 
 def birth_changes_nothing(case: Case) -> None:
-    world = World(case, training=9)
+    world = EngineFixture(case, training=9)
     world.train()
     before, keys = world.outputs(), list(world.host.state_dict())
     seed = world.germinate()
@@ -30,7 +30,7 @@ def birth_changes_nothing(case: Case) -> None:
 
 
 def isolation_holds(case: Case) -> None:
-    with_seed, without = World(case, training=9), World(case, training=9)
+    with_seed, without = EngineFixture(case, training=9), EngineFixture(case, training=9)
     with_seed.germinate()
     assert same(with_seed.gradients(), without.gradients()), "the host's gradients feel the seed"
     _train(with_seed, 3)
@@ -42,7 +42,7 @@ def isolation_holds(case: Case) -> None:
 
 
 def seeds_learn(case: Case) -> None:
-    world = World(case, training=9)
+    world = EngineFixture(case, training=9)
     seed = world.germinate()
     learned = set()
     for _ in range(2):
@@ -54,7 +54,7 @@ def seeds_learn(case: Case) -> None:
 
 def nothing_jumps(case: Case, culled_in: Stage = Stage.ACTIVE) -> None:
     """From stage to stage with all weights at rest, so that only the seed's own way of blending can move the output."""
-    world = World(case)
+    world = EngineFixture(case)
     world.train()
     seed = world.germinate()
     after = _glimpse(world, seed)
@@ -73,7 +73,7 @@ def nothing_jumps(case: Case, culled_in: Stage = Stage.ACTIVE) -> None:
 
 
 def alpha_is_continuous(case: Case, low: float, high: float) -> None:
-    world = World(case)
+    world = EngineFixture(case)
     seed = world.germinate()
     for stage in (Stage.BLENDING, Stage.CULLED):
         if stage is Stage.BLENDING:
@@ -89,7 +89,7 @@ def alpha_is_continuous(case: Case, low: float, high: float) -> None:
 
 
 def poison_never_reaches_the_host(case: Case) -> None:
-    world, twin = World(case), World(case)
+    world, twin = EngineFixture(case), EngineFixture(case)
     seed = world.germinate()
     _train(world, 4)
     _train(twin, 4)
@@ -98,7 +98,7 @@ def poison_never_reaches_the_host(case: Case) -> None:
 
 
 def nothing_freezes(case: Case) -> None:
-    world = World(case)
+    world = EngineFixture(case)
     world.train()
     had = {name for name, slope in world.gradients().items() if float(slope.abs().max()) > 1e-6}
     seed = world.germinate()
@@ -112,7 +112,7 @@ def nothing_freezes(case: Case) -> None:
 
 
 def early_cull_leaves_no_trace(case: Case) -> None:
-    world = World(case, training=9)
+    world = EngineFixture(case, training=9)
     world.train()
     seed = world.germinate()
     world.train(2)
@@ -120,7 +120,7 @@ def early_cull_leaves_no_trace(case: Case) -> None:
     world.manager.cull(seed)
     world.train(2)
     record = world.record()
-    twin = World(case, training=9)
+    twin = EngineFixture(case, training=9)
     twin.train(5)
     assert same(record, twin.record()), "the run is not what it would have been"
     assert hooks(world.host) == hooks(twin.host), "hooks stay on the host"
@@ -128,7 +128,7 @@ def early_cull_leaves_no_trace(case: Case) -> None:
 
 
 def late_cull_leaves_no_trace(case: Case, stage: Stage) -> None:
-    world, bare = World(case), World(case)
+    world, bare = EngineFixture(case), EngineFixture(case)
     seed = world.germinate()
     for _ in range(9):
         if seed.stage is stage and seed.level > 0:
@@ -149,7 +149,7 @@ def late_cull_leaves_no_trace(case: Case, stage: Stage) -> None:
 
 def cut_leaves_no_trace(case: Case, stage: Stage) -> None:
     """The one change at which the output may jump: the seed is gone at once from wherever it was."""
-    world, bare = World(case), World(case)
+    world, bare = EngineFixture(case), EngineFixture(case)
     seed = world.germinate()
     if stage is Stage.CULLED:
         world.grow_to(seed, Stage.ACTIVE)
@@ -174,7 +174,7 @@ def cut_leaves_no_trace(case: Case, stage: Stage) -> None:
 
 def random_numbers_are_apart(case: Case) -> None:
     """In every stage, in training and in evaluation, the host draws what it would draw without the seed."""
-    world, twin = World(case), World(case)
+    world, twin = EngineFixture(case), EngineFixture(case)
     before = torch.get_rng_state()
     seed = world.germinate()
     assert same(torch.get_rng_state(), before), "building a seed drew from the host's random numbers"
@@ -187,7 +187,7 @@ def random_numbers_are_apart(case: Case) -> None:
 
 
 def optimizer_survives(case: Case) -> None:
-    world = World(case)
+    world = EngineFixture(case)
     world.train(2)
     groups, kept = list(world.optimizer.param_groups), copy.deepcopy(world.optimizer.state_dict())
     seed = world.germinate()
@@ -209,7 +209,7 @@ def dormant_is_free(case: Case) -> None:
     was = structure(fresh), list(fresh.state_dict()), hooks(fresh)
     places = case.places(fresh)
     assert places and (structure(fresh), list(fresh.state_dict()), hooks(fresh)) == was
-    world = World(case)
+    world = EngineFixture(case)
     world.train(2)
     assert not hooks(world.host), "a dormant site has a hook"
     assert attributes(world.host) == attributes(fresh), "a dormant site left something on the host"
@@ -233,7 +233,7 @@ def probe_touches_nothing(case: Case) -> None:
 
 
 def every_stage_trains(case: Case) -> None:
-    world = World(case)
+    world = EngineFixture(case)
     keys = list(world.host.state_dict())
     seed = world.germinate()
     for _ in range(9):
@@ -246,12 +246,12 @@ def every_stage_trains(case: Case) -> None:
     assert torch.stack(world.losses).isfinite().all(), "a loss is not finite"
 
 
-def _train(world: World, steps: int) -> None:
+def _train(world: EngineFixture, steps: int) -> None:
     torch.manual_seed(3)
     world.train(steps)
 
 
-def _draw_alike(world: World, twin: World) -> None:
+def _draw_alike(world: EngineFixture, twin: EngineFixture) -> None:
     drawn = []
     for each in (world, twin):
         torch.manual_seed(11)
@@ -266,18 +266,18 @@ def _draw_alike(world: World, twin: World) -> None:
 class _Glimpse:
     """One moment: stage, effective alpha, the tensor at the site, what the body adds, and the host's outputs."""
 
-    def __init__(self, world: World, seed: Seed) -> None:
+    def __init__(self, world: EngineFixture, seed: Seed) -> None:
         modes = (False,) if world.case.body.draws else (False, True)
         self.alpha = float(seed.alpha)
         self.outputs = world.outputs(modes)
         self.at_site, self.added = _at_site(world, seed)
 
 
-def _glimpse(world: World, seed: Seed) -> _Glimpse:
+def _glimpse(world: EngineFixture, seed: Seed) -> _Glimpse:
     return _Glimpse(world, seed)
 
 
-def _at_site(world: World, seed: Seed) -> tuple[Tensor, Tensor]:
+def _at_site(world: EngineFixture, seed: Seed) -> tuple[Tensor, Tensor]:
     """What leaves the site in evaluation mode, and what the body makes there of what it reads.
 
     Of several calls the first, because what later ones read depends on what the first one gave.

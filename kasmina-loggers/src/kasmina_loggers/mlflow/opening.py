@@ -34,7 +34,7 @@ def tags(run: RunInfo) -> dict[str, str]:
         "task": run.task,
         "host": run.host,
         "controller": run.controller,
-        "blueprint": ", ".join([run.blueprint, *run.rivals]),
+        "blueprint": ", ".join([run.blueprint, *run.alternatives]),
         "device": run.device,
         "metric": run.metric,
     }

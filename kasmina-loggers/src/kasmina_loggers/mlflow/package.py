@@ -18,7 +18,7 @@ from kasmina.errors import KasminaError
 from kasmina.growth.export.plain import TOLERANCE, distance, plain
 from kasmina.growth.export.program import program
 from kasmina.run.folder import Folder, digest
-from kasmina.run.meaning import Meaning, endings
+from kasmina.run.inference import InferenceModel, endings
 from kasmina.run.objective import evaluate
 from kasmina.run.restore import Trained, restore
 
@@ -64,7 +64,7 @@ def write_model(trained: Trained, facts: dict[str, Any], target: Path) -> None:
     quiet()
     from mlflow import pyfunc
 
-    x = samples(trained, "control")
+    x = samples(trained, "validation")
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "program.pt2"
         save_program(trained, x, file)
@@ -86,10 +86,10 @@ def save_program(trained: Trained, x: np.ndarray[Any, Any], file: Path) -> None:
     Its seeds are not folded into the host's layers, so that it gives what the run measured.
     """
     rows, splits = torch.from_numpy(x), trained.splits
-    bare = plain(trained.host, trained.seeds, splits.control.x, folding=False).module
-    exported = program(Meaning(bare, splits).eval(), rows)
+    bare = plain(trained.host, trained.seeds, splits.validation.x, folding=False).module
+    exported = program(InferenceModel(bare, splits).eval(), rows)
     exported.example_inputs = None  # would be kept as a pickle
-    off = distance(exported.module(), Meaning(trained.host, splits), rows)
+    off = distance(exported.module(), InferenceModel(trained.host, splits), rows)
     if off > TOLERANCE:
         raise KasminaError(f"the model would be off by {off:.1e}: does the host draw random numbers as it is measured?")
     torch.export.save(exported, file)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from attrs import frozen
 from kasmina.errors import UsageError
-from kasmina.run.config import Choice
+from kasmina.run.options.config import PluginChoice
 from kasmina.run.restore import Trained
 
 from kasmina_loggers.mlflow import registry, store
@@ -61,7 +61,7 @@ class Promotion:
         return f"not promoted: {this} has a {worth}, {apart:.3g} worse than {that} ({theirs}), which stays {self.alias}"
 
 
-def usual_name(task: Choice) -> str:
+def usual_name(task: PluginChoice) -> str:
     """What a run's model is called if nobody says: as its task, or as the file of a task that has a path.
 
     As the registry takes it: a task of one's own is called package.module:callable.
@@ -83,14 +83,14 @@ def promote(client: MlflowClient, trained: Trained, folder: Path, name: str, ali
     facts = facts_of(trained, folder)
     before = registry.holder(client, name, alias)
     own = registry.registered(client, name, facts["identity"])
-    value = rival = None
+    value = champion = None
     if before is None or own is None or before.version != own.version:
-        rival = None if before is None else value_of(fitting(before, trained, alias), trained, metric)
+        champion = None if before is None else value_of(fitting(before, trained, alias), trained, metric)
         version = own or enter(client, trained, folder, name, facts)
         value = value_of(registry.load(registry.uri_of(version)), trained, metric)
     else:
         version = own
-    better = value is not None and (rival is None or (value < rival if metric == "loss" else value > rival))
+    better = value is not None and (champion is None or (value < champion if metric == "loss" else value > champion))
     if better:
         client.set_registered_model_alias(name, alias, version.version)
     return Promotion(
@@ -102,7 +102,7 @@ def promote(client: MlflowClient, trained: Trained, folder: Path, name: str, ali
         metric=metric,
         value=value,
         holder=None if before is None else str(before.version),
-        holder_value=rival,
+        holder_value=champion,
         identity=facts["identity"],
     )
 

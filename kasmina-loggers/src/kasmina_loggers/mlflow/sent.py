@@ -10,7 +10,7 @@ from attrs import asdict, define
 
 from kasmina import files
 from kasmina.errors import KasminaError
-from kasmina.plugins.strict import structure
+from kasmina.plugins.structuring import structure
 from kasmina.run.folder import write
 
 NAME = "sent.json"

@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from kasmina.errors import UsageError
-from kasmina.plugins.phrases import one_line
+from kasmina.plugins.messages import one_line
 
 from kasmina_loggers.mlflow.body import Limited, refusal
 

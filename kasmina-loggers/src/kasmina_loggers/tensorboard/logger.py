@@ -103,7 +103,7 @@ class Tensorboard:
     def on_run_end(self, run: RunInfo, summary: Mapping[str, Any]) -> None:
         found = results(summary)
         self._add(values.scalars(found), self._epoch)
-        named = [*found, f"control/{run.metric}", "control/loss", "parameters", "flops"]
+        named = [*found, f"validation/{run.metric}", "validation/loss", "parameters", "flops"]
         self._add(values.options(run.config, named, summary.get("status") == "failed"), self._epoch)
         self._close()
 
@@ -157,7 +157,7 @@ def charts(metric: str) -> dict[str, dict[str, list[str]]]:
     """What stands together on the page Custom Scalars."""
     return {
         "seeds": {"alpha": [r"seed/\d+/alpha"], "contribution": [r"seed/\d+/contribution"]},
-        "learning": {"loss": ["train/loss", "control/loss"], metric: [f"control/{metric}", f"test/{metric}"]},
+        "learning": {"loss": ["train/loss", "validation/loss"], metric: [f"validation/{metric}", f"test/{metric}"]},
         "cost": {"parameters": ["parameters"], "flops": ["flops"], "learning rate": ["learning_rate"]},
     }
 

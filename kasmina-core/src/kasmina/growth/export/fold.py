@@ -22,7 +22,7 @@ from torch import fx
 from kasmina.growth.export import linear
 from kasmina.growth.export.graph import erase, is_sum, own_layer, replace, source
 from kasmina.growth.export.linear import Geometry, Layer
-from kasmina.growth.export.tidy import activation, tidy
+from kasmina.growth.export.normalize import activation, tidy
 
 
 def fold(module: fx.GraphModule) -> fx.GraphModule:

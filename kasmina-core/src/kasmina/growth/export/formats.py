@@ -16,7 +16,7 @@ from torch import Tensor
 
 from kasmina.errors import UsageError
 from kasmina.growth.export.graph import bare
-from kasmina.growth.export.layers import direct
+from kasmina.growth.export.lower import direct
 from kasmina.growth.export.plain import Plain
 from kasmina.growth.export.program import program
 

@@ -11,10 +11,10 @@ from torch import Tensor, fx, nn
 
 from kasmina.errors import UsageError
 from kasmina.growth.export.fold import fold
-from kasmina.growth.export.layers import layers
+from kasmina.growth.export.lower import layers
 from kasmina.growth.export.program import program
 from kasmina.growth.export.trace import trace
-from kasmina.growth.probe import untouched
+from kasmina.growth.sites.probe import untouched
 from kasmina.growth.seed import Seed
 
 TOLERANCE = 1e-6

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from kasmina.growth.export.graph import bare, overwrites, put
 from kasmina.growth.export.tracer import Root, Tracer, counting
-from kasmina.growth.probe import untouched
+from kasmina.growth.sites.probe import untouched
 from kasmina.growth.seed import Seed
 
 

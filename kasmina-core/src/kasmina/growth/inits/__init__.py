@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from kasmina.growth.inits import aligned, gradmax, orthogonal, tiny, zero_out
-from kasmina.growth.inits.body import Ends, ends
-from kasmina.growth.statistics import Sample
+from kasmina.growth.inits.two_layer import TwoLayerBody, ends
+from kasmina.growth.recorder import SiteSample
 
-Init = Callable[[nn.Module, Sample | None, torch.Generator], None]
+Init = Callable[[nn.Module, SiteSample | None, torch.Generator], None]
 """Sets the weights of a body, from a sample of what passed at its site, with random numbers of the seed's own."""
 
 INITS: dict[str, Init] = {
@@ -28,7 +28,7 @@ INITS: dict[str, Init] = {
 NEEDS_SAMPLE = frozenset({"gradmax", "tiny", "aligned"})
 """Inits that look at what passed at the site; to the others a sample may be None."""
 
-_ASKS: dict[str, Callable[[Ends], str | None]] = {
+_ASKS: dict[str, Callable[[TwoLayerBody], str | None]] = {
     "gradmax": gradmax.unfit,
     "tiny": tiny.unfit,
     "aligned": aligned.unfit,

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from kasmina.growth.inits.body import Ends, Matrix, found
-from kasmina.growth.inits.measured import matched, measured, uniform
-from kasmina.growth.statistics import Sample
+from kasmina.growth.inits.two_layer import TwoLayerBody, Matrix, found
+from kasmina.growth.inits.sample_matrices import matched, measured, uniform
+from kasmina.growth.recorder import SiteSample
 
 CANDIDATES = 64
 SCALE = 1.5
@@ -24,7 +24,7 @@ TINY = 1e-150
 """Keeps candidates that are silent from being divided by zero; its square is still a number."""
 
 
-def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) -> None:
+def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator) -> None:
     """Incoming weights and biases of the chosen among random neurons; outgoing weights 0.
 
     With Phi (n, candidates) their activations on what the seed reads and G (n, out) the wish -dL/dz, both less what
@@ -50,7 +50,7 @@ def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) ->
     ends.set(weights[chosen], biases[chosen], None)
 
 
-def scales(ends: Ends, count: int, generator: torch.Generator) -> Matrix | float:
+def scales(ends: TwoLayerBody, count: int, generator: torch.Generator) -> Matrix | float:
     """Of the candidates' weights: one for all, or one each (count, 1)."""
     some = np.linspace(-1, 1, 9)[:, None]
     if np.allclose(ends.between(4 * some), 4 * ends.between(some)):
@@ -93,7 +93,7 @@ def lengths(matrix: Matrix) -> Matrix:
     return np.sqrt(np.einsum("ij,ij->j", matrix, matrix))  # type: ignore[no-any-return]
 
 
-def unfit(ends: Ends) -> str | None:
+def unfit(ends: TwoLayerBody) -> str | None:
     """Why candidates of a body with these ends would be nothing new to a layer."""
     if not ends.activations:
         return "chooses among neurons, and this seed has no activation between its two maps"

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from kasmina.growth.inits.body import Ends, found
-from kasmina.growth.inits.measured import matched, measured
-from kasmina.growth.statistics import Sample
+from kasmina.growth.inits.two_layer import TwoLayerBody, found
+from kasmina.growth.inits.sample_matrices import matched, measured
+from kasmina.growth.recorder import SiteSample
 
 LIFT = 0.01
 """Bias of neurons whose activation is flat at 0, as ReLU is."""
 
 
-def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) -> None:
+def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator) -> None:
     """Incoming weights 0; outgoing weights (out, hidden) the first singular vectors, on the output side, of H'G.
 
     H (n, read) is what the seed reads and G (n, out) is -dL/dz where it adds. Of all outgoing weights with orthogonal
@@ -36,14 +36,14 @@ def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) ->
     ends.set(np.zeros((ends.hidden, rows.read.shape[1])), 0.0 if derivative(ends, 0.0) else LIFT, outgoing)
 
 
-def unfit(ends: Ends) -> str | None:
+def unfit(ends: TwoLayerBody) -> str | None:
     """Why neurons with incoming weights of 0 could not learn in a body with these ends."""
     if not derivative(ends, 0.0) and (ends.first.bias is None or not derivative(ends, LIFT)):
         return "begins with incoming weights of 0, where this seed's activation is flat: no gradient would reach them"
     return matched(ends)
 
 
-def derivative(ends: Ends, at: float) -> float:
+def derivative(ends: TwoLayerBody, at: float) -> float:
     """Of what stands between the two maps, as autograd has it."""
     value = point = torch.full((1, 1), at, dtype=torch.float64, requires_grad=True)
     with torch.enable_grad():

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from kasmina.growth.inits import zero_out
-from kasmina.growth.inits.body import found
-from kasmina.growth.statistics import Sample
+from kasmina.growth.inits.two_layer import found
+from kasmina.growth.recorder import SiteSample
 
 
-def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) -> None:
+def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator) -> None:
     """Incoming weights (hidden, read) with orthonormal rows, or columns if there are fewer of them; outgoing weights 0.
 
     So no two new neurons begin alike. Biases of the first map stay as the blueprint drew them; nothing is measured.

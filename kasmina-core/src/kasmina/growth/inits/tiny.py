@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from kasmina.growth.inits.body import Ends, found
-from kasmina.growth.inits.measured import matched, measured
-from kasmina.growth.statistics import Sample
+from kasmina.growth.inits.two_layer import TwoLayerBody, found
+from kasmina.growth.inits.sample_matrices import matched, measured
+from kasmina.growth.recorder import SiteSample
 
 STEP = 1e-3
 CUT = 1e-6
@@ -17,7 +17,7 @@ ROUNDING = 1e-5
 """Share of the wish's cross products with what is read, below which a rest is rounding."""
 
 
-def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) -> None:
+def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator) -> None:
     """The best approximation of rank `hidden` to the wished change, as incoming and outgoing weights.
 
     With H (n, read) what the seed reads, G (n, out) the wish -dL/dz less what the target can make of what it has,
@@ -51,14 +51,14 @@ def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) ->
     ends.set(incoming, 0.0, outgoing)
 
 
-def unfit(ends: Ends) -> str | None:
+def unfit(ends: TwoLayerBody) -> str | None:
     """Why the activation of a body with these ends cannot be taken for linear about 0."""
     if abs(slope(ends)) < STEP:
         return "takes the seed's activation for linear about 0, where this one is flat or even"
     return matched(ends)
 
 
-def slope(ends: Ends) -> float:
+def slope(ends: TwoLayerBody) -> float:
     """Of what stands between the two maps, on both sides of 0 together."""
     above, below = ends.between(np.array([[STEP, -STEP]]))[0]
     return float(above - below) / (2 * STEP)

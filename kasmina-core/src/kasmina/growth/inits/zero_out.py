@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from kasmina.growth.inits.body import found
-from kasmina.growth.statistics import Sample
+from kasmina.growth.inits.two_layer import found
+from kasmina.growth.recorder import SiteSample
 
 
-def apply(body: nn.Module, sample: Sample | None, generator: torch.Generator) -> None:
+def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator) -> None:
     """Incoming weights as the blueprint drew them, outgoing weights (out, hidden) and their biases 0.
 
     The gradient alone decides what the outgoing weights become; nothing is measured.

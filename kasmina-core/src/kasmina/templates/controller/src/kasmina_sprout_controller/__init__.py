@@ -28,6 +28,6 @@ class Sprout:
 
     @hookimpl
     def judge_seed(self, seed: SeedState) -> Verdict:
-        """Asked at the end of a seed's probation; `contribution` is how much the control loss would rise without it."""
+        """Judge a seed at the end of its probation; `contribution`: the rise of the validation loss without it."""
         contribution = seed.contribution or 0.0
         return Verdict(keep=contribution > 0, reason=f"its contribution is {contribution:.3g}")

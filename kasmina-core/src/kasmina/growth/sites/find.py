@@ -1,0 +1,146 @@
+"""Sites: places in a host where a seed can grow, found by name patterns and two probe forwards.
+
+A pattern names modules as ``named_modules`` does, with ``*`` and ``?`` as wildcards:
+
+- ``"M"``: after M. A seed reads the output of M and adds to it.
+- ``"A:B"``: a span. A seed reads the input of A and adds to the output of B. ``"M:M"`` is around M; the span over
+  linear, activation, linear is how a layer grows wider.
+
+Behind a name, ``@TYPE`` leaves only modules of that class or made from it: ``"encoder.*@Linear"``, ``"@LSTM"``. In the
+end ``[PART]`` says which tensor, where a module gives or reads several: by place in a tuple, by key in a mapping, by
+field in a dataclass (``"lstm[1][0]"``, ``"encoder[last_hidden_state]"``), and by place or name of the argument for what
+is read (``"layer[hidden_states]:layer"``). Where nothing is said it is the first tensor of a tuple, the only one of a
+mapping, and the first argument.
+
+Two batches of different sizes show which dimension is the batch's. Where it is not the first, as after ``nn.LSTM`` and
+``nn.TransformerEncoderLayer`` without ``batch_first``, a seed sees the tensor turned and its answer is turned back.
+After a module that is called several times in one forward pass a seed runs at every call, with the same weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+
+from kasmina.errors import UsageError
+from kasmina.growth.sites.endpoint import Probes, UnusableSite, find_endpoint, probe_twice
+from kasmina.growth.sites.key_path import KeyPath
+from kasmina.growth.sites.pattern import ends, split
+from kasmina.growth.sites.probe import HostInput, arguments
+from kasmina.records import Kind, Site
+
+KINDS: dict[int, Kind] = {1: "vector", 2: "sequence", 3: "image"}
+
+
+@frozen(eq=False)
+class BoundSite:
+    """A site together with the modules that it stands at."""
+
+    site: Site
+    host: nn.Module
+    """The whole, whose mode (training or not) the seed shares, even where a part is kept in evaluation mode."""
+    source: nn.Module | None
+    """The module whose input a seed reads; None if it reads the output of `target`."""
+    target: nn.Module
+    """The module to whose output a seed adds."""
+    device: torch.device
+    dtype: torch.dtype
+    copies: bool
+    """The host overwrites a tensor of this site in place, so that a seed must work on copies."""
+    reads: KeyPath
+    """Which of the arguments of `source`."""
+    gives: KeyPath
+    """Which tensor of what `target` gives."""
+    calls: int = 1
+    """How often one forward pass calls `target`."""
+
+    def read(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+        """The tensor to read, batch first, in what `source` is called with."""
+        return self.reads.of(arguments(args, kwargs))
+
+    def given(self, output: Any) -> Tensor:
+        """The tensor to add to, batch first, in what `target` gives."""
+        return self.gives.of(output)
+
+    def replaced(self, output: Any, tensor: Tensor) -> Any:
+        """What `target` gives, with another tensor (batch first) to go on with."""
+        return self.gives.replaced(output, tensor)
+
+
+def find_sites(host: nn.Module, patterns: Sequence[str], sample: HostInput) -> dict[str, BoundSite]:
+    """Places by site name, in the order of the patterns.
+
+    `sample` is what the host is called with: a tensor, a tuple of arguments, or a mapping of arguments by name. The
+    first dimension of its first tensor is the batch's, and two samples are enough.
+
+    Raises:
+        UsageError: a pattern is empty, or matches no module or only modules that cannot be sites; `sample`
+            cannot be made longer.
+    """
+    if not all(patterns):
+        raise UsageError("sites: name some modules of the host, such as 'layers.*'")
+    probes = probe_twice(host, sample)
+    modules = dict(host.named_modules())
+    places: dict[str, BoundSite] = {}
+    for pattern in patterns:
+        refusals = []
+        found = 0
+        for name in _names(pattern, probes):
+            try:
+                if name not in places:
+                    places[name] = _place(name, modules, probes)
+                found += 1
+            except UnusableSite as reason:
+                refusals.append(f"{name} {reason}")
+        if not found:
+            reasons = "; ".join(refusals[:3]) or "no pair in that order"
+            raise UsageError(f"site {pattern!r} cannot be used: {reasons}")
+    return places
+
+
+def _names(pattern: str, probes: Probes) -> Iterator[str]:
+    """Names of the sites that a pattern asks for, in the order in which the host calls their modules."""
+
+    def called(word: str) -> list[str]:
+        return sorted(ends(probes.host, pattern, word), key=lambda end: probes.order(split(end)[0]))
+
+    source, colon, target = pattern.partition(":")
+    if not colon:
+        yield from called(source)
+        return
+    for first in called(source):
+        for last in called(target):
+            orders = [probes.order(split(end)[0]) for end in (first, last)]
+            if -1 in orders or orders[0] <= orders[1]:
+                yield f"{first}:{last}"
+
+
+def _place(name: str, modules: Mapping[str, nn.Module], probes: Probes) -> BoundSite:
+    source, colon, last = name.partition(":")
+    gives = find_endpoint(last if colon else source, probes, read=False, span=bool(colon))
+    reads = find_endpoint(source, probes, read=True, span=True) if colon else gives
+    read, gave = reads.tensor, gives.tensor
+    for verb, tensor in (("gives", gave), ("reads", read)):
+        if not tensor.is_floating_point():
+            raise UnusableSite(f"{verb} {tensor.dtype}, and a seed needs floating point")
+    if read.dtype != gave.dtype:
+        raise UnusableSite(f"reads {read.dtype} and gives {gave.dtype}")
+    if len(reads.shape) != len(gives.shape) or len(gives.shape) not in KINDS:
+        raise UnusableSite(f"has shapes {reads.shape} and {gives.shape}: not both vectors, sequences or images")
+    target = split(last if colon else source)[0]
+    return BoundSite(
+        site=Site(name, KINDS[len(gives.shape)], reads.shape, gives.shape),
+        host=probes.host,
+        source=modules[split(source)[0]] if colon else None,
+        target=modules[target],
+        device=gave.device,
+        dtype=gave.dtype,
+        copies=any(seen.overwritten for end in (reads, gives) for seen in end.seen),
+        reads=reads.part,
+        gives=gives.part,
+        calls=len(probes.first[target].calls),
+    )

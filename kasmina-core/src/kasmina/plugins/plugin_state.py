@@ -1,0 +1,151 @@
+"""What a run's plugins remember, so that it can be taken up again to the bit."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+
+from kasmina.errors import PluginError
+from kasmina.plugins.catalog import Entry
+from kasmina.plugins.field_state import State, Unkept, beside_fields, fields_state, kept_fields, load_fields, plain
+from kasmina.plugins.messages import one_line, place
+
+METHODS = ("state_dict", "load_state_dict")
+
+
+class PluginStates:
+    """The states of one run's plugins, together; :mod:`kasmina.hookspecs` says what each of them owes.
+
+    Args:
+        plugins: what is installed and the instance made from it, in an order that is the same in every process.
+        warn: is told, in one line each, what goes wrong without stopping the run.
+    """
+
+    def __init__(self, plugins: Iterable[tuple[Entry, object]], warn: Callable[[str], None]) -> None:
+        self._plugins = dict(_keyed(plugins))
+        self._warn = warn
+        self._warned: set[tuple[str, str]] = set()
+        self.why_not_resumable: str | None = None
+        """Reason in a sentence why what the plugins decide by cannot be saved; None as long as it can."""
+
+    def state_dict(self) -> dict[str, State]:
+        """Plain values and tensors by plugin: "controller", "blueprint.NAME", "logger.NAME". A copy throughout.
+
+        Plugins that have no way to remember anything are left out, and a logger that failed.
+
+        Raises:
+            PluginError: a controller or blueprint failed, or keeps what cannot be saved; the sentence says what.
+        """
+        states = {}
+        for key, (entry, plugin) in self._plugins.items():
+            if remembers(entry.kind, plugin):
+                state = self._called(key, "state_dict", partial(state_of, plugin))
+                if state is not None:
+                    states[key] = state
+        return states
+
+    def load_state_dict(self, states: Mapping[str, State]) -> None:
+        """Puts back what `state_dict` gave, in this process or in another.
+
+        Raises:
+            PluginError: a controller or blueprint failed, its state does not fit, or there is none for it.
+        """
+        for key in states:
+            if key not in self._plugins and not key.startswith("logger."):
+                raise PluginError(f"what was saved has the state of a plugin {key!r}, and the run has no such plugin")
+        for key, (entry, plugin) in self._plugins.items():
+            if key in states:
+                self._called(key, "load_state_dict", partial(put_back, plugin, states[key]))
+            elif entry.kind != "logger" and remembers(entry.kind, plugin):
+                raise PluginError(f"what was saved has no state of the {entry}, which remembers things")
+
+    def kept(self) -> dict[str, State] | None:
+        """Return what `state_dict` gives, or None once it raises: the run is as good as any, but not to be resumed.
+
+        The first time that it raises is told as a warning.
+        """
+        if self.why_not_resumable is None:
+            try:
+                return self.state_dict()
+            except PluginError as error:
+                self.why_not_resumable = str(error)
+                self._warn(f"this run cannot be resumed: {error}")
+        return None
+
+    def _called(self, key: str, method: str, call: Callable[[], State | None]) -> State | None:
+        """What the call gives; a logger that fails costs one warning, and is told of the run all the same."""
+        entry, plugin = self._plugins[key]
+        try:
+            return call()
+        except (Exception, SystemExit) as error:
+            sentence = _sentence(entry, plugin, method, error)
+            if entry.kind != "logger":
+                raise PluginError(sentence) from error
+        if (key, method) not in self._warned:
+            self._warned.add((key, method))
+            self._warn(f"{sentence}; what is learned is not affected")
+        return None
+
+
+def remembers(kind: str, plugin: object) -> bool:
+    """Whether there is anything to be kept; of those that decide also what they have not said how to keep."""
+    methods = any(hasattr(plugin, method) for method in METHODS)
+    return methods or kind != "logger" and bool(kept_fields(plugin) or beside_fields(plugin))
+
+
+def state_of(plugin: object) -> State:
+    """What its `state_dict` gives or, if it has none, the values of its fields that are no options; a copy.
+
+    Raises:
+        Unkept: it is not made of plain values and tensors.
+        Exception: whatever the plugin raised.
+    """
+    if not _has_methods(plugin):
+        return fields_state(plugin)
+    state = plugin.state_dict()  # type: ignore[attr-defined]
+    if not isinstance(state, Mapping):
+        raise Unkept(f"answers state_dict with a {type(state).__name__}, due is a dict")
+    try:
+        return dict(plain(state))
+    except Unkept as error:
+        raise Unkept(f"answers state_dict with {error}; plain values, lists, dicts and tensors can be saved") from None
+
+
+def put_back(plugin: object, state: State) -> None:
+    """Undoes what the plugin has done since `state_of`.
+
+    Raises:
+        Unkept: the state does not fit the plugin's fields.
+        Exception: whatever the plugin raised.
+    """
+    if _has_methods(plugin):
+        plugin.load_state_dict(plain(state))  # type: ignore[attr-defined]
+    else:
+        load_fields(plugin, state)
+
+
+def _has_methods(plugin: object) -> bool:
+    there = [method for method in METHODS if callable(getattr(plugin, method, None))]
+    if len(there) == 1:
+        raise Unkept(f"has {there[0]} and not the other of {METHODS[0]} and {METHODS[1]}")
+    return bool(there)
+
+
+def _sentence(entry: Entry, plugin: object, method: str, error: BaseException) -> str:
+    if isinstance(error, Unkept):
+        return f"the {entry} {error}"
+    if isinstance(error, OSError):  # of files, and no fault of the code
+        return f"the {entry}: {error}"
+    called = inspect.unwrap(getattr(plugin, method))
+    return f"the {entry} failed in {method}: {one_line(error)}{place(error.__traceback__, inspect.getfile(called))}"
+
+
+def _keyed(plugins: Iterable[tuple[Entry, object]]) -> Iterator[tuple[str, tuple[Entry, object]]]:
+    """Each under a key of its own: of several with one name, as two distributions may offer, the later are numbered."""
+    seen: Counter[str] = Counter()
+    for entry, plugin in plugins:
+        key = entry.kind if entry.kind == "controller" else f"{entry.kind}.{entry.name}"
+        seen[key] += 1
+        yield (key if seen[key] == 1 else f"{key}#{seen[key]}"), (entry, plugin)

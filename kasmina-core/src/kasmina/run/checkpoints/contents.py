@@ -1,0 +1,89 @@
+"""All that a run is between two of its steps, as one tree of plain values and tensors, and the run again from it.
+
+The same tree goes to the disk, where a fresh process finds it, and stays in memory, where the run can go back to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from kasmina.run.seeding import set_states, states
+from kasmina.run.training import Training
+
+
+def state_of(run: Training) -> dict[str, Any]:
+    """What the run is now; its tensors are the living ones."""
+    plugins = run.states.kept()
+    return first_state(run) | {"why_not_resumable": run.states.why_not_resumable, "plugins": plugins}
+
+
+def first_state(run: Training) -> dict[str, Any]:
+    """Return what the run is before `on_run_start`, when its plugins have nothing yet that they could remember."""
+    return {
+        "host": dict(weights(run.host)),
+        "growth": run.growth.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        # Each epoch begins with random numbers of its own.
+        "random": states(run.splits.device) if run.growth.batches else None,
+        "flops": run.flops.state_dict(),
+        "governor": run.governor.state_dict(),
+        "why_not_resumable": None,
+        "plugins": None,
+    }
+
+
+def restore_state(run: Training, state: dict[str, Any]) -> None:
+    """Makes the run what it was, whatever it is now; all but its plugins, the random numbers that it shares with them,
+    and the governor, who does not go back.
+
+    Args:
+        state: from `state_of`, of the same options; its tensors become the run's own.
+
+    Raises:
+        KeyError, RuntimeError, ValueError: it is of other options.
+    """
+    load_weights(run.host, state["host"])
+    run.growth.load_state_dict(state["growth"])
+    run.optimizer.load_state_dict(state["optimizer"])
+    run.flops.load_state_dict(state["flops"])
+
+
+def restore_plugins(run: Training, state: dict[str, Any]) -> None:
+    """Makes the plugins remember what they remembered then, as far as they can.
+
+    Raises:
+        PluginError: one that decides cannot take its state.
+    """
+    if state["plugins"] is not None:
+        run.states.load_state_dict(state["plugins"])
+
+
+def restore_random(run: Training, state: dict[str, Any]) -> None:
+    """Makes the shared random numbers go on from where they were then; the last thing to do, for plugins may draw."""
+    if state["random"]:
+        set_states(state["random"], run.splits.device)
+
+
+def weights(host: nn.Module) -> Iterator[tuple[str, Any]]:
+    """All that a host keeps, by name: its `state_dict`, and the buffers that are not in it."""
+    kept = host.state_dict()
+    yield from kept.items()
+    for name, buffer in host.named_buffers():
+        if name not in kept:
+            yield name, buffer
+
+
+def load_weights(host: nn.Module, kept: dict[str, Any]) -> None:
+    """Puts back what `weights` gave, in place.
+
+    Raises:
+        RuntimeError: a name or a shape is another.
+    """
+    own = host.state_dict()
+    aside: dict[str, Tensor] = {name: buffer for name, buffer in host.named_buffers() if name not in own}
+    host.load_state_dict({name: value for name, value in kept.items() if name not in aside})
+    for name, buffer in aside.items():
+        buffer.copy_(kept[name])

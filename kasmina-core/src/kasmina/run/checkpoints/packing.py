@@ -1,0 +1,177 @@
+"""A tree of plain values and tensors as two things: JSON, and tensors by name. No pickle, and nothing is lost.
+
+JSON has no infinities, no keys that are numbers and no tensors; these three are written as mappings of one key that
+begins with a dollar; a mapping that has such a key itself is written as one with odd keys. Tuples come back as lists.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from kasmina.errors import UsageError
+
+TEXT = {str}
+ATOMS = {str, int, bool, type(None)}
+TENSOR, FLOAT, PAIRS = "$tensor", "$float", "$pairs"
+RESERVED = "__metadata__"
+"""In a safetensors file no tensor may be called so."""
+
+NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+    torch.complex64: "C64",
+    torch.uint64: "U64",
+    torch.uint32: "U32",
+    torch.uint16: "U16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e4m3fnuz: "F8_E4M3FNUZ",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.float8_e5m2fnuz: "F8_E5M2FNUZ",
+}
+"""Types of tensors that a file can hold, and what safetensors calls them."""
+
+
+TensorLocation = tuple[torch.dtype, torch.Size, int, int]
+"""Of a tensor: type, shape, and from where to where it lies in the flat tensor of its type."""
+
+
+@frozen(eq=False)
+class Packed:
+    """What a tree was, copied; on the CPU."""
+
+    record: Any
+    """Mappings, lists and plain values that JSON can say; a tensor is ``{"$tensor": name}``."""
+    flats: Mapping[torch.dtype, Tensor]
+    """All tensors of one type, one after the other: copied by one call, where a call each would cost more than all."""
+    layout: Mapping[str, TensorLocation]
+    """By name."""
+
+    def tensor(self, name: str) -> Tensor:
+        """A copy of one tensor."""
+        dtype, shape, start, end = self.layout[name]
+        return self.flats[dtype][start:end].view(shape).clone()
+
+    def unpacked(self) -> Any:
+        """The tree, with copies of all tensors, on the CPU."""
+        return unpack(self.record, self.tensor)
+
+
+def pack(tree: Any) -> Packed:
+    """A copy of everything in a tree.
+
+    Raises:
+        UsageError: it holds something that is neither plain nor a tensor, or a tensor of a kind that no file can hold;
+            the sentence says where.
+    """
+    tensors: dict[str, Tensor] = {}
+    names: dict[Any, str] = {}
+
+    def named(path: str, tensor: Tensor) -> str:
+        if tensor.layout is not torch.strided or tensor.device.type == "meta" or tensor.dtype not in NAMES:
+            said = f"{tensor.dtype}, {tensor.layout}, on {tensor.device}".replace("torch.", "")
+            raise UsageError(f"{path} is a tensor of {said}, and a checkpoint cannot hold such a one")
+        # A weight that stands at two places, as tied ones do, is kept once.
+        key = tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.is_conj(), tensor.is_neg()
+        if key in names and tensor.numel():
+            return names[key]
+        name = path if path.isascii() else path.encode("utf-8", "backslashreplace").decode()
+        while name in tensors or name == RESERVED:  # {"a.b": …} and {"a": {"b": …}} read alike
+            name += "'"
+        names[key], tensors[name] = name, tensor
+        return name
+
+    def plain(path: str, value: Any) -> Any:
+        kind = type(value)
+        if kind in ATOMS:
+            return value
+        if kind is float:
+            return value if math.isfinite(value) else {FLOAT: repr(value)}
+        if isinstance(value, Tensor):
+            return {TENSOR: named(path, value)}
+        if isinstance(value, Mapping):
+            inner = path and path + "."
+            if {*map(type, value)} <= TEXT and not (TENSOR in value or FLOAT in value or PAIRS in value):
+                # Atoms without a call: there are many, and a snapshot is taken at every epoch.
+                return {
+                    key: item if type(item) in ATOMS else plain(f"{inner}{key}", item) for key, item in value.items()
+                }
+            return {PAIRS: [[plain_key(path, key), plain(f"{inner}{key}", item)] for key, item in value.items()]}
+        if isinstance(value, list | tuple):
+            return [
+                item if type(item) in ATOMS else plain(f"{path}.{number}", item) for number, item in enumerate(value)
+            ]
+        if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
+            return plain(path, value.item())
+        if isinstance(value, str):  # an Enum's member, say
+            return str.__str__(value)
+        for base in (int, float):
+            if isinstance(value, base):
+                return plain(path, base(value))
+        raise UsageError(f"{path} is a {kind.__name__}, and a checkpoint holds plain values and tensors only")
+
+    def plain_key(path: str, key: Any) -> Any:
+        if isinstance(key, Tensor | Mapping | tuple):
+            raise UsageError(f"{path} has a key that is a {type(key).__name__}, and a checkpoint holds plain ones only")
+        return plain(f"a key of {path}", key)
+
+    record = plain("", tree)
+    flats, layout = _flattened(tensors)
+    return Packed(record, flats, layout)
+
+
+def unpack(record: Any, tensor: Any) -> Any:
+    """The tree of a record.
+
+    Args:
+        tensor: gives the tensor of a name.
+    """
+    if isinstance(record, list):
+        return [unpack(item, tensor) for item in record]
+    if not isinstance(record, dict):
+        return record
+    if TENSOR in record:
+        return tensor(record[TENSOR])
+    if FLOAT in record:
+        return float(record[FLOAT])
+    if PAIRS in record:
+        return {unpack(key, tensor): unpack(item, tensor) for key, item in record[PAIRS]}
+    return {key: unpack(item, tensor) for key, item in record.items()}
+
+
+@torch.no_grad()
+def _flattened(tensors: Mapping[str, Tensor]) -> tuple[dict[torch.dtype, Tensor], dict[str, Any]]:
+    parts: dict[torch.dtype, list[Tensor]] = {}
+    ends: dict[torch.dtype, int] = {}
+    layout = {}
+    for name, tensor in tensors.items():
+        dtype = tensor.dtype
+        start = ends.get(dtype, 0)
+        ends[dtype] = end = start + tensor.numel()
+        parts.setdefault(dtype, []).append(tensor)
+        layout[name] = dtype, tensor.shape, start, end
+    return {dtype: _joined(several) for dtype, several in parts.items()}, layout
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """One after the other on the CPU, in memory of their own."""
+    if len(parts) == 1:
+        return torch.empty(parts[0].numel(), dtype=parts[0].dtype).copy_(parts[0].reshape(-1))
+    if len({part.device for part in parts}) > 1:
+        parts = [part.cpu() for part in parts]
+    joined: Tensor = torch._C._nn.flatten_dense_tensors(parts)
+    return joined.cpu()

@@ -1,0 +1,56 @@
+"""What a network's outputs stand for, in the words of its task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kasmina.run.data import Scaler, Splits
+from kasmina.run.objective import predict, decode
+from kasmina.run.restore import Trained
+
+
+class InferenceModel(nn.Module):
+    """A network that takes samples as the task loads them, and gives what its outputs stand for."""
+
+    def __init__(self, network: nn.Module, splits: Splits) -> None:
+        super().__init__()
+        self.network = network
+        for name, tensor in splits.scalers().items():
+            self.register_buffer(name.replace(".", "_"), tensor)
+        self.classifies = splits.outputs is None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps x (N, *in_shape) in float32 to (N, outputs) in float64, see `decode`."""
+        outputs = self.network(self._scaler("inputs").apply(x))
+        return decode(outputs, None if self.classifies else self._scaler("outputs"))
+
+    def _scaler(self, name: str) -> Scaler:
+        return Scaler(self.get_buffer(f"{name}_mean"), self.get_buffer(f"{name}_std"))
+
+
+def table(trained: Trained, split: str) -> Iterator[list[str]]:
+    """A header, and a row for each sample of the split: its target, the prediction, and each class's probability.
+
+    Numbers are written so that they read back the same to the bit. Of a regression with several outputs there is a
+    target and a prediction of each.
+    """
+    outputs = predict(trained.host, getattr(trained.splits, split).x).cpu()
+    scaler, classes, y = trained.splits.outputs, trained.classes, trained.rows(split)[1]
+    values = decode(outputs, scaler and scaler.to(torch.device("cpu"))).numpy()
+    if classes:
+        yield ["target", "prediction", *(f"p({name})" for name in classes)]
+        for target, row in zip(y, values, strict=True):
+            yield [classes[target], classes[row.argmax()], *map(repr, row.tolist())]
+    else:
+        yield [f"{word}{end}" for word in ("target", "prediction") for end in endings(values.shape[1])]
+        for row in np.concatenate([y.astype(np.float64), values], 1).tolist():
+            yield list(map(repr, row))
+
+
+def endings(outputs: int) -> list[str]:
+    """What tells the columns of several outputs apart; one needs nothing."""
+    return [f"_{number}" for number in range(1, outputs + 1)] if outputs > 1 else [""]

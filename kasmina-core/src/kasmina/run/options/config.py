@@ -1,0 +1,177 @@
+"""The options of a run, checked and typed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import evolve, field, frozen, validators
+
+from kasmina.errors import UsageError
+from kasmina.growth.budget_options import Budget
+from kasmina.growth.recipe import Recipe
+from kasmina.plugins.catalog import default, defaults
+from kasmina.plugins.structuring import structure
+from kasmina.records import Phase
+from kasmina.run import trust as trusts
+from kasmina.run.recovery.governor import GovernorOptions
+from kasmina.run.options.sources import CHOICES, Raw, layered, typed
+
+PHASES: dict[str, Raw] = {
+    "warm-up": {"epochs": 30, "germinate": False},
+    "adaptation": {"epochs": 200},
+    "consolidation": {"epochs": 70, "germinate": False, "decay": "cosine"},
+}
+
+
+@frozen
+class PluginChoice:
+    """A plugin by name, and the options that were given for it."""
+
+    name: str
+    options: Mapping[str, Any]
+
+
+@frozen
+class CheckpointOptions:
+    """When a checkpoint is written: at the end of every so many epochs, and when the last is so many seconds old.
+
+    Not at the end of epochs so short that it would cost 3 % of the time.
+    """
+
+    epochs: int = field(default=1, validator=validators.ge(1))
+    seconds: float = field(default=60.0, validator=validators.gt(0))
+
+
+within = validators.and_(validators.ge(0), validators.lt(2**63))
+"""What the seed of a generator may be."""
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The options of a run that are plain values."""
+
+    sites: tuple[str, ...] = ()
+    """Patterns; none: those that the host suggests."""
+    seed: int = field(default=0, validator=within)
+    """Of initial weights, the host's and the seeds', and of what they draw while they train."""
+    order_seed: int | None = field(default=None, validator=validators.optional(within))
+    """Of the order of samples; None: the same as `seed`."""
+    split_seed: int = field(default=0, validator=[validators.ge(0), validators.lt(2**32)])
+    """Of the split into train, validation and test."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    batch: int = field(default=64, validator=validators.ge(1))
+    learning_rate: float = field(default=0.02, validator=[validators.gt(0), validators.lt(math.inf)])
+    weight_decay: float = field(default=0.02, validator=[validators.ge(0), validators.lt(math.inf)])
+    growth: Recipe = field(factory=Recipe)
+    checkpoint: CheckpointOptions = field(factory=CheckpointOptions)
+    governor: GovernorOptions = field(factory=GovernorOptions)
+    budget: Budget = field(factory=Budget)
+
+    @property
+    def order(self) -> int:
+        """The seed of the order of samples."""
+        return self.seed if self.order_seed is None else self.order_seed
+
+
+@frozen(kw_only=True)
+class Config:
+    """Every option of a run."""
+
+    task: PluginChoice
+    host: PluginChoice
+    controller: PluginChoice
+    blueprint: PluginChoice
+    alternatives: tuple[PluginChoice, ...]
+    """Further blueprints, which compete with it at each germination."""
+    loggers: tuple[PluginChoice, ...]
+    phases: tuple[Phase, ...]
+    settings: Settings
+
+    @property
+    def choices(self) -> dict[str, PluginChoice]:
+        """The plugins of which a run has one each, by kind."""
+        return {kind: getattr(self, kind) for kind in CHOICES}
+
+
+def configure(
+    file: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    sets: Sequence[str] = (),
+    epochs: int | None = None,
+    trust: bool = False,
+) -> Config:
+    """The options of a run, from all that was said.
+
+    Args:
+        file: YAML, shaped like the config.yaml of a run.
+        options: the command line's own, shaped likewise; what is absent was not said.
+        sets: ``"host.hidden=8"`` and the like, values in YAML.
+        epochs: in all; the phases keep their proportions.
+        trust: whether code that only `file` names may be run, though the user has not signed it: see run/trust.py.
+
+    Raises:
+        UsageError: a word or a value that does not fit, with its place; or code that nobody has typed.
+    """
+    start: Raw = {
+        "alternatives": {},
+        "loggers": {name: {} for name in defaults("logger")},
+        "phases": {name: dict(phase) for name, phase in PHASES.items()},
+    }
+    raw = layered(start, file, options or {}, sets)
+    choices = {kind: _choice(kind, raw.pop(kind, {})) for kind in CHOICES}
+    if file and not trust:
+        said = typed(options or {}, sets)
+        trusts.check(file, {kind: choice.name for kind, choice in choices.items() if said.get(kind) != choice.name})
+    alternatives, loggers = _several("blueprint", "alternatives", raw), _several("logger", "loggers", raw)
+    phases = _phases(_mapping("phases", raw.pop("phases")))
+    settings = structure(raw, Settings, "")
+    return Config(
+        **choices, alternatives=alternatives, loggers=loggers, phases=_rescaled(phases, epochs), settings=settings
+    )
+
+
+def _mapping(where: str, value: object) -> Raw:
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: takes a mapping by name, not {value!r}")
+    return value
+
+
+def _choice(kind: str, raw: object, name: str | None = None) -> PluginChoice:
+    options = dict(_mapping(kind, raw))
+    name = name or options.pop("name", None) or default(kind)
+    if not isinstance(name, str):
+        raise UsageError(f"{kind}: takes the name of a plugin, not {name!r}")
+    return PluginChoice(name, options)
+
+
+def _several(kind: str, key: str, raw: Raw) -> tuple[PluginChoice, ...]:
+    chosen = _mapping(key, raw.pop(key))
+    return tuple(_choice(kind, options or {}, name) for name, options in chosen.items() if options is not False)
+
+
+def _phases(raw: Raw) -> tuple[Phase, ...]:
+    phases = tuple(
+        evolve(structure(_mapping(f"phases.{name}", phase), Phase, f"phases.{name}"), name=name)
+        for name, phase in raw.items()
+    )
+    if not sum(phase.epochs for phase in phases):
+        raise UsageError("phases: none of them has an epoch")
+    return phases
+
+
+def _rescaled(phases: tuple[Phase, ...], epochs: int | None) -> tuple[Phase, ...]:
+    """The phases with `epochs` in all, in their proportions; rounded at their ends, so that nothing is lost."""
+    if epochs is None:
+        return phases
+    total = sum(phase.epochs for phase in phases)
+    ends = [0]
+    for phase in phases:
+        ends.append(ends[-1] + phase.epochs)
+    rounded = [round(end * epochs / total) for end in ends]
+    return tuple(
+        evolve(phase, epochs=after - before) for phase, (before, after) in zip(phases, pairwise(rounded), strict=True)
+    )

@@ -1,0 +1,155 @@
+"""The plugins of one run, and the options of a run as they were with all of the plugins' own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, field, fields, frozen
+
+from kasmina.errors import PluginError, UsageError, nearest
+from kasmina.plugins.catalog import Entry, defaults, find
+from kasmina.plugins.drivers import make
+from kasmina.plugins.hooks import Hooks
+from kasmina.plugins.user_code import UserCallable, load_user_callable, is_user_code
+from kasmina.plugins.messages import one_line
+from kasmina.plugins.plugin_state import PluginStates
+from kasmina.run.options.config import PluginChoice, Config
+from kasmina.run.options.sources import Raw
+
+OWED: Mapping[str, str] = {"blueprint": "build", "host": "build", "task": "load"}
+"""The method that a plugin of each kind must have; the others implement hooks, as many as they like."""
+
+
+@frozen(eq=False)
+class PluginSet:
+    """One task, host, controller and blueprint, loggers and alternatives by name; each with where it came from."""
+
+    task: Any
+    host: Any
+    controller: Any
+    blueprint: Any
+    loggers: Mapping[str, Any]
+    entries: Mapping[str, Entry]
+    """By kind, and by ``"logger.NAME"`` and ``"alternative.NAME"``."""
+    alternatives: Mapping[str, Any] = field(factory=dict)
+    """Blueprints that compete with the first."""
+
+    @classmethod
+    def of(cls, config: Config) -> PluginSet:
+        """Loads and makes those that the options name, and no others.
+
+        Raises:
+            UsageError: a name or an option that does not exist, or a value that does not fit.
+            PluginError: one that cannot be loaded.
+        """
+        entries: dict[str, Entry] = {}
+
+        def made(key: str, kind: str, choice: PluginChoice) -> Any:
+            entries[key], plugin = choose(kind, choice)
+            return plugin
+
+        chosen = {kind: made(kind, kind, choice) for kind, choice in config.choices.items()}
+        loggers = {choice.name: made(f"logger.{choice.name}", "logger", choice) for choice in config.loggers}
+        alternatives = {
+            choice.name: made(f"alternative.{choice.name}", "blueprint", choice) for choice in config.alternatives
+        }
+        plugins = cls(**chosen, loggers=loggers, entries=entries, alternatives=alternatives)
+        names = [entry.name for entry, _ in plugins.blueprints]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise UsageError(
+                f"blueprint {twice.pop()!r} is named twice; --set growth.candidates=2 lets two of it compete"
+            )
+        return plugins
+
+    @property
+    def blueprints(self) -> list[tuple[Entry, Any]]:
+        """The run's own first, and then its alternatives."""
+        alternatives = [
+            (self.entries[f"alternative.{name}"], alternative) for name, alternative in self.alternatives.items()
+        ]
+        return [(self.entries["blueprint"], self.blueprint), *alternatives]
+
+    @property
+    def code(self) -> dict[str, str]:
+        """What the run is computed by: versions of distributions, and digests of the user's own code."""
+        installed = {entry.distribution: entry.version for entry in self.entries.values() if entry.version}
+        return {"torch": version("torch")} | installed | code_of([self.task, self.host])
+
+    @property
+    def told(self) -> list[tuple[Entry, Any]]:
+        """All that may implement hooks and remember things: controller and blueprints, then loggers in their order."""
+        controller = self.entries["controller"], self.controller
+        loggers = [(self.entries[f"logger.{name}"], logger) for name, logger in self.loggers.items()]
+        return [controller, *self.blueprints, *loggers]
+
+    def prepare(self, warn: Callable[[str], None]) -> None:
+        """Lets loggers begin what takes long, before data and host are made ready."""
+        for name, logger in self.loggers.items():
+            try:
+                if hasattr(logger, "prepare"):
+                    logger.prepare()
+            except Exception as error:
+                warn(f"the {self.entries[f'logger.{name}']} failed in prepare: {one_line(error)}; the run goes on")
+
+    def hooks(self, warn: Callable[[str], None]) -> Hooks:
+        """Their hooks, registered afresh."""
+        return Hooks(self.told, warn)
+
+    def states(self, warn: Callable[[str], None]) -> PluginStates:
+        """What they remember."""
+        return PluginStates(self.told, warn)
+
+
+def code_of(plugins: Iterable[object]) -> dict[str, str]:
+    """Digests of the files that hold code of the user's own, by the word that names it."""
+    own = [plugin for plugin in plugins if isinstance(plugin, UserCallable) and Path(plugin.file).is_file()]
+    return {plugin.word: hashlib.sha256(Path(plugin.file).read_bytes()).hexdigest() for plugin in own}
+
+
+def tell_changes(then: Mapping[str, str], now: Mapping[str, str], warn: Callable[[str], None]) -> None:
+    """Warns of code that is not what a run began with: it may have been mended, or be another network by now."""
+    for word, digest in now.items():
+        if then.get(word, digest) != digest:
+            warn(f"the code of {word!r} is not what the run began with; it may compute something else now")
+
+
+def choose(kind: str, choice: PluginChoice) -> tuple[Entry, Any]:
+    """Where the plugin comes from, and the plugin; a host or a task may be code of the user's own.
+
+    Raises:
+        UsageError: a name or an option that does not exist, or a value that does not fit.
+        PluginError: one that cannot be loaded.
+    """
+    if is_user_code(kind, choice.name):
+        return load_user_callable(kind, choice.name, choice.options)
+    entry = find(kind, choice.name)
+    plugin = make(entry, choice.options)
+    owed = OWED.get(kind)
+    if owed and not callable(getattr(plugin, owed, None)):
+        hint = nearest(owed, [name for name in dir(plugin) if not name.startswith("_")])
+        raise PluginError(f"the {entry} has no method {owed}, which it owes; {hint}")
+    return entry, plugin
+
+
+def written(config: Config, plugins: PluginSet, sites: Sequence[str]) -> Raw:
+    """The options as config.yaml holds them: every default of every plugin too, so that they make the same run."""
+    raw: Raw = {
+        kind: {"name": choice.name} | options_of(getattr(plugins, kind)) for kind, choice in config.choices.items()
+    }
+    raw["alternatives"] = {name: options_of(alternative) for name, alternative in plugins.alternatives.items()}
+    off = {name: False for name in defaults("logger")}
+    raw["loggers"] = off | {name: options_of(logger) for name, logger in plugins.loggers.items()}
+    raw["phases"] = {phase.name: asdict(phase, filter=lambda field, _: field.name != "name") for phase in config.phases}
+    return raw | asdict(config.settings) | {"sites": list(sites)}
+
+
+def options_of(plugin: Any) -> Raw:
+    """The options that a plugin was made with, as config.yaml holds them."""
+    if isinstance(plugin, UserCallable):
+        return dict(plugin.options)
+    values = {field.alias: getattr(plugin, field.name) for field in fields(type(plugin)) if field.init}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}

@@ -1,0 +1,1 @@
+"""Recovery from faults in training: the governor that sees them, their attribution, and the rollback."""
