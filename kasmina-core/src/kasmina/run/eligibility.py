@@ -16,7 +16,7 @@ from kasmina.plugins.messages import one_line
 from kasmina.records import Site
 
 
-def offers(sites: Sequence[Site], blueprints: Sequence[tuple[Entry, Any]]) -> dict[str, Builders]:
+def eligible_builders(sites: Sequence[Site], blueprints: Sequence[tuple[Entry, Any]]) -> dict[str, Builders]:
     """Return by site those blueprints that fit it, in their order; a site that none fits is left out.
 
     Raises:
@@ -38,7 +38,7 @@ def check_offers(sites: Sequence[Site], blueprints: Sequence[tuple[Entry, Any]],
         UsageError: a blueprint fits none of the sites, or builds nothing to which an init fits that was asked for by
             name.
     """
-    offered = offers(sites, blueprints)
+    offered = eligible_builders(sites, blueprints)
     for entry, blueprint in blueprints:
         if any(entry.name in offer for offer in offered.values()):
             continue
