@@ -28,7 +28,7 @@ def steps(host: nn.Module, optimizer: torch.optim.Optimizer, manager: Manager | 
             manager.after_step()
 
 
-def test_a_step_with_100_dormant_sites(compare):
+def test_a_step_with_100_dormant_sites(compare) -> None:
     ours, theirs = bare(), bare()
     places = find_sites(ours[0], ["*"], torch.ones(2, WIDTH))
     assert len(places) == SITES

@@ -47,7 +47,7 @@ def test_inference(compare, build, site, rows):
     x = torch.randn(rows, 32)
 
     def calls(module):
-        def run():
+        def run() -> None:
             with torch.no_grad():
                 for _ in range(100):
                     module(x)

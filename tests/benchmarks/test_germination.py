@@ -79,7 +79,7 @@ class Course:
 @pytest.mark.parametrize(
     ("size", "rounds", "share"), [(SMALL, 201, 0.25), (LARGE, 15, 0.02)], ids=["smallest epoch", "epoch of a second"]
 )
-def test_an_epoch_with_a_germination(compare, size, rounds, share, init):
+def test_an_epoch_with_a_germination(compare, size, rounds, share, init) -> None:
     """A quarter of the smallest epoch is a millisecond, so this holds what one without statistics may take as well."""
     ours, theirs = Course(size, init, True), Course(size, init, False)
     ratio = compare(ours.epoch, theirs.epoch, rounds)

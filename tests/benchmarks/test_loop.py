@@ -29,10 +29,10 @@ def test_an_epoch_of_the_loop(compare, tmp_path):
     ready = [prepared() for _ in range(34)]
     hosts = [prepared() for _ in range(34)]
 
-    def ours():
+    def ours() -> None:
         train(ready.pop())
 
-    def theirs():
+    def theirs() -> None:
         run = hosts.pop()
         host, optimizer, train_split = run.host, run.optimizer, run.splits.train
         generator = torch.Generator().manual_seed(0)

@@ -62,7 +62,7 @@ def asked(name, port, clients, seconds):
 
 
 @pytest.mark.parametrize("clients", [1, 8])
-def test_requests_a_second(ports, clients):
+def test_requests_a_second(ports, clients) -> None:
     times, rates = {name: [] for name in ENDS}, {name: [] for name in ENDS}
     for number in range(ROUNDS):
         for name in list(ENDS)[:: 1 if number % 2 else -1]:

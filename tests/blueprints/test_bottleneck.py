@@ -46,7 +46,7 @@ def woken(module: nn.Module) -> nn.Module:
 
 @given(sites(), OPTIONS)
 @settings(deadline=None)
-def test_treats_every_time_step_and_pixel_alike(site, options):
+def test_treats_every_time_step_and_pixel_alike(site, options) -> None:
     """What it gives at one position depends on that position alone, and not on where it is."""
     module = woken(Bottleneck(**options).build(site)).double()
     x = torch.randn(2, *site.in_shape, dtype=torch.double)
@@ -56,7 +56,7 @@ def test_treats_every_time_step_and_pixel_alike(site, options):
 
 @given(sites(), st.integers(2, 12))
 @settings(deadline=None)
-def test_the_activation_chosen_stands_between_the_maps(site, hidden):
+def test_the_activation_chosen_stands_between_the_maps(site, hidden) -> None:
     x = torch.randn(4, *site.in_shape, dtype=torch.double)
     smooth = {"gelu": nn.functional.gelu, "silu": nn.functional.silu, "tanh": torch.tanh, "sine": torch.sin}
     functions = {"relu": torch.relu, **smooth}
@@ -79,7 +79,7 @@ def test_the_activation_chosen_stands_between_the_maps(site, hidden):
     ],
     ids=str,
 )
-def test_options_are_validated_in_one_sentence_that_names_the_place(options):
+def test_options_are_validated_in_one_sentence_that_names_the_place(options) -> None:
     entry = find("blueprint", "bottleneck")
     with pytest.raises(UsageError) as caught:
         make(entry, options)

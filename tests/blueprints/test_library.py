@@ -152,14 +152,14 @@ def count(module: nn.Module) -> int:
     "check",
     [pytest.param(check, id=f"{cls.__name__}-{check.name}") for cls in OURS for check in blueprint_checks(cls)],
 )
-def test_contract(check):
+def test_contract(check) -> None:
     check()
 
 
 @NAMES
 @given(st.data())
 @settings(deadline=None, max_examples=50)
-def test_has_as_many_parameters_as_it_says(name, data):
+def test_has_as_many_parameters_as_it_says(name, data) -> None:
     site, (blueprint, options) = data.draw(fitting(name)), data.draw(blueprints(name))
     if name == "mixture":
         members = [count(made(member).build(site)) for member in options["members"]]
@@ -168,7 +168,7 @@ def test_has_as_many_parameters_as_it_says(name, data):
 
 
 @NAMES
-def test_its_description_says_where_it_fits_and_whence_it_comes(name):
+def test_its_description_says_where_it_fits_and_whence_it_comes(name) -> None:
     kinds = [kind for kind in ALL if f"{kind}s" in described(name, "Sites")]
     assert tuple(kinds) == CLAIMS[name].kinds or name == "mixture" and "members" in described(name, "Sites")
     assert re.match(r'[A-Z][^"]+, "\w+', described(name, "Source")), "whose idea, and the title"
@@ -178,7 +178,7 @@ def test_its_description_says_where_it_fits_and_whence_it_comes(name):
 @NAMES
 @given(st.data())
 @settings(deadline=None, max_examples=50)
-def test_adds_nothing_at_birth_and_something_later(name, data):
+def test_adds_nothing_at_birth_and_something_later(name, data) -> None:
     site, (blueprint, _) = data.draw(fitting(name)), data.draw(blueprints(name))
     module = blueprint.build(site).double()
     assert not module(batch(site)).any()
@@ -189,7 +189,7 @@ def test_adds_nothing_at_birth_and_something_later(name, data):
 @pytest.mark.parametrize("kind", ALL)
 @given(st.data())
 @settings(deadline=None, max_examples=40)
-def test_fits_what_it_says(name, kind, data):
+def test_fits_what_it_says(name, kind, data) -> None:
     """Told a second time: the kinds, time steps and pixels that stay, and what each needs beyond that."""
     site, claim = data.draw(sites((kind,))), CLAIMS[name]
     stay = parts.positions(site, site.in_shape) == parts.positions(site, site.out_shape)
@@ -199,7 +199,7 @@ def test_fits_what_it_says(name, kind, data):
 @NAMES
 @given(st.data())
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
-def test_where_it_does_not_fit_it_would_go_wrong(name, data):
+def test_where_it_does_not_fit_it_would_go_wrong(name, data) -> None:
     """It cannot be built, or fails, or gives another shape, or has weights that nothing ever reaches."""
     site = data.draw(sites())
     reason = made(name).fits(site)
@@ -224,7 +224,7 @@ def goes_wrong(blueprint: Any, site: Site) -> bool:
 
 @given(st.sampled_from(["bottleneck", "neurons", "conv"]), st.data(), st.integers(2, 7), st.integers(0, 2**31))
 @settings(deadline=None)
-def test_few_relus_are_never_all_silent(name, data, hidden, seed):
+def test_few_relus_are_never_all_silent(name, data, hidden, seed) -> None:
     """Whatever they read: all above zero, all below, or one sample alone."""
     torch.manual_seed(seed)
     site = data.draw(fitting(name))
@@ -239,20 +239,20 @@ def test_few_relus_are_never_all_silent(name, data, hidden, seed):
 
 
 @pytest.mark.parametrize("name", ["bottleneck", "neurons", "conv"])
-def test_a_single_relu_is_refused(name):
+def test_a_single_relu_is_refused(name) -> None:
     with pytest.raises(ValueError, match="'hidden' must be >= 2 with 'relu'"):
         made(name, hidden=1, activation="relu")
     assert made(name, hidden=1, activation="gelu").hidden == 1
 
 
-def test_from_eight_units_on_all_are_drawn_at_random():
+def test_from_eight_units_on_all_are_drawn_at_random() -> None:
     site = Site("b", "vector", (4,), (4,))
     weight = made("bottleneck", hidden=parts.MIRRORED_BELOW).build(site)[0].weight
     assert not torch.equal(weight[1], -weight[0])
 
 
 @pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in CLAIMS for kind in CLAIMS[name].kinds])
-def test_many_run_side_by_side_as_one(name, kind):
+def test_many_run_side_by_side_as_one(name, kind) -> None:
     """Stacked and mapped over, as where many members train in lock-step."""
     shape = {"vector": (4,), "sequence": (3, 4), "image": (4, 3, 5)}[kind]
     site, blueprint = Site("a:b", kind, shape, shape), made(name)
@@ -268,7 +268,7 @@ def test_many_run_side_by_side_as_one(name, kind):
 
 @pytest.mark.parametrize("name", ["neurons", "bottleneck"])
 @pytest.mark.parametrize("kind", ALL)
-def test_is_two_maps_and_an_activation_and_nothing_else(name, kind):
+def test_is_two_maps_and_an_activation_and_nothing_else(name, kind) -> None:
     """So that an export can fold it into the layers beside it, and an init knows which weights come in and go out."""
     shape = {"vector": (4,), "sequence": (3, 4), "image": (4, 3, 5)}[kind]
     module, due = made(name).build(Site("a:b", kind, shape, shape)), nn.Conv2d if kind == "image" else nn.Linear
@@ -285,7 +285,7 @@ def test_is_two_maps_and_an_activation_and_nothing_else(name, kind):
     ],
     ids=["linear", "3 x 3", "5 x 5"],
 )
-def test_neurons_are_a_wider_layer(layer, kind, shape):
+def test_neurons_are_a_wider_layer(layer, kind, shape) -> None:
     """Across a span over two layers: the same as one layer with the weights of both, side by side."""
     host = nn.Sequential(layer(3, 5), nn.Tanh(), layer(5, 2)).double()
     options = {"kernel": host[0].kernel_size[0]} if shape else {}
@@ -301,13 +301,13 @@ def test_neurons_are_a_wider_layer(layer, kind, shape):
     assert torch.allclose(host(x) + seed(x), wide(x))
 
 
-def test_lora_is_a_changed_weight():
+def test_lora_is_a_changed_weight() -> None:
     seed = woken(made("lora", rank=2).build(Site("b:b", "vector", (3,), (4,))))
     x = torch.randn(7, 3, dtype=torch.double)
     assert torch.allclose(seed(x), x @ (seed[1].weight @ seed[0].weight).T)
 
 
-def test_squeeze_excite_scales_each_channel_between_nothing_and_twice():
+def test_squeeze_excite_scales_each_channel_between_nothing_and_twice() -> None:
     site = Site("b", "image", (3, 4, 5), (3, 4, 5))
     x = batch(site)
     factor = (x + woken(made("squeeze_excite").build(site))(x)) / x
@@ -317,7 +317,7 @@ def test_squeeze_excite_scales_each_channel_between_nothing_and_twice():
 
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(2, 5))
 @settings(deadline=None, max_examples=30)
-def test_attention_is_what_torch_calls_multi_head_attention(heads, size, length):
+def test_attention_is_what_torch_calls_multi_head_attention(heads, size, length) -> None:
     width = heads * size
     seed = woken(
         made("attention", heads=heads, size=size).build(Site("b", "sequence", (length, width), (length, width)))
@@ -331,7 +331,7 @@ def test_attention_is_what_torch_calls_multi_head_attention(heads, size, length)
 
 
 @pytest.mark.parametrize("name", ["conv", "depthwise"])
-def test_a_convolution_sees_its_neighbours_and_no_further(name):
+def test_a_convolution_sees_its_neighbours_and_no_further(name) -> None:
     site = Site("b", "image", (2, 5, 5), (2, 5, 5))
     module = woken(made(name).build(site))
     x = batch(site, 1).requires_grad_()
@@ -340,14 +340,14 @@ def test_a_convolution_sees_its_neighbours_and_no_further(name):
     assert seen[1:4, 1:4].all() and int(seen.sum()) == 9
 
 
-def test_a_convolution_over_a_sequence_goes_along_time():
+def test_a_convolution_over_a_sequence_goes_along_time() -> None:
     site = Site("b", "sequence", (6, 3), (6, 3))
     x = batch(site, 1).requires_grad_()
     woken(made("conv", activation="tanh").build(site))(x)[0, 2].sum().backward()
     assert (x.grad[0].abs().sum(1) > 0).tolist() == [False, True, True, True, False, False]
 
 
-def test_every_file_is_registered_under_its_name():
+def test_every_file_is_registered_under_its_name() -> None:
     files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "parts", "modules"}
     points = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text())["project"]["entry-points"]
     named = points["kasmina.blueprints"]
@@ -356,13 +356,13 @@ def test_every_file_is_registered_under_its_name():
         assert point == f"kasmina_blueprints.{name}:{type(made(name)).__name__}"
 
 
-def test_importing_all_of_them_imports_no_torch():
+def test_importing_all_of_them_imports_no_torch() -> None:
     names = ", ".join(f"kasmina_blueprints.{name}" for name in CLAIMS)
     subprocess.run([sys.executable, "-c", f"import sys, {names}; assert 'torch' not in sys.modules"], check=True)
 
 
 @NAMES
-def test_the_readme_says_the_same_of_it(name):
+def test_the_readme_says_the_same_of_it(name) -> None:
     (row,) = re.findall(rf"^\| `{name}` \| (.*) \|$", (FOLDER.parents[1] / "README.md").read_text(), re.MULTILINE)
     _, fits, size, idea = row.split(" | ")
     assert fits + "." == described(name, "Sites")
@@ -382,7 +382,7 @@ def test_the_readme_says_the_same_of_it(name):
     ],
 )
 @pytest.mark.parametrize("width", [256, 768])
-def test_where_a_host_is_wide_a_seed_is_by_default_a_part_of_a_block_of_that_sort(name, kind, block, width):
+def test_where_a_host_is_wide_a_seed_is_by_default_a_part_of_a_block_of_that_sort(name, kind, block, width) -> None:
     """`block`: the weights of a whole one, in squares of the width (a linear map 1, a feed-forward block 2 * 4)."""
     shape = {"vector": (width,), "sequence": (3, width), "image": (width, 3, 3)}[kind]
     part = count(made(name).build(Site("b", kind, shape, shape))) / (block * width**2)

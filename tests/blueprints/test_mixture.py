@@ -30,7 +30,7 @@ def woken(module: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_each_member_has_its_share_at_every_position(kind):
+def test_each_member_has_its_share_at_every_position(kind) -> None:
     site, x = ALL[kind], torch.randn(7, *ALL[kind].in_shape)
     module = woken(Mixture(("bottleneck", "glu", "lora")).build(site))
     axis = 1 if kind == "image" else -1
@@ -39,7 +39,7 @@ def test_each_member_has_its_share_at_every_position(kind):
     assert torch.allclose(module(x), due, atol=1e-5)
 
 
-def test_shares_are_equal_at_birth():
+def test_shares_are_equal_at_birth() -> None:
     module = Mixture().build(VECTOR)
     assert not any(parameter.any() for parameter in module.gate.parameters())
 
@@ -47,7 +47,7 @@ def test_shares_are_equal_at_birth():
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("members", [("bottleneck", "glu"), ("lora", "lora"), ("lora", "bottleneck", "conv")])
-def test_the_gate_learns_though_all_members_give_nothing_at_birth(kind, seed, members):
+def test_the_gate_learns_though_all_members_give_nothing_at_birth(kind, seed, members) -> None:
     torch.manual_seed(seed)
     site = ALL[kind]
     module = Mixture(members).build(site)
@@ -60,7 +60,7 @@ def test_the_gate_learns_though_all_members_give_nothing_at_birth(kind, seed, me
     assert all(parameter.grad.any() for parameter in module.parameters())
 
 
-def test_members_that_do_not_fit_are_left_out_and_one_alone_has_no_gate():
+def test_members_that_do_not_fit_are_left_out_and_one_alone_has_no_gate() -> None:
     blueprint = Mixture(("attention", "lora", "conv"))
     assert [type(member).__name__ for member in blueprint.build(SEQUENCE).members] == [
         "SelfAttention",
@@ -72,7 +72,7 @@ def test_members_that_do_not_fit_are_left_out_and_one_alone_has_no_gate():
     assert [p.shape for p in alone.parameters()] == [p.shape for p in Lora().build(VECTOR).parameters()]
 
 
-def test_where_no_member_fits_it_says_of_each_why():
+def test_where_no_member_fits_it_says_of_each_why() -> None:
     blueprint = Mixture(("attention", "conv", "attention"))
     assert blueprint.fits(VECTOR) == (
         "mixture has no member that fits: attention needs a sequence, and the site is a vector and conv needs an image "
@@ -94,7 +94,7 @@ def test_where_no_member_fits_it_says_of_each_why():
     ],
     ids=str,
 )
-def test_members_are_checked_in_one_sentence(members, what):
+def test_members_are_checked_in_one_sentence(members, what) -> None:
     with pytest.raises(UsageError) as caught:
         make(find("blueprint", "mixture"), {"members": members})
     assert what in str(caught.value) and "\n" not in str(caught.value)
@@ -131,7 +131,7 @@ def strangers(tmp_path, monkeypatch):
     sys.modules.pop("strangers", None)
 
 
-def test_a_strangers_module_that_overwrites_what_it_reads_takes_nothing_from_the_others(strangers):
+def test_a_strangers_module_that_overwrites_what_it_reads_takes_nothing_from_the_others(strangers) -> None:
     module, x = Mixture(("greedy", "strangers:greedy", "lora")).build(VECTOR), torch.randn(5, 4)
     woken(module)
     before = x.clone()
@@ -144,7 +144,7 @@ def test_a_strangers_module_that_overwrites_what_it_reads_takes_nothing_from_the
     assert all(parameter.grad.any() for parameter in module.parameters())
 
 
-def test_a_strangers_module_that_gives_another_shape_is_named(strangers):
+def test_a_strangers_module_that_gives_another_shape_is_named(strangers) -> None:
     with pytest.raises(ValueError, match=r"its member 'short' gives \(2, 1\), due is \(2, 4\)"):
         Mixture(("lora", "short")).build(VECTOR)
 

@@ -115,24 +115,24 @@ def refused(here: Path, capfd: pytest.CaptureFixture[str], words: list[str], par
 
 
 @pytest.mark.parametrize("case", WORDS)
-def test_wrong_words(here, capfd, monkeypatch, case):
+def test_wrong_words(here, capfd, monkeypatch, case) -> None:
     if case == "device not there":
         monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     refused(here, capfd, *WORDS[case])
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_a_table_that_cannot_be_learned(here, capfd, case):
+def test_a_table_that_cannot_be_learned(here, capfd, case) -> None:
     name, parts = FILES[case]
     refused(here, capfd, ["--task", "file", "--set", f"task.path={name}"], parts)
 
 
-def test_a_task_without_its_file(here, capfd):
+def test_a_task_without_its_file(here, capfd) -> None:
     refused(here, capfd, ["--task", "file"], ["task.path=FILE"])
 
 
 @pytest.mark.parametrize("word", ["none", "there", "good.csv"])
-def test_evaluate_of_what_is_no_run(here, capfd, word):
+def test_evaluate_of_what_is_no_run(here, capfd, word) -> None:
     assert main(["evaluate", word]) == 2
     check(capfd.readouterr().err, [word, "not the folder of a run"])
 
@@ -147,7 +147,7 @@ def test_evaluate_of_what_is_no_run(here, capfd, word):
     ],
     ids=" ".join,
 )
-def test_the_installed_command_refuses_in_one_line(here, words):
+def test_the_installed_command_refuses_in_one_line(here, words) -> None:
     before = listed(here)
     done = subprocess.run([KASMINA, *words], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")

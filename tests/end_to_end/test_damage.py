@@ -25,13 +25,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Trial:
     ],
     ids=["cut", "bit", "lost", "format"],
 )
-def test_a_damaged_run_is_resumed_to_the_bit_or_refused(small, faults):
+def test_a_damaged_run_is_resumed_to_the_bit_or_refused(small, faults) -> None:
     for fault in faults(small.part):
         small.suffer(fault)
     assert small.wrong == []
 
 
-def test_the_command_says_it_in_one_line(small, tmp_path, capfd):
+def test_the_command_says_it_in_one_line(small, tmp_path, capfd) -> None:
     small.part.rename(run := tmp_path / "run")
     for file in Path(run, "checkpoints").glob("*.json"):
         file.write_bytes(file.read_bytes()[:-1])

@@ -211,7 +211,7 @@ def grew(run: str = "run") -> None:
 # -- what works --------------------------------------------------------------------------------------------------------
 
 
-def test_a_network_in_the_manner_of_torchvision_grows_and_is_evaluated(own, capsys):
+def test_a_network_in_the_manner_of_torchvision_grows_and_is_evaluated(own, capsys) -> None:
     word = f"{own['nets']}:resnet"
     before = list(sys.path)
     assert run("--task", "digits", "--host", word, "--site", "layer*.?", "--set", "host.width=6") == 0
@@ -226,7 +226,7 @@ def test_a_network_in_the_manner_of_torchvision_grows_and_is_evaluated(own, caps
     assert sys.path == before
 
 
-def test_config_yaml_makes_the_same_run_again(own):
+def test_config_yaml_makes_the_same_run_again(own) -> None:
     assert run("--task", "digits", "--host", f"{own['nets']}:plain", "--site", "*:*") == 0
     assert main(["run", "--config", "run/config.yaml", "--out", "again"]) == 0
     assert Path("run/metrics.jsonl").read_bytes() == Path("again/metrics.jsonl").read_bytes()
@@ -234,7 +234,7 @@ def test_config_yaml_makes_the_same_run_again(own):
 
 
 @pytest.mark.parametrize("thing", ["Made", "Net"])
-def test_a_class_takes_options_and_may_suggest_sites(own, thing):
+def test_a_class_takes_options_and_may_suggest_sites(own, thing) -> None:
     words = ["--task", "digits", "--host", f"{own['nets']}:{thing}", "--set", "host.width=5"]
     assert run(*words) == 0
     grew()
@@ -243,12 +243,12 @@ def test_a_class_takes_options_and_may_suggest_sites(own, thing):
     assert main(["evaluate", "run"]) == 0
 
 
-def test_a_module_in_a_package(own):
+def test_a_module_in_a_package(own) -> None:
     assert run("--task", "digits", "--host", f"{own['pack']}.inner:Made") == 0
 
 
 @pytest.mark.parametrize("thing", ["lines", "Lines"])
-def test_a_task_of_one_s_own(own, thing, capsys):
+def test_a_task_of_one_s_own(own, thing, capsys) -> None:
     word = f"{own['tasks']}:{thing}"
     assert main(["run", *SHORT, "--task", word, "--set", "task.rows=300"]) == 0
     (folder,) = Path("runs").iterdir()
@@ -261,13 +261,13 @@ def test_a_task_of_one_s_own(own, thing, capsys):
     assert json.loads(capsys.readouterr().out)["r2"] == summary(str(folder))["test"]
 
 
-def test_the_installed_command_finds_the_working_folder(own, tmp_path):
+def test_the_installed_command_finds_the_working_folder(own, tmp_path) -> None:
     words = ["run", *SHORT, "--task", f"{own['tasks']}:lines", "--out", "run"]
     done = subprocess.run([KASMINA, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_dist_name_still_means_a_plugin(tmp_path, monkeypatch):
+def test_dist_name_still_means_a_plugin(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("kasmina_core.py").write_text("raise AssertionError('was imported')")
     assert run("--task", "kasmina_core:moons", "--host", "kasmina-core:mlp") == 0
@@ -314,7 +314,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_costs_one_sentence(own, capfd, case):
+def test_what_is_wrong_costs_one_sentence(own, capfd, case) -> None:
     words, parts = ([part.format(**own) for part in half] for half in WRONG[case])
     task = [] if "--task" in words else ["--task", "digits"]
     before = list(sys.path)
@@ -325,7 +325,7 @@ def test_what_is_wrong_costs_one_sentence(own, capfd, case):
     assert not Path("run").exists() and sys.path == before
 
 
-def test_a_run_whose_module_is_gone_says_so(own, tmp_path, capfd, monkeypatch):
+def test_a_run_whose_module_is_gone_says_so(own, tmp_path, capfd, monkeypatch) -> None:
     assert run("--task", "digits", "--host", f"{own['nets']}:Made") == 0
     for name in [name for name in sys.modules if name.startswith("own_")]:
         monkeypatch.delitem(sys.modules, name)
@@ -337,7 +337,7 @@ def test_a_run_whose_module_is_gone_says_so(own, tmp_path, capfd, monkeypatch):
     assert error.count("\n") == 1 and f"no module '{own['nets']}'" in error
 
 
-def test_nothing_in_the_working_folder_is_loaded_unasked(tmp_path, monkeypatch):
+def test_nothing_in_the_working_folder_is_loaded_unasked(tmp_path, monkeypatch) -> None:
     for name in ("kasmina_blueprints", "mlp", "spirals", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text("raise AssertionError('was imported')")
     monkeypatch.chdir(tmp_path)

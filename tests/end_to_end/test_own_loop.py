@@ -15,7 +15,7 @@ def run(program: str) -> str:
     return done.stdout
 
 
-def test_six_lines_make_a_plain_program_grow():
+def test_six_lines_make_a_plain_program_grow() -> None:
     lines = EXAMPLE.read_text().splitlines()
     added = [line for line in lines if MARK.search(line)]
     assert len(added) <= 6

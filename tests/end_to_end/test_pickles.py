@@ -106,7 +106,7 @@ def config_call(load: bytes, text: str) -> bytes:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("content", [config_tag, config_call, lambda load, text: load], ids=["tag", "call", "whole"])
-def test_a_config(here, load, capfd, way, content):
+def test_a_config(here, load, capfd, way, content) -> None:
     file = Path("run/config.yaml")
     file.write_bytes(content(load, file.read_text()))
     refused(capfd, WAYS[way])
@@ -117,7 +117,7 @@ READS = [way for way in WAYS if way != "config"]
 
 @pytest.mark.parametrize("way", READS)
 @pytest.mark.parametrize("kind", ["*.json", "*.safetensors"])
-def test_checkpoints_that_are_pickles(here, load, capfd, way, kind):
+def test_checkpoints_that_are_pickles(here, load, capfd, way, kind) -> None:
     files = list(Path("run/checkpoints").glob(kind))
     assert files
     for file in files:
@@ -126,7 +126,7 @@ def test_checkpoints_that_are_pickles(here, load, capfd, way, kind):
 
 
 @pytest.mark.parametrize("way", READS)
-def test_checkpoints_with_pickles_for_values(here, load, capfd, way):
+def test_checkpoints_with_pickles_for_values(here, load, capfd, way) -> None:
     for file in Path("run/checkpoints").glob("*.json"):
         record = json.loads(file.read_text())
         file.write_text(json.dumps(dict.fromkeys(record, load.decode("latin-1")) | {"format": record["format"]}))
@@ -134,7 +134,7 @@ def test_checkpoints_with_pickles_for_values(here, load, capfd, way):
 
 
 @pytest.mark.parametrize("way", READS)
-def test_tensors_and_metadata_with_pickles_in_them(here, load, capfd, way):
+def test_tensors_and_metadata_with_pickles_in_them(here, load, capfd, way) -> None:
     for file in Path("run/checkpoints").glob("*.safetensors"):
         tensors = load_file(file)
         planted = {name: np.frombuffer(load, np.uint8) for name in tensors}
@@ -143,7 +143,7 @@ def test_tensors_and_metadata_with_pickles_in_them(here, load, capfd, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_else_lies_in_the_folder(here, load, capfd, way):
+def test_what_else_lies_in_the_folder(here, load, capfd, way) -> None:
     for name in ("summary.json", "metrics.jsonl", "events.jsonl"):
         Path("run", name).write_bytes(load)
     for name in ("config.pkl", "config.yaml.signature", "checkpoints/last.pt", "checkpoints/last.bin", "model.pkl"):
@@ -198,7 +198,7 @@ FILES: dict[str, tuple[str, Callable[[bytes, Path], bytes]]] = {
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_a_task_s_file(here, load, capfd, case):
+def test_a_task_s_file(here, load, capfd, case) -> None:
     name, content = FILES[case]
     Path(name).write_bytes(content(load, here / MARK))
     plain = ["--blueprint", "bottleneck", "--controller", "never", "--epochs", "1", "--out", "again"]
@@ -209,7 +209,7 @@ def test_a_task_s_file(here, load, capfd, case):
 
 
 @pytest.mark.parametrize("format", ["torch", "pt2"])
-def test_an_export_is_written_over_unread(here, load, capfd, format):
+def test_an_export_is_written_over_unread(here, load, capfd, format) -> None:
     for name in ("model.pt", "model.pt.json", "model.pt2", "model.pt2.json"):
         Path("run/exports").mkdir(exist_ok=True)
         Path("run/exports", name).write_bytes(load)
@@ -285,7 +285,7 @@ def unsafe(source: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_no_source_can_make_code_of_a_file(file):
+def test_no_source_can_make_code_of_a_file(file) -> None:
     assert list(unsafe(file.read_text())) == OWN.get(file.name, [])
 
 
@@ -308,11 +308,11 @@ def test_no_source_can_make_code_of_a_file(file):
         "eval('x')",
     ],
 )
-def test_the_search_finds_what_it_is_for(source):
+def test_the_search_finds_what_it_is_for(source) -> None:
     assert list(unsafe(source))
 
 
-def test_the_search_sees_all_four_distributions():
+def test_the_search_sees_all_four_distributions() -> None:
     assert {file.relative_to(ROOT).parts[0] for file in SOURCES} == {
         f"kasmina-{part}" for part in ("core", "blueprints", "controllers", "loggers")
     }

@@ -32,11 +32,11 @@ def germinations(folder, task, hidden, depth, seed):
 
 
 @pytest.mark.parametrize(("task", "hidden", "depth"), [("spirals", 64, 2), ("moons", 16, 1)])
-def test_a_host_that_is_large_enough_never_grows(tmp_path, task, hidden, depth):
+def test_a_host_that_is_large_enough_never_grows(tmp_path, task, hidden, depth) -> None:
     assert [germinations(tmp_path, task, hidden, depth, seed) for seed in range(SEEDS)] == [[]] * SEEDS
 
 
 @pytest.mark.parametrize(("task", "hidden", "depth"), [("spirals", 3, 1)])
-def test_a_host_that_is_too_small_always_grows_and_never_in_warm_up(tmp_path, task, hidden, depth):
+def test_a_host_that_is_too_small_always_grows_and_never_in_warm_up(tmp_path, task, hidden, depth) -> None:
     first = [min(germinations(tmp_path, task, hidden, depth, seed), default=0) for seed in range(SEEDS)]
     assert all(epoch > WARM_UP for epoch in first), first

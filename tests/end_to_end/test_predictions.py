@@ -33,7 +33,7 @@ def run(request, tmp_path):
     return tmp_path / "run"
 
 
-def test_the_table_has_what_was_measured(run, tmp_path, capsys):
+def test_the_table_has_what_was_measured(run, tmp_path, capsys) -> None:
     capsys.readouterr()
     assert main(["evaluate", str(run), "--predictions", str(tmp_path / "p.csv"), "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
@@ -49,7 +49,7 @@ def test_the_table_has_what_was_measured(run, tmp_path, capsys):
         assert 1 - ((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum() == pytest.approx(measured["r2"], rel=1e-4)
 
 
-def test_samples_as_the_task_loads_them_give_what_the_table_says(run, tmp_path):
+def test_samples_as_the_task_loads_them_give_what_the_table_says(run, tmp_path) -> None:
     trained = restore(run)
     x, y = trained.rows("test")
     given = (
@@ -63,6 +63,6 @@ def test_samples_as_the_task_loads_them_give_what_the_table_says(run, tmp_path):
     )
 
 
-def test_a_table_that_cannot_be_written(run, tmp_path, capsys):
+def test_a_table_that_cannot_be_written(run, tmp_path, capsys) -> None:
     assert main(["evaluate", str(run), "--predictions", str(run / "config.yaml" / "p.csv")]) == 2
     assert "choose another file" in capsys.readouterr().err

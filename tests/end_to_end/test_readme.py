@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_the_readme_has_commands():
+def test_the_readme_has_commands() -> None:
     assert commands()[0] == "kasmina run"
     assert len(commands()) > 6
 
@@ -55,14 +55,14 @@ LASTING = ("kasmina ui", "kasmina serve")
 """They go on until Ctrl-C."""
 
 
-def test_the_commands_of_the_readme(folder, subtests):
+def test_the_commands_of_the_readme(folder, subtests) -> None:
     """One after the other, in one folder: each may use what those before it left."""
     for command in commands():
         with subtests.test(command):
             lasts(command, folder) if command.startswith(LASTING) else ends(command, folder)
 
 
-def ends(command, folder):
+def ends(command, folder) -> None:
     """It does what it is there for, and has nothing to complain of."""
     program, *words = shlex.split(command)
     installed = folder / "installed"  # beside the environment, which others use
@@ -85,7 +85,7 @@ def surroundings(command, **more):
     return {name: value for name, value in os.environ.items() if not foreign or name != "PYTHONWARNINGS"} | more
 
 
-def lasts(command, folder):
+def lasts(command, folder) -> None:
     """It says where it is to be found, is there, answers as the README says, and ends quietly."""
     call = [BIN / "kasmina", *command.split()[1:]]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -116,7 +116,7 @@ def asked(address):
     return urllib.request.urlopen(request, timeout=60).read()
 
 
-def test_a_plugin_is_written_edited_installed_checked_and_run():
+def test_a_plugin_is_written_edited_installed_checked_and_run() -> None:
     """Five commands, and the one line that is edited is in the template."""
     first = next(number for number, command in enumerate(commands()) if command.startswith("kasmina new"))
     new, edit, install, check, run = commands()[first : first + 5]
@@ -140,11 +140,11 @@ def plugin_checks():
 
 
 @pytest.mark.parametrize("check", plugin_checks())
-def test_a_plugin_of_the_readme_keeps_the_contract(check):
+def test_a_plugin_of_the_readme_keeps_the_contract(check) -> None:
     check()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
-def test_an_example(path, tmp_path):
+def test_an_example(path, tmp_path) -> None:
     result = subprocess.run([sys.executable, path], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -39,7 +39,7 @@ def reference(place) -> Reference:
     return Reference.of(place, HARD, "reference")
 
 
-def test_a_run_that_is_killed_again_and_again_ends_as_one_that_never_was(place, reference):
+def test_a_run_that_is_killed_again_and_again_ends_as_one_that_never_was(place, reference) -> None:
     process, step = place.begin(HARD, "killed"), 0
     draw = random.Random(0)
     for due in (saving, finding("candidates"), at_once):
@@ -52,7 +52,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_never_was(place, 
     assert differences(place.path / "killed", reference.path) == []
 
 
-def test_a_run_that_is_stopped_by_signals_ends_as_one_that_never_was(place, reference):
+def test_a_run_that_is_stopped_by_signals_ends_as_one_that_never_was(place, reference) -> None:
     process = place.begin(HARD, "stopped")
     for step, number in ((100, signal.SIGTERM), (200, signal.SIGINT)):
         assert waited(place, "stopped", process, step, at_once)
@@ -75,7 +75,7 @@ def begun(*words: str, stops: int | None = None) -> int:
     """What `kasmina run` ends with; with `stops` it is asked to stop in that step."""
     step = loop.step
 
-    def stopping(run, index):
+    def stopping(run, index) -> None:
         step(run, index)
         run.stop |= run.growth.step == stops
 
@@ -121,27 +121,27 @@ def content(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
-def test_a_run_that_was_stopped_goes_on_and_ends_as_the_other(here, capsys):
+def test_a_run_that_was_stopped_goes_on_and_ends_as_the_other(here, capsys) -> None:
     assert not differences(Path("finished"), Path("finished")) and differences(Path("stopped"), Path("finished"))
     assert main(["run", "--resume", "stopped"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("finished; everything is in stopped")
     assert differences(Path("stopped"), Path("finished")) == []
 
 
-def test_a_run_goes_on_though_its_folder_was_moved(here):
+def test_a_run_goes_on_though_its_folder_was_moved(here) -> None:
     Path("stopped").rename("elsewhere")
     assert main(["run", "--resume", "elsewhere"]) == 0
     assert differences(Path("elsewhere"), Path("finished")) == []
 
 
-def test_a_run_that_is_stopped_twice_in_one_epoch_goes_on(here):
+def test_a_run_that_is_stopped_twice_in_one_epoch_goes_on(here) -> None:
     assert begun("--resume", "stopped", stops=18) == 130
     assert begun("--resume", "stopped", stops=19) == 130
     assert main(["run", "--resume", "stopped"]) == 0
     assert differences(Path("stopped"), Path("finished")) == []
 
 
-def test_a_finished_run_says_so_and_stays_as_it_is(here, capsys):
+def test_a_finished_run_says_so_and_stays_as_it_is(here, capsys) -> None:
     before = content(Path("finished"))
     assert main(["run", "--resume", "finished"]) == 0
     assert capsys.readouterr().out.startswith("finished is finished already")
@@ -156,13 +156,13 @@ def test_a_finished_run_says_so_and_stays_as_it_is(here, capsys):
     ids=" ".join,
 )
 @pytest.mark.parametrize("run", ["stopped", "finished"])
-def test_options_of_a_resumed_run_are_those_it_began_with(here, capsys, run, words):
+def test_options_of_a_resumed_run_are_those_it_began_with(here, capsys, run, words) -> None:
     before = content(here)
     assert f"takes no {words[0]}" in refused(capsys, "--resume", run, *words)
     assert content(here) == before
 
 
-def test_a_folder_in_use_is_left_alone(here, capsys):
+def test_a_folder_in_use_is_left_alone(here, capsys) -> None:
     before = content(here)
     with FileLock(Path("stopped") / ".lock"):
         assert "stopped is in use by another process" in refused(capsys, "--resume", "stopped")
@@ -170,7 +170,7 @@ def test_a_folder_in_use_is_left_alone(here, capsys):
     assert main(["run", "--resume", "stopped"]) == 0
 
 
-def test_what_is_no_run_says_so(here, capsys):
+def test_what_is_no_run_says_so(here, capsys) -> None:
     Path("empty").mkdir()
     for word in ("empty", "nowhere", "table.csv"):
         assert f"{word} is not the folder of a run" in refused(capsys, "--resume", word)
@@ -178,7 +178,7 @@ def test_what_is_no_run_says_so(here, capsys):
     assert "has no checkpoint that can be read" in refused(capsys, "--resume", "stopped")
 
 
-def test_data_that_has_changed_is_refused_and_goes_on_when_it_is_back(made, here, capsys):
+def test_data_that_has_changed_is_refused_and_goes_on_when_it_is_back(made, here, capsys) -> None:
     table = made / "table.csv"  # which the run's config.yaml names in full
     before = table.read_text()
     try:
@@ -192,7 +192,7 @@ def test_data_that_has_changed_is_refused_and_goes_on_when_it_is_back(made, here
     assert differences(Path("stopped"), Path("finished")) == []
 
 
-def test_options_that_were_edited_are_refused(here, capsys):
+def test_options_that_were_edited_are_refused(here, capsys) -> None:
     config = Path("stopped") / "config.yaml"
     config.write_text(config.read_text().replace("batch: 16", "batch: 15"))
     assert "config.yaml is not what the run began with" in refused(capsys, "--resume", "stopped")

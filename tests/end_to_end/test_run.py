@@ -94,7 +94,7 @@ def as_json(here: Path) -> Done:
 # -- what is left behind -----------------------------------------------------------------------------------------------
 
 
-def test_the_folder_holds_everything_and_nothing_else(run):
+def test_the_folder_holds_everything_and_nothing_else(run) -> None:
     assert run.name == f"{summary(run)['task']}-1"
     left = {path.relative_to(run).as_posix() for path in run.rglob("*")}
     numbers = {path.stem for path in (run / "checkpoints").iterdir()}
@@ -105,7 +105,7 @@ def test_the_folder_holds_everything_and_nothing_else(run):
     assert not (run / ".lock").read_bytes()
 
 
-def test_the_summary_has_every_key_and_adds_up(run):
+def test_the_summary_has_every_key_and_adds_up(run) -> None:
     told = summary(run)
     assert told.keys() >= KEYS and told["status"] == "finished" and told["seed"] == 3 and told["epochs"] == 40
     assert all(seed.keys() >= SEED_KEYS for seed in told["seeds"])
@@ -115,7 +115,7 @@ def test_the_summary_has_every_key_and_adds_up(run):
     assert 0 <= told["test"] <= 1 and told["flops"] > 0 and 0 < told["seconds"] < 300
 
 
-def test_metrics_are_one_record_an_epoch(run):
+def test_metrics_are_one_record_an_epoch(run) -> None:
     found = records(run / "metrics.jsonl")
     assert [record["step"] for record in found] == list(range(1, 41))
     assert all(record["phase"] and "train/loss" in record["metrics"] for record in found)
@@ -123,7 +123,7 @@ def test_metrics_are_one_record_an_epoch(run):
     assert found[-1]["metrics"]["parameters"] == summary(run)["parameters"]["final"]
 
 
-def test_events_tell_each_seed_s_whole_life_in_legal_order(run):
+def test_events_tell_each_seed_s_whole_life_in_legal_order(run) -> None:
     stages: dict[int, str] = {}
     found = records(run / "events.jsonl")
     for record in found:
@@ -134,13 +134,13 @@ def test_events_tell_each_seed_s_whole_life_in_legal_order(run):
     assert stages == {seed["id"]: seed["stage"] for seed in summary(run)["seeds"]}
 
 
-def test_a_pipe_gets_plain_lines(first, run):
+def test_a_pipe_gets_plain_lines(first, run) -> None:
     assert first.stderr == ""
     assert "\x1b" not in first.stdout and "\r" not in first.stdout
     assert str(Path("runs") / run.name) in first.stdout.splitlines()[-1]
 
 
-def test_json_is_one_document_and_nothing_else(as_json, here):
+def test_json_is_one_document_and_nothing_else(as_json, here) -> None:
     assert as_json.returncode == 0
     told = json.loads(as_json.stdout)
     assert told.pop("folder") == "as-json"
@@ -150,13 +150,13 @@ def test_json_is_one_document_and_nothing_else(as_json, here):
 # -- that it can be believed -------------------------------------------------------------------------------------------
 
 
-def test_the_same_seed_gives_the_same_bits(run, as_json, here):
+def test_the_same_seed_gives_the_same_bits(run, as_json, here) -> None:
     assert same_weights(run, here / "as-json")
     for name in ("metrics.jsonl", "events.jsonl"):
         assert (run / name).read_bytes() == (here / "as-json" / name).read_bytes()
 
 
-def test_config_yaml_makes_the_same_run_again(run, here):
+def test_config_yaml_makes_the_same_run_again(run, here) -> None:
     done = kasmina(here, "run", "--config", str(run / "config.yaml"), "--out", "again")
     assert done.returncode == 0, done.stderr
     assert same_weights(run, here / "again")
@@ -164,7 +164,7 @@ def test_config_yaml_makes_the_same_run_again(run, here):
     assert (run / "config.yaml").read_bytes() == (here / "again" / "config.yaml").read_bytes()
 
 
-def test_loggers_do_not_change_the_result(run, here):
+def test_loggers_do_not_change_the_result(run, here) -> None:
     done = kasmina(here, "run", *SHORT, "--no-logger", "rich", "--no-logger", "jsonl", "--out", "silent")
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 1
     assert same_weights(run, here / "silent")
@@ -176,7 +176,7 @@ def test_loggers_do_not_change_the_result(run, here):
     }
 
 
-def test_a_profile_does_not_change_the_result(run, here):
+def test_a_profile_does_not_change_the_result(run, here) -> None:
     done = kasmina(here, "run", *SHORT, "--profile", "--json", "--out", "profiled")
     assert done.returncode == 0 and json.loads(done.stdout)["status"] == "finished"
     assert same_weights(run, here / "profiled")
@@ -188,7 +188,7 @@ def test_a_profile_does_not_change_the_result(run, here):
     assert place.startswith("profiles of warm-up, ") and "profiled/profile" in place and "USDT" not in done.stderr
 
 
-def test_a_run_that_is_resumed_may_be_profiled_too(here, run):
+def test_a_run_that_is_resumed_may_be_profiled_too(here, run) -> None:
     shutil.copytree(run, here / "killed")
     (here / "killed" / "summary.json").unlink()
     for path in (last(here / "killed"), last(here / "killed").with_suffix(".safetensors")):
@@ -200,21 +200,21 @@ def test_a_run_that_is_resumed_may_be_profiled_too(here, run):
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])
-def test_evaluate_measures_exactly_what_the_summary_says(run, capsys, split):
+def test_evaluate_measures_exactly_what_the_summary_says(run, capsys, split) -> None:
     assert main(["evaluate", str(run), "--split", split, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told[summary(run)["metric"]] == summary(run)[split]
     assert told["split"] == split and told["rows"] > 0
 
 
-def test_evaluate_works_on_a_folder_that_was_moved_and_elsewhere(run, tmp_path):
+def test_evaluate_works_on_a_folder_that_was_moved_and_elsewhere(run, tmp_path) -> None:
     shutil.copytree(run, tmp_path / "moved")
     done = kasmina(tmp_path, "evaluate", "moved", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[summary(run)["metric"]] == summary(run)["test"]
 
 
-def test_evaluate_leaves_the_folder_as_it_was(run, capsys):
+def test_evaluate_leaves_the_folder_as_it_was(run, capsys) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert main(["evaluate", str(run)]) == 0
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
@@ -260,7 +260,7 @@ def test_runs_that_begin_at_once_get_a_folder_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_stopped_is_whole_and_says_where(tmp_path, number):
+def test_a_run_that_is_stopped_is_whole_and_says_where(tmp_path, number) -> None:
     words = ["run", "--epochs", "100000", "--device", "cpu", "--out", "run", *GROWS]
     process = subprocess.Popen(
         [KASMINA, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -301,7 +301,7 @@ def learn(table: Path, *more: str) -> int:
     return main(["run", *words, "--epochs", "25", "--no-logger", "rich", *more])
 
 
-def test_a_table_of_one_s_own_is_learned_and_evaluated(table, capsys):
+def test_a_table_of_one_s_own_is_learned_and_evaluated(table, capsys) -> None:
     assert learn(table) == 0
     told = summary(Path("run"))
     assert (told["task"], told["metric"]) == ("file", "accuracy" if table.stem == "wine" else "r2")
@@ -311,7 +311,7 @@ def test_a_table_of_one_s_own_is_learned_and_evaluated(table, capsys):
     assert json.loads(capsys.readouterr().out)[told["metric"]] == told["test"]
 
 
-def test_evaluate_refuses_data_that_has_changed(table, capsys):
+def test_evaluate_refuses_data_that_has_changed(table, capsys) -> None:
     assert learn(table) == 0
     header, row, *rest = table.read_text().splitlines()
     for changed in ([header, *rest, row.replace(".", "9.", 1)], [header, *rest]):
@@ -322,7 +322,7 @@ def test_evaluate_refuses_data_that_has_changed(table, capsys):
         assert error.startswith("kasmina: ") and error.count("\n") == 1 and "not what the run" in error
 
 
-def test_the_environment_has_no_say_in_the_result(run, here, tmp_path):
+def test_the_environment_has_no_say_in_the_result(run, here, tmp_path) -> None:
     """Neither the working folder, nor the hashes of this process, nor the number of threads."""
     environment = os.environ | {"PYTHONHASHSEED": "7", "COLUMNS": "40", "LC_ALL": "C"}
     words = ["run", *SHORT, "--out", "other"]

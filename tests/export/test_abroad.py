@@ -31,7 +31,7 @@ def run(request, tmp_path_factory):
 
 @pytest.mark.parametrize("fold", ["--fold", "--no-fold"])
 @pytest.mark.parametrize("format", ["torch", "pt2", "onnx"])
-def test_a_file_runs_without_kasmina(run, format, fold, abroad, tmp_path, capsys):
+def test_a_file_runs_without_kasmina(run, format, fold, abroad, tmp_path, capsys) -> None:
     file, samples = tmp_path / f"model.{format}", tmp_path / "x.npy"
     capsys.readouterr()
     assert main(["export", str(run), "--format", format, "--out", str(file), fold, "--json"]) == 0

@@ -9,7 +9,7 @@ from kasmina_loggers.picture import check_picture
 from kasmina_loggers.rich import Rich
 
 
-def test_records_do_not_follow_a_link(tmp_path):
+def test_records_do_not_follow_a_link(tmp_path) -> None:
     (tmp_path / "precious").write_text("mine")
     (tmp_path / "metrics.jsonl").symlink_to(tmp_path / "precious")
     with pytest.raises(OSError):
@@ -17,7 +17,7 @@ def test_records_do_not_follow_a_link(tmp_path):
     assert (tmp_path / "precious").read_text() == "mine"
 
 
-def test_a_picture_replaces_pictures_alone(tmp_path):
+def test_a_picture_replaces_pictures_alone(tmp_path) -> None:
     for name, content in {"a.svg": "<svg/>", "b.svg": "<?xml version='1.0'?><svg/>"}.items():
         (tmp_path / name).write_text(content)
         check_picture(tmp_path / name)
@@ -31,6 +31,6 @@ def test_a_picture_replaces_pictures_alone(tmp_path):
 
 
 @pytest.mark.parametrize("name", [".bashrc", "picture", "picture.svg\n", "a.svg/b"])
-def test_a_picture_is_called_svg(name):
+def test_a_picture_is_called_svg(name) -> None:
     with pytest.raises(ValueError):
         Rich(picture=name)

@@ -8,7 +8,7 @@ from torch import nn
 
 
 class Restless(nn.Module):
-    def __init__(self, read, outputs):
+    def __init__(self, read, outputs) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(read, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, outputs))
         self.dropout = nn.Dropout(0.1)

@@ -44,7 +44,7 @@ def row(injected: str, stage: str, often: float, outcome: Outcome, sound: Outcom
     return " | ".join(columns)
 
 
-def test_seeds_that_break_at_each_stage(tmp_path):
+def test_seeds_that_break_at_each_stage(tmp_path) -> None:
     rows, number = [], 0
     sound = {keeps: suffer(tmp_path / f"sound-{keeps}", keeps=keeps) for keeps in (True, False)}
     assert not any(outcome.incidents for outcome in sound.values())
@@ -65,7 +65,7 @@ def test_seeds_that_break_at_each_stage(tmp_path):
     print("\n".join(rows))
 
 
-def test_hosts_that_break(tmp_path):
+def test_hosts_that_break(tmp_path) -> None:
     rows, sound = [], suffer(tmp_path / "sound", seeds={})
     gone = {"until": lambda run: run.governor.returns > 0}
     cases = [(kind, "host", often, {}) for kind in KINDS if "shape" not in kind for often in (1, math.inf)]
@@ -87,7 +87,7 @@ def test_hosts_that_break(tmp_path):
 
 
 @pytest.mark.parametrize("factor", [1e2, 1e4, 1e6])
-def test_a_learning_rate_that_is_much_too_large_is_halved_until_the_run_is_given_up(tmp_path, factor):
+def test_a_learning_rate_that_is_much_too_large_is_halved_until_the_run_is_given_up(tmp_path, factor) -> None:
     outcome = suffer(tmp_path / "run", seeds={}, learning_rate=0.02 * factor)
     print(f"\nlearning rate {0.02 * factor:g}: {outcome.summary['status']}, {len(outcome.incidents)} returns,", end=" ")
     print(f"validation {outcome.summary['validation']:.3f}; {outcome.seen[0]}")
@@ -130,7 +130,7 @@ def calm(tmp_path, options, epochs=40):
 
 
 @pytest.mark.parametrize("options", INNOCENT, ids=str)
-def test_an_innocent_run_is_never_touched(tmp_path, options):
+def test_an_innocent_run_is_never_touched(tmp_path, options) -> None:
     incidents, summary = calm(tmp_path, options, epochs=3 if options.get("batch") == 1 else 40)
     print(f"\n{options}: {incidents} incidents, validation {summary['validation']:.3f}")
     assert incidents == 0 and summary["status"] == "finished"
@@ -139,7 +139,7 @@ def test_an_innocent_run_is_never_touched(tmp_path, options):
 @pytest.mark.parametrize("batch", [1, 8, 64])
 @pytest.mark.parametrize("rate", [0.02, 0.1])
 @pytest.mark.parametrize("tails", TAILS)
-def test_heavy_tails_are_no_fault(tmp_path, tails, rate, batch):
+def test_heavy_tails_are_no_fault(tmp_path, tails, rate, batch) -> None:
     task = {"name": "file", "path": heavy(tmp_path, tails), "label": "y"}
     options = {"task": task, "learning_rate": rate, "batch": batch}
     incidents, summary = calm(tmp_path, options, epochs=4 if batch == 1 else 15)
@@ -208,7 +208,7 @@ def bits(tmp_path, monkeypatch, name, loggers=None, gambler=None, **options):
     }
 
 
-def test_one_seed_gives_one_result_whoever_listens_and_however_it_is_saved(tmp_path, monkeypatch):
+def test_one_seed_gives_one_result_whoever_listens_and_however_it_is_saved(tmp_path, monkeypatch) -> None:
     due = bits(tmp_path, monkeypatch, "silent")
     gambler = Gambler()
     others = {

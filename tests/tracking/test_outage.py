@@ -19,7 +19,7 @@ from kasmina_loggers.mlflow.sender import BEHIND
 class Run:
     """A run that is told epoch by epoch, at the pace of the test."""
 
-    def __init__(self, folder, uri, **options):
+    def __init__(self, folder, uri, **options) -> None:
         folder.mkdir(parents=True)
         for name in ("config.yaml", "summary.json"):
             (folder / name).write_text("{}\n")
@@ -28,13 +28,13 @@ class Run:
         self.hooks = self.course.hooks
         self.hooks.on_run_start(run=self.course.run)
 
-    def epochs(self, count):
+    def epochs(self, count) -> None:
         for _ in range(count):
             self.step += 1
             self.hooks.log_metrics(metrics={"train/loss": 1 / self.step}, step=self.step)
         self.logger.state_dict()
 
-    def looks(self):
+    def looks(self) -> None:
         """As a run does once an epoch, whatever the epoch: what it hears, it says."""
         time.sleep(0.05)
         self.logger._watch.look()
@@ -42,7 +42,7 @@ class Run:
     def sender(self):
         return self.logger._watch.sender._process.pid
 
-    def ends(self, status="failed"):
+    def ends(self, status="failed") -> None:
         """Without a model: there is no run to be packed."""
         self.hooks.log_artifact(path=self.folder / "config.yaml")
         self.hooks.on_run_end(run=self.course.run, summary=self.course.summary | {"status": status})
@@ -53,7 +53,7 @@ class Run:
         return tracked.history("train/loss") == due and "config.yaml" in tracked.artifacts()
 
 
-def test_a_server_that_dies_and_comes_back_has_missed_nothing(server, tmp_path, capsys):
+def test_a_server_that_dies_and_comes_back_has_missed_nothing(server, tmp_path, capsys) -> None:
     run = Run(tmp_path / "runs" / "one", server.uri)
     run.epochs(5)
     until(lambda: sent(run.folder).get("position") == run.logger._outbox.position, "the first epochs are sent")
@@ -78,7 +78,7 @@ def test_a_server_that_dies_and_comes_back_has_missed_nothing(server, tmp_path, 
     assert steps == list(range(len(steps))) and steps
 
 
-def test_what_a_server_missed_to_the_end_is_sent_by_sync(server, tmp_path, capsys, monkeypatch):
+def test_what_a_server_missed_to_the_end_is_sent_by_sync(server, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     server.kill()
     run = Run(tmp_path / "runs" / "one", server.uri)
@@ -102,7 +102,7 @@ def test_what_a_server_missed_to_the_end_is_sent_by_sync(server, tmp_path, capsy
 
 
 @pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no kernel that weighs sessions")
-def test_the_sender_leaves_the_processors_to_the_run_while_that_lives(server, tmp_path):
+def test_the_sender_leaves_the_processors_to_the_run_while_that_lives(server, tmp_path) -> None:
     server.kill()  # the sender goes on after the run
     run = Run(tmp_path / "runs" / "one", server.uri, wait=0)
     group = Path(f"/proc/{run.sender()}/autogroup")
@@ -113,7 +113,7 @@ def test_the_sender_leaves_the_processors_to_the_run_while_that_lives(server, tm
 
 
 @pytest.mark.parametrize("uri", ["htp://nowhere", "sqlite:////dev/null/no/such.db"])
-def test_a_store_that_cannot_be_costs_one_warning(uri, tmp_path, capsys):
+def test_a_store_that_cannot_be_costs_one_warning(uri, tmp_path, capsys) -> None:
     run = Run(tmp_path / "runs" / "one", uri)
     run.epochs(3)
     until(lambda: run.looks() or run.logger._watch._lost or run.logger._watch._away, "the run hears of it")

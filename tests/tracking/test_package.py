@@ -49,7 +49,7 @@ def model(packed):
     return pyfunc.load_model(str(packed[0] / "wine"))
 
 
-def test_it_gives_without_kasmina_what_evaluate_says(shop, packed):
+def test_it_gives_without_kasmina_what_evaluate_says(shop, packed) -> None:
     folder = packed[0]
     for name in NAMES:
         trained = restore(shop.run(name))
@@ -67,7 +67,7 @@ def test_it_gives_without_kasmina_what_evaluate_says(shop, packed):
             np.testing.assert_allclose(given.to_numpy(), values, rtol=1e-6)
 
 
-def test_it_has_no_pickle_and_asks_for_what_it_needs(packed):
+def test_it_has_no_pickle_and_asks_for_what_it_needs(packed) -> None:
     folder = packed[0] / "digits"
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} <= {
         "",
@@ -84,7 +84,7 @@ def test_it_has_no_pickle_and_asks_for_what_it_needs(packed):
     assert (folder / "requirements.txt").read_text().split() == pinned
 
 
-def test_it_tells_what_it_takes_and_where_it_comes_from(shop, packed, model):
+def test_it_tells_what_it_takes_and_where_it_comes_from(shop, packed, model) -> None:
     names = restore(shop.run("wine")).data.features
     assert [(column.name, str(column.type)) for column in model.metadata.signature.inputs] == [
         (name, "DataType.double") for name in names
@@ -97,7 +97,7 @@ def test_it_tells_what_it_takes_and_where_it_comes_from(shop, packed, model):
     assert (facts["task"], facts["metric"], float(facts["test"])) == ("file", "accuracy", summary["test"])
 
 
-def test_its_identity_is_of_the_network_and_not_of_the_folder(shop, packed, tmp_path):
+def test_its_identity_is_of_the_network_and_not_of_the_folder(shop, packed, tmp_path) -> None:
     shutil.copytree(shop.run("spirals"), tmp_path / "elsewhere")
     facts = packed[1]["spirals"]
     assert identity(restore(tmp_path / "elsewhere"), tmp_path / "elsewhere") == facts["identity"]
@@ -117,7 +117,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_no_batch_is_refused(model, case):
+def test_what_is_no_batch_is_refused(model, case) -> None:
     from mlflow.exceptions import MlflowException
 
     rows, reason = BAD[case]
@@ -127,7 +127,7 @@ def test_what_is_no_batch_is_refused(model, case):
     assert refused.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
-def test_wrong_shapes_are_refused_by_the_scorer_itself(model):
+def test_wrong_shapes_are_refused_by_the_scorer_itself(model) -> None:
     from mlflow.exceptions import MlflowException
 
     scorer = model.unwrap_python_model()

@@ -27,7 +27,7 @@ for words in (["promote", "runs/x"], ["models"], ["serve"], ["ui"]):
 class Registry:
     """A store of its own, and the commands that ask it."""
 
-    def __init__(self, folder, capsys):
+    def __init__(self, folder, capsys) -> None:
         self.uri = f"sqlite:///{folder}/mlflow.db"
         self.capsys = capsys
 
@@ -71,7 +71,7 @@ def registry(tmp_path, capsys, empty):
     return Registry(tmp_path, capsys)
 
 
-def test_the_better_one_holds_the_alias(shop, registry):
+def test_the_better_one_holds_the_alias(shop, registry) -> None:
     spirals, better, equal = map(shop.run, ["spirals", "better", "equal"])
     worth = {run: json.loads((run / "summary.json").read_text())["test"] for run in (spirals, better, equal)}
     assert worth[spirals] == worth[equal] < worth[better]
@@ -103,7 +103,7 @@ def test_the_better_one_holds_the_alias(shop, registry):
     assert registry.state() == before
 
 
-def test_two_at_once_register_one_version(shop, registry):
+def test_two_at_once_register_one_version(shop, registry) -> None:
     words = [sys.executable, "-m", "kasmina", "promote", shop.run("spirals"), "--tracking-uri", registry.uri]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     both = [subprocess.Popen(words, **pipes) for _ in range(2)]
@@ -113,7 +113,7 @@ def test_two_at_once_register_one_version(shop, registry):
     assert len(registry.state()[0]) == 1
 
 
-def test_the_models_are_measured_and_no_tag_is_believed(shop, registry):
+def test_the_models_are_measured_and_no_tag_is_believed(shop, registry) -> None:
     registry.promote(shop.run("spirals"))
     registry.client.set_model_version_tag("spirals", "1", "kasmina.test", "1.0")
     said = registry.promote(shop.run("better"), "--if-better", "loss")
@@ -121,7 +121,7 @@ def test_the_models_are_measured_and_no_tag_is_believed(shop, registry):
     assert registry.champion() == 2
 
 
-def test_who_cannot_be_compared_is_refused_and_nothing_is_left(shop, registry):
+def test_who_cannot_be_compared_is_refused_and_nothing_is_left(shop, registry) -> None:
     registry.promote(shop.run("spirals"), "--name", "mine")
     before = registry.state("mine")
     said = registry.promote(shop.run("digits"), "--name", "mine", status=2)
@@ -133,7 +133,7 @@ def test_who_cannot_be_compared_is_refused_and_nothing_is_left(shop, registry):
     assert "version 1 of tables, which is champion, is no model" in said
 
 
-def test_a_version_is_linked_to_the_run_that_mlflow_has(shop, registry):
+def test_a_version_is_linked_to_the_run_that_mlflow_has(shop, registry) -> None:
     client, run = registry.client, shop.run("better")
     sent = client.create_run(store.experiment(client, "mine", run.parent)).info.run_id
     note = run / "mlflow" / "sent.json"
@@ -151,14 +151,14 @@ def test_a_version_is_linked_to_the_run_that_mlflow_has(shop, registry):
         note.parent.rmdir()
 
 
-def test_nothing_is_listed_and_nothing_is_made(tmp_path, capsys):
+def test_nothing_is_listed_and_nothing_is_made(tmp_path, capsys) -> None:
     registry = Registry(tmp_path / "runs", capsys)
     assert "nothing is registered in" in registry.call("models")
     assert json.loads(registry.call("models", "--json")) == []
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_registered_is_listed(shop, registry):
+def test_what_is_registered_is_listed(shop, registry) -> None:
     assert "nothing is registered in" in registry.call("models")
     registry.promote(shop.run("spirals"), "--alias", "first")
     registry.promote(shop.run("better"))
@@ -170,7 +170,7 @@ def test_what_is_registered_is_listed(shop, registry):
     assert first.split()[:5] == ["spirals", "2", "champion", "accuracy", f"{new['test']:.4f}"]
 
 
-def test_a_store_that_is_none_costs_a_sentence(shop, capsys):
+def test_a_store_that_is_none_costs_a_sentence(shop, capsys) -> None:
     assert main(["models", "--tracking-uri", "http://127.0.0.1:9"]) == 1
     why = "does not answer: [Errno 111] Connection refused; --tracking-uri names another"
     assert capsys.readouterr().err == f"kasmina: MLflow at http://127.0.0.1:9 {why}\n"
@@ -179,16 +179,16 @@ def test_a_store_that_is_none_costs_a_sentence(shop, capsys):
     assert said.startswith("kasmina: MLflow at foo://bar: ") and said.count("\n") == 1
 
 
-def test_a_name_that_mlflow_does_not_take_costs_a_sentence(shop, registry):
+def test_a_name_that_mlflow_does_not_take_costs_a_sentence(shop, registry) -> None:
     assert "a/b:c" in registry.promote(shop.run("spirals"), "--name", "a/b:c", status=2)
 
 
-def test_the_path_of_a_database_is_as_good_as_its_uri(tmp_path):
+def test_the_path_of_a_database_is_as_good_as_its_uri(tmp_path) -> None:
     assert store.where("some/mlflow.db", tmp_path) == store.where("sqlite:///some/mlflow.db", tmp_path)
     assert store.where("http://here/mlflow.db", tmp_path) == "http://here/mlflow.db"
 
 
-def test_help_costs_nothing_and_what_is_missing_is_told(tmp_path):
+def test_help_costs_nothing_and_what_is_missing_is_told(tmp_path) -> None:
     done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("pip install 'kasmina-loggers[mlflow]'") == 4

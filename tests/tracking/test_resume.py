@@ -44,7 +44,7 @@ def status(tracked: Tracked) -> tuple[str, str]:
     return found.info.status, found.data.tags["kasmina.status"]
 
 
-def test_a_run_that_is_killed_and_resumed_is_one_run(tmp_path, monkeypatch):
+def test_a_run_that_is_killed_and_resumed_is_one_run(tmp_path, monkeypatch) -> None:
     assert signalled(tmp_path, 7 * 22 + 3, f"kill(os.getpid(), {signal.SIGKILL:d})") == -signal.SIGKILL
     tracked = Tracked(store.where("", tmp_path / "runs"), tmp_path / "runs" / "one")
     until(lambda: sent(tracked.run).get("over"), "the sender has sent what was told")
@@ -58,7 +58,7 @@ def test_a_run_that_is_killed_and_resumed_is_one_run(tmp_path, monkeypatch):
     each_epoch_once(tracked, EPOCHS)
 
 
-def test_ctrl_c_stops_the_run_and_not_the_sender(tmp_path):
+def test_ctrl_c_stops_the_run_and_not_the_sender(tmp_path) -> None:
     assert signalled(tmp_path, 5 * 22 + 3, f"killpg(0, {signal.SIGINT:d})") == 130
     tracked = Tracked(store.where("", tmp_path / "runs"), tmp_path / "runs" / "one")
     until(lambda: sent(tracked.run).get("over"), "the sender has sent what was told")
@@ -67,12 +67,12 @@ def test_ctrl_c_stops_the_run_and_not_the_sender(tmp_path):
     assert {"config.yaml", "summary.json"} <= {*tracked.artifacts()}
 
 
-def test_an_epoch_that_the_governor_takes_back_is_there_as_it_was_in_the_end(tmp_path, monkeypatch, capsys):
+def test_an_epoch_that_the_governor_takes_back_is_there_as_it_was_in_the_end(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     report, faults = loop.report_growth, iter([6, 11])
     due = next(faults)
 
-    def failing(run):
+    def failing(run) -> None:
         nonlocal due
         report(run)
         if run.growth.epoch == due:

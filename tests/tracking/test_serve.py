@@ -64,7 +64,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_request_is_told_why_and_the_server_lives_on(url, case):
+def test_a_bad_request_is_told_why_and_the_server_lives_on(url, case) -> None:
     name, body, status, reason = BAD[case]
     answer = ask(f"{url(name)}/invocations", body)
     assert (answer.status, reason in answer.json["message"]) == (status, True), answer
@@ -75,7 +75,7 @@ def test_a_bad_request_is_told_why_and_the_server_lives_on(url, case):
     ("kind", "status", "reason"),
     [("text/xml", 415, b"only supports"), (None, 415, b"no content-type"), ("text/csv", 400, b"Failed to parse")],
 )
-def test_a_wrong_content_type_is_told(url, kind, status, reason):
+def test_a_wrong_content_type_is_told(url, kind, status, reason) -> None:
     request = urllib.request.Request(f"{url('spirals')}/invocations", b"<x1/>" if kind else b"{}")
     if kind is None:  # urllib would add one
         with socket.create_connection(url("spirals").removeprefix("http://").split(":")) as raw:
@@ -88,7 +88,7 @@ def test_a_wrong_content_type_is_told(url, kind, status, reason):
 
 
 @pytest.mark.parametrize("header", [b"Transfer-Encoding: chunked", b"Content-Length: 99999999999"])
-def test_a_body_without_end_is_refused(url, header):
+def test_a_body_without_end_is_refused(url, header) -> None:
     with socket.create_connection(url("spirals").removeprefix("http://").split(":")) as raw:
         raw.sendall(
             b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + header + b"\r\n\r\n"
@@ -101,7 +101,7 @@ def test_a_body_without_end_is_refused(url, header):
     assert ask(f"{url('spirals')}/invocations", GOOD["spirals"]).status == 200
 
 
-def test_answers_are_what_evaluate_says(shop, served, url):
+def test_answers_are_what_evaluate_says(shop, served, url) -> None:
     names = ("spirals", "digits", "wine", "diabetes")
     for name in names:
         served(name)
@@ -132,28 +132,28 @@ def test_it_tells_how_it_is(url):
     assert after["2xx"] == before.get("2xx", 0) + 1 and after["4xx"] == before.get("4xx", 0) + 1
 
 
-def test_the_line_that_is_shown_works(served, url):
+def test_the_line_that_is_shown_works(served, url) -> None:
     base, line = url("digits"), served("digits").text.splitlines()[1]
     words = shlex.split(line)
     assert words[0] == "curl" and words[1:4:2] == ["-H", "-d"] and words[-1] == f"{base}/invocations"
     assert len(ask(words[-1], words[4].encode()).json["predictions"]) == 1
 
 
-def test_ctrl_c_ends_it_quietly(served):
+def test_ctrl_c_ends_it_quietly(served) -> None:
     server = served("wine")
     said = server.says("invocations\n")
     assert server.end(signal.SIGINT) == 0
     assert server.text == said and said.count("\n") == 2
 
 
-def test_a_port_that_is_taken_is_told(shop, capsys):
+def test_a_port_that_is_taken_is_told(shop, capsys) -> None:
     words = ["serve", "--model", shop.promoted("spirals"), "--tracking-uri", shop.uri]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main([*words, "--port", str(taken.getsockname()[1])]) == 2
     assert "choose another --port" in capsys.readouterr().err
 
 
-def test_which_model_is_to_be_served_is_asked_if_there_are_several(shop, capsys, tmp_path):
+def test_which_model_is_to_be_served_is_asked_if_there_are_several(shop, capsys, tmp_path) -> None:
     for name in ("spirals", "digits"):
         shop.promoted(name)
     assert main(["serve", "--port", "0", "--tracking-uri", shop.uri]) == 2
@@ -167,7 +167,7 @@ def test_which_model_is_to_be_served_is_asked_if_there_are_several(shop, capsys,
         assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_container_build_has_what_it_needs(shop, capsys, tmp_path):
+def test_a_container_build_has_what_it_needs(shop, capsys, tmp_path) -> None:
     uri, words = shop.promoted("spirals"), ["--tracking-uri", shop.uri]
     assert main(["serve", "--model", uri, "--dockerfile", str(tmp_path / "build"), *words]) == 0
     assert f"docker build -t kasmina-model {tmp_path / 'build'}" in capsys.readouterr().out

@@ -27,13 +27,13 @@ BEGIN = {
 END = {"kind": "end", "time": 2, "status": "failed", "step": 1, "metrics": {}, "tags": {}}
 
 
-def outbox(run, *records):
+def outbox(run, *records) -> None:
     (run / "mlflow").mkdir(parents=True)
     lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
     (run / "mlflow" / "outbox.jsonl").write_text("".join(f"{line}\n" for line in lines))
 
 
-def test_files_of_elsewhere_are_not_sent(tmp_path, monkeypatch, capsys):
+def test_files_of_elsewhere_are_not_sent(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "runs" / "one"
     secret = tmp_path / "secret"
@@ -56,7 +56,7 @@ def test_files_of_elsewhere_are_not_sent(tmp_path, monkeypatch, capsys):
     "records",
     [[END], [{**BEGIN, "parameters": 3}], [BEGIN, {"kind": "epoch", "time": 1, "step": "x", "metrics": {"a": 1}}]],
 )
-def test_what_no_logger_wrote_is_one_sentence(records, tmp_path, monkeypatch, capsys):
+def test_what_no_logger_wrote_is_one_sentence(records, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     outbox(tmp_path / "runs" / "one", *records)
     assert main(["sync"]) == 1
@@ -65,7 +65,7 @@ def test_what_no_logger_wrote_is_one_sentence(records, tmp_path, monkeypatch, ca
     assert "does not take runs/one" in sentence and "Traceback" not in told
 
 
-def test_a_server_that_a_file_names_is_not_asked(tmp_path, monkeypatch, capsys):
+def test_a_server_that_a_file_names_is_not_asked(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "runs" / "one"
     outbox(run, BEGIN, END)
@@ -75,13 +75,13 @@ def test_a_server_that_a_file_names_is_not_asked(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"position": -1}', '{"run_id": "../x"}', '{"lacks": 3}', "[" * 10**5])
-def test_a_damaged_memory_is_none(content, tmp_path):
+def test_a_damaged_memory_is_none(content, tmp_path) -> None:
     (tmp_path / "sent.json").write_text(content)
     assert Sent.load(tmp_path) == Sent()
 
 
 @given(st.text(max_size=400))
-def test_any_name_becomes_one_that_mlflow_takes(name):
+def test_any_name_becomes_one_that_mlflow_takes(name) -> None:
     from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
     key = limits.key(name)
@@ -91,11 +91,11 @@ def test_any_name_becomes_one_that_mlflow_takes(name):
 
 
 @pytest.mark.parametrize("name", ["train/loss", "seed/1/alpha", "validation/accuracy", "phases.warm-up.epochs", "a b"])
-def test_names_that_mlflow_takes_stay(name):
+def test_names_that_mlflow_takes_stay(name) -> None:
     assert limits.key(name) == name
 
 
-def test_options_are_flat_and_no_longer_than_mlflow_allows():
+def test_options_are_flat_and_no_longer_than_mlflow_allows() -> None:
     found = limits.parameters({"a": {"b": {"c": 1}, "d": {}}, "e": [1, 2], "f": None, "g": "x" * 9999})
     assert {name: found[name] for name in "aef" if name in found} == {"e": "[1, 2]", "f": "None"}
     assert (found["a.b.c"], found["a.d"], len(found["g"])) == ("1", "{}", limits.PARAM)

@@ -46,7 +46,7 @@ def addresses(said):
     return dict(line.split() for line in said.splitlines()[:2])
 
 
-def test_both_answer_and_both_end(pages):
+def test_both_answer_and_both_end(pages) -> None:
     found = addresses(pages.says("Ctrl-C ends both"))
     assert [*found] == ["TensorBoard", "MLflow"]
     assert b"TensorBoard" in ask(found["TensorBoard"]).body
@@ -68,7 +68,7 @@ show([page], print, lambda what: nullcontext())
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_a_terminal_that_is_closed_leaves_no_server_behind(name, tmp_path):
+def test_a_terminal_that_is_closed_leaves_no_server_behind(name, tmp_path) -> None:
     port = free_port(50_000)
     process = Process([sys.executable, "-c", SHOWS, str(port)], tmp_path)
     process.says("Ctrl-C ends both")
@@ -77,7 +77,7 @@ def test_a_terminal_that_is_closed_leaves_no_server_behind(name, tmp_path):
     assert is_free(port)
 
 
-def test_if_one_dies_the_other_ends_and_it_is_told(pages):
+def test_if_one_dies_the_other_ends_and_it_is_told(pages) -> None:
     found = addresses(pages.says("Ctrl-C ends both"))
     [victim] = [pid for command, pid in children(pages.process).items() if "tensorboard" in command]
     os.kill(victim, signal.SIGKILL)
@@ -87,7 +87,7 @@ def test_if_one_dies_the_other_ends_and_it_is_told(pages):
     assert is_free(urlsplit(found["MLflow"]).port)
 
 
-def test_what_a_server_said_last_is_told():
+def test_what_a_server_said_last_is_told() -> None:
     dies = [sys.executable, "-c", "print('one'); print('port 1 is mine'); raise SystemExit(3)"]
     sleeps = [sys.executable, "-c", "import time; time.sleep(600)"]
     pages = [Page("Sleeper", sleeps, 9), Page("Mortal", dies, 9)]
@@ -96,14 +96,14 @@ def test_what_a_server_said_last_is_told():
     assert pages[0]._process.poll() is not None
 
 
-def test_the_next_free_port_is_taken():
+def test_the_next_free_port_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert free_port(port) > port
     assert free_port(port, port) > port
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path, capsys):
+def test_a_folder_that_is_not_there_is_told(tmp_path, capsys) -> None:
     assert main(["ui", str(tmp_path / "none")]) == 2
     assert "there is no folder" in capsys.readouterr().err
     (tmp_path / "config.yaml").touch()

@@ -32,18 +32,18 @@ def call(tmp_path):
     return called
 
 
-def test_nothing_comes_from_the_checkout(call):
+def test_nothing_comes_from_the_checkout(call) -> None:
     path, files = json.loads(call("python", "-c", WHERE))
     assert not any(CHECKOUT in (Path(folder), *Path(folder).parents) and ".nox" not in folder for folder in path)
     assert all("site-packages" in Path(file).parts for file in files)
 
 
-def test_a_third_party_keeps_the_contract(call):
+def test_a_third_party_keeps_the_contract(call) -> None:
     document = json.loads(call("kasmina", "check", "blueprint", "fourier", "--json"))
     assert document["passed"] and document["distribution"] == "kasmina-fourier"
 
 
-def test_a_third_party_grows_a_network(call):
+def test_a_third_party_grows_a_network(call) -> None:
     summary = json.loads(call("kasmina", "run", "--blueprint", "fourier", "--json"))
     assert summary["status"] == "finished" and summary["blueprint"] == "fourier"
     assert summary["parameters"]["final"] > summary["parameters"]["start"]
@@ -53,7 +53,7 @@ def test_a_third_party_grows_a_network(call):
 
 
 @pytest.mark.parametrize("kind", ["blueprint", "controller", "logger"])
-def test_templates_are_in_the_wheel(call, tmp_path, kind):
+def test_templates_are_in_the_wheel(call, tmp_path, kind) -> None:
     call("kasmina", "new", kind, "mine", "--out", kind)
     written = sorted(path.relative_to(tmp_path / kind).as_posix() for path in (tmp_path / kind).rglob("*.*"))
     assert written == [

@@ -35,12 +35,12 @@ class Log:
 
 
 @pytest.fixture(autouse=True)
-def it(plant, monkeypatch):
+def it(plant, monkeypatch) -> None:
     points = {"kasmina.controllers": {"it": "kasmina_checked:It"}, "kasmina.loggers": {"it": "kasmina_checked:Log"}}
     plant("stranger", points, {"kasmina_checked": PLUGIN})
 
 
-def test_one_line_a_check_and_a_sentence_for_what_failed(capsys):
+def test_one_line_a_check_and_a_sentence_for_what_failed(capsys) -> None:
     assert main(["check", "controller", "it"]) == 1
     *lines, last = [line for line in capsys.readouterr().out.splitlines() if line != "asked"]
     assert "ok     defaults make it" in lines and last.endswith(f"of {len(lines)} checks failed")
@@ -50,7 +50,7 @@ def test_one_line_a_check_and_a_sentence_for_what_failed(capsys):
     assert "but it proposed 'layers.0', where a seed is on its way" in first
 
 
-def test_options_are_set_as_for_a_run(capsys):
+def test_options_are_set_as_for_a_run(capsys) -> None:
     assert main(["check", "controller", "it", "--set", "controller.bold=false"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "all 12 checks passed"
     assert main(["check", "logger", "it", "--set", "loggers.it.file=other.txt"]) == 0
@@ -58,7 +58,7 @@ def test_options_are_set_as_for_a_run(capsys):
     assert "but it wrote runs/beside.txt" in capsys.readouterr().out
 
 
-def test_a_terminal_gets_ticks_and_crosses(capsys, monkeypatch):
+def test_a_terminal_gets_ticks_and_crosses(capsys, monkeypatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     main(["check", "controller", "it"])
     out = click.unstyle(capsys.readouterr().out)
@@ -66,7 +66,7 @@ def test_a_terminal_gets_ticks_and_crosses(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(("bold", "status"), [("true", 1), ("false", 0)])
-def test_json_is_one_document_whatever_the_plugin_prints(capsys, bold, status):
+def test_json_is_one_document_whatever_the_plugin_prints(capsys, bold, status) -> None:
     assert main(["check", "controller", "stranger:it", "--json", "--set", f"controller.bold={bold}"]) == status
     captured = capsys.readouterr()
     document = json.loads(captured.out)
@@ -87,13 +87,13 @@ def test_json_is_one_document_whatever_the_plugin_prints(capsys, bold, status):
         (["check", "controller", "it", "--set", "controller=never"], "'it' is the controller that is checked"),
     ],
 )
-def test_wrong_words(capsys, arguments, sentence):
+def test_wrong_words(capsys, arguments, sentence) -> None:
     assert main(arguments) == 2
     err = capsys.readouterr().err
     assert sentence in err and err.count("\n") == 1
 
 
-def test_a_plugin_that_cannot_be_loaded(capsys, plant):
+def test_a_plugin_that_cannot_be_loaded(capsys, plant) -> None:
     plant("broken", {"kasmina.loggers": {"broken": "kasmina_test_absent:It"}})
     assert main(["check", "logger", "broken"]) == 1
     assert "the logger 'broken' of broken 1.0 cannot be loaded" in capsys.readouterr().err

@@ -35,7 +35,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
     return captured.err.rstrip("\n")
 
 
-def test_help_lists_the_commands(capsys, command):
+def test_help_lists_the_commands(capsys, command) -> None:
     command("raise SystemExit(9)")
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
@@ -70,7 +70,7 @@ GROW = "sprout.commands.grow:grow"
     ],
 )
 @pytest.mark.parametrize("package", [True, False], ids=["package", "namespace"])
-def test_a_stranger_s_command_is_told_of_by_its_source(capsys, plant, value, source, line, package):
+def test_a_stranger_s_command_is_told_of_by_its_source(capsys, plant, value, source, line, package) -> None:
     """None of whose modules is imported for it; each would raise."""
     home = plant("stranger", {"kasmina.commands": {"grow": value}})
     folder = home / "sprout" / "commands"
@@ -84,7 +84,7 @@ def test_a_stranger_s_command_is_told_of_by_its_source(capsys, plant, value, sou
     assert not [name for name in sys.modules if name.startswith("sprout")]
 
 
-def test_version(capsys):
+def test_version(capsys) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("kasmina ")
 
@@ -103,7 +103,7 @@ def test_version(capsys):
         (["plugins", "show", "mlp", "--kind", "task"], "kasmina: no task is called 'mlp'; "),
     ],
 )
-def test_wrong_words(capsys, arguments, sentence):
+def test_wrong_words(capsys, arguments, sentence) -> None:
     assert main(arguments) == 2
     assert sentence.split("did you mean")[0] in said(capsys)
 
@@ -118,25 +118,25 @@ def test_wrong_words(capsys, arguments, sentence):
         ("1 / 0", 1, "kasmina: unexpected: ZeroDivisionError: division by zero (KASMINA_DEBUG=1 shows where)"),
     ],
 )
-def test_failures(capsys, command, body, status, sentence):
+def test_failures(capsys, command, body, status, sentence) -> None:
     command(body)
     assert main(["it"]) == status
     assert said(capsys).startswith(sentence)
 
 
-def test_debug_shows_where(capsys, command, monkeypatch):
+def test_debug_shows_where(capsys, command, monkeypatch) -> None:
     command("1 / 0")
     monkeypatch.setenv("KASMINA_DEBUG", "1")
     assert main(["it"]) == 1
     assert "Traceback" in (err := capsys.readouterr().err) and "kasmina_test_command.py" in err
 
 
-def test_interrupted(command):
+def test_interrupted(command) -> None:
     command("raise KeyboardInterrupt")
     assert main(["it"]) == 130
 
 
-def test_status_is_what_a_command_exits_with_and_not_what_it_returns(command, plant):
+def test_status_is_what_a_command_exits_with_and_not_what_it_returns(command, plant) -> None:
     command("return 5")
     assert main(["it"]) == 0
     exits = COMMAND.format("click.get_current_context().exit(5)")
@@ -144,7 +144,7 @@ def test_status_is_what_a_command_exits_with_and_not_what_it_returns(command, pl
     assert main(["exits"]) == 5
 
 
-def test_a_broken_command_costs_one_line_and_never_the_rest(capsys, plant):
+def test_a_broken_command_costs_one_line_and_never_the_rest(capsys, plant) -> None:
     plant("stranger", {"kasmina.commands": {"broken": "kasmina_test_absent:it", "number": "math:pi"}})
     assert main(["broken"]) == 1
     assert "the command 'broken' of stranger 1.0 cannot be loaded: its entry point kasmina_test_absent:it" in said(
@@ -156,7 +156,7 @@ def test_a_broken_command_costs_one_line_and_never_the_rest(capsys, plant):
     assert main(["plugins"]) == 0
 
 
-def test_nobody_takes_an_own_command_over(capsys, command):
+def test_nobody_takes_an_own_command_over(capsys, command) -> None:
     command("click.echo('taken')", name="plugins")
     assert main(["plugins"]) == 0
     assert "kasmina-core" in capsys.readouterr().out
@@ -166,7 +166,7 @@ def test_nobody_takes_an_own_command_over(capsys, command):
     assert "stranger:plugins  Does it.\n" in capsys.readouterr().out
 
 
-def test_disabled_command(capsys, command, monkeypatch):
+def test_disabled_command(capsys, command, monkeypatch) -> None:
     command("pass")
     monkeypatch.setenv(DISABLE, "stranger")
     assert main(["it"]) == 2
@@ -186,7 +186,7 @@ class It:
 '''
 
 
-def test_plugins_in_a_pipe_are_plain_lines(capsys, plant):
+def test_plugins_in_a_pipe_are_plain_lines(capsys, plant) -> None:
     plant("stranger", {"kasmina.blueprints": {"it": "kasmina_test_absent:It"}}, version="1.2.3")
     assert main(["plugins"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -194,14 +194,14 @@ def test_plugins_in_a_pipe_are_plain_lines(capsys, plant):
     assert ["task", "spirals", "kasmina-core", rows[-1][3], "default"] in rows
 
 
-def test_plugins_on_a_terminal_are_a_table(capsys, monkeypatch):
+def test_plugins_on_a_terminal_are_a_table(capsys, monkeypatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert main(["plugins"]) == 0
     out = capsys.readouterr().out
     assert "distribution" in out and "spirals" in out
 
 
-def test_plugins_as_json(capsys, plant, monkeypatch):
+def test_plugins_as_json(capsys, plant, monkeypatch) -> None:
     plant("stranger", {"kasmina.blueprints": {"it": "kasmina_test_absent:It"}})
     monkeypatch.setenv(DISABLE, "it")
     assert main(["plugins", "--json"]) == 0
@@ -215,7 +215,7 @@ def test_plugins_as_json(capsys, plant, monkeypatch):
     } in json.loads(capsys.readouterr().out)
 
 
-def test_show(capsys, plant):
+def test_show(capsys, plant) -> None:
     points = {"kasmina.blueprints": {"it": "kasmina_test_shown:It"}, "kasmina.loggers": {"it": "kasmina_test_shown:It"}}
     plant("stranger", points, {"kasmina_test_shown": PLUGIN})
     assert main(["plugins", "show", "it"]) == 0
@@ -230,7 +230,7 @@ def test_show(capsys, plant):
     assert "blueprint" not in capsys.readouterr().out
 
 
-def test_show_of_a_duplicate_asks_which(capsys, plant):
+def test_show_of_a_duplicate_asks_which(capsys, plant) -> None:
     for name in ("one", "two"):
         plant(name, {"kasmina.blueprints": {"it": "kasmina_test_shown:It"}}, {"kasmina_test_shown": PLUGIN})
     assert main(["plugins", "show", "it"]) == 2
@@ -260,7 +260,7 @@ LIGHT = [["--help"], ["plugins"], ["plugins", "--json"], ["--version"], ["check"
 
 
 @pytest.mark.parametrize("arguments", LIGHT)
-def test_help_and_plugins_import_nothing_heavy(plant, arguments):
+def test_help_and_plugins_import_nothing_heavy(plant, arguments) -> None:
     points = {f"kasmina.{kind}": {"it": "kasmina_stranger:It"} for kind in ("blueprints", "loggers", "commands")}
     home = plant("stranger", points, {"kasmina_stranger": PLUGIN})
     done = python("-c", SPY, *arguments, path=home)
@@ -268,21 +268,21 @@ def test_help_and_plugins_import_nothing_heavy(plant, arguments):
     assert done.stdout.splitlines()[-1] == "HEAVY []"
 
 
-def test_show_imports_just_that_plugin(plant):
+def test_show_imports_just_that_plugin(plant) -> None:
     points = {"kasmina.blueprints": {"it": "kasmina_stranger:It", "other": "kasmina_other:It"}}
     home = plant("stranger", points, {"kasmina_stranger": PLUGIN, "kasmina_other": PLUGIN})
     done = python("-c", SPY, "plugins", "show", "it", path=home)
     assert done.stdout.splitlines()[-1] == "HEAVY ['kasmina_stranger']"
 
 
-def test_the_working_folder_is_not_looked_into(plant, tmp_path):
+def test_the_working_folder_is_not_looked_into(plant, tmp_path) -> None:
     here = plant("stranger", {"kasmina.blueprints": {"it": "kasmina_stranger:It"}}, {"kasmina_stranger": PLUGIN})
     assert "stranger" not in python("-m", "kasmina", "plugins", cwd=here).stdout
     assert "stranger" not in python("-c", SPY, "plugins", cwd=here).stdout
     assert "stranger" in python("-m", "kasmina", "plugins", path=here).stdout
 
 
-def test_the_installed_command():
+def test_the_installed_command() -> None:
     script = shutil.which("kasmina", path=str(Path(sys.executable).parent))
     if script is None:
         pytest.skip("the script lies elsewhere than the interpreter")
@@ -292,7 +292,7 @@ def test_the_installed_command():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")
-def test_a_closed_pipe_is_quiet():
+def test_a_closed_pipe_is_quiet() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "kasmina", "plugins", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

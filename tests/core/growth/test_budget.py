@@ -133,7 +133,9 @@ BUDGETS = st.builds(
 
 @given(BUDGETS, WISHES, st.lists(st.booleans(), min_size=1), st.integers(1, 3))
 @settings(deadline=None, max_examples=40)
-def test_never_over_the_budget_whatever_is_proposed_and_what_is_left_is_seen(budget, wishes, verdicts, candidates):
+def test_never_over_the_budget_whatever_is_proposed_and_what_is_left_is_seen(
+    budget, wishes, verdicts, candidates
+) -> None:
     controller = Wild(wishes, verdicts)
     loop = Loop(controller, budget=budget, candidates=candidates, init="built").train(8)
     allowed = attrs.astuple(budget)
@@ -147,7 +149,7 @@ def test_never_over_the_budget_whatever_is_proposed_and_what_is_left_is_seen(bud
 
 @given(WISHES, st.lists(st.booleans(), min_size=1), st.sampled_from(["built", None]))
 @settings(deadline=None, max_examples=15)
-def test_a_budget_that_does_not_bind_changes_nothing_to_the_bit(wishes, verdicts, init):
+def test_a_budget_that_does_not_bind_changes_nothing_to_the_bit(wishes, verdicts, init) -> None:
     free, bound = (
         Loop(Wild(wishes, verdicts), budget=budget, init=init).train(6).record() for budget in (None, ENDLESS)
     )
@@ -156,7 +158,7 @@ def test_a_budget_that_does_not_bind_changes_nothing_to_the_bit(wishes, verdicts
 
 @given(st.sampled_from(["seeds", "parameters", "multiply_adds"]), WISHES.filter(any))
 @settings(deadline=None, max_examples=15)
-def test_a_refusal_leaves_no_trace(limit, wishes):
+def test_a_refusal_leaves_no_trace(limit, wishes) -> None:
     none_left = {"seeds": 0, "parameters": HOST_PARAMETERS, "multiply_adds": HOST_PRODUCTS}[limit]
     refused = Loop(wild := Wild(wishes), budget={limit: none_left}).train(len(wishes))
     assert wild.incidents and not refused.growth.seeds
@@ -171,19 +173,19 @@ def test_a_refusal_leaves_no_trace(limit, wishes):
         ({"multiply_adds": HOST_PRODUCTS + 3}, "Small at 2:4 would take 5 multiply-adds a sample, and 3 are left"),
     ],
 )
-def test_a_refusal_says_what_was_asked_and_what_is_left(budget, reason):
+def test_a_refusal_says_what_was_asked_and_what_is_left(budget, reason) -> None:
     Loop(wild := Wild([("2:4", "Small")]), budget=budget).train(1)
     assert wild.incidents == [Incident(1, 3, "", "refusal", reason, site="2:4")]
 
 
-def test_of_several_blueprints_the_largest_counts():
+def test_of_several_blueprints_the_largest_counts() -> None:
     Loop(wild := Wild([("2:4", None)]), budget={"parameters": HOST_PARAMETERS + 10}).train(1)
     assert [told.reason for told in wild.incidents] == [
         "Small or Large at 2:4 would have 31 parameters, and 10 are left"
     ]
 
 
-def test_an_equal_refusal_is_told_once_until_a_seed_changes_its_stage():
+def test_an_equal_refusal_is_told_once_until_a_seed_changes_its_stage() -> None:
     budget = {"parameters": HOST_PARAMETERS + 20}
     always_large = Wild([("2:4", "Large")])
     Loop(always_large, budget=budget).train(6)
@@ -198,7 +200,7 @@ def test_an_equal_refusal_is_told_once_until_a_seed_changes_its_stage():
         assert any(before <= change <= after for change in changes)
 
 
-def test_an_equal_refusal_is_told_again_after_a_change_of_stage():
+def test_an_equal_refusal_is_told_again_after_a_change_of_stage() -> None:
     controller = Wild([("2:4", "Large"), ("0:2", "Small"), *[("2:4", "Large")] * 20])
     Loop(controller, budget={"seeds": 1}, init="built").train(8)
     reasons = [incident.reason for incident in controller.incidents]
@@ -206,19 +208,19 @@ def test_an_equal_refusal_is_told_again_after_a_change_of_stage():
 
 
 @pytest.mark.parametrize("short", [0, 1])
-def test_what_is_left_may_be_used_to_the_last_parameter(short):
+def test_what_is_left_may_be_used_to_the_last_parameter(short) -> None:
     loop = Loop(Wild([("2:4", "Large")]), budget={"parameters": HOST_PARAMETERS + 31 - short}, init="built").train(1)
     assert len(loop.growth.seeds) == 1 - short
 
 
-def test_a_culled_seed_counts_until_it_is_gone_and_then_makes_room():
+def test_a_culled_seed_counts_until_it_is_gone_and_then_makes_room() -> None:
     loop = Loop(wild := Wild([("2:4", "Small")], [False]), budget={"seeds": 1}, init="built").train(12)
     assert loop.growth.seeds[-1].id > 1
     assert {seen.remaining.seeds for seen in wild.seen} == {0, 1}
 
 
 @pytest.mark.parametrize("name", ["parameters", "multiply_adds"])
-def test_a_host_over_its_budget_is_refused_from_the_start(name):
+def test_a_host_over_its_budget_is_refused_from_the_start(name) -> None:
     with pytest.raises(UsageError, match=f"budget.{name}: 3 are allowed, and the host alone has "):
         Loop(Wild([None]), budget={name: 3})
 
@@ -233,7 +235,7 @@ def test_a_host_over_its_budget_is_refused_from_the_start(name):
         ({"seeds": True}, "True"),
     ],
 )
-def test_a_budget_that_does_not_fit_is_said_at_once(budget, part):
+def test_a_budget_that_does_not_fit_is_said_at_once(budget, part) -> None:
     with pytest.raises(UsageError, match=f"budget.*{part}"):
         Loop(Wild([None]), budget=budget)
 
@@ -250,7 +252,7 @@ class Twice(nn.Module):
         return self.attend(x, x, x, need_weights=False)[0]  # type: ignore[no-any-return]
 
 
-def test_products_are_those_of_all_calls_and_of_attention_too():
+def test_products_are_those_of_all_calls_and_of_attention_too() -> None:
     host, sample = Twice(), torch.randn(5, 3, 4)
     places = find_sites(host, ["layer"], sample)
     assert seed_cost(places["layer"], Body(2).build).multiply_adds == 2 * 3 * (4 * 2 + 2 * 4)
@@ -268,6 +270,6 @@ class Broken(Body):
         return nn.Linear(site.in_features + 1, 1)
 
 
-def test_a_module_that_does_not_run_is_reported_as_it_is_without_a_budget():
+def test_a_module_that_does_not_run_is_reported_as_it_is_without_a_budget() -> None:
     with pytest.raises(kasmina.errors.PluginError, match="Broken"):  # type: ignore[attr-defined]
         Loop(Wild([("2:4", None)]), blueprint=Broken(1), budget=ENDLESS, init="built").train(1)

@@ -85,7 +85,7 @@ def trained(module: nn.Module, loss: Any) -> nn.Module:
 
 @given(st.lists(st.sampled_from(list(BODIES)), min_size=1, max_size=6))
 @settings(deadline=None, max_examples=30)
-def test_each_learns_as_it_would_alone(names):
+def test_each_learns_as_it_would_alone(names) -> None:
     members = made(names)
     alone = [trained(copy.deepcopy(body), lambda out: (out - 1).square().mean()) for _, body in members]
     together = Candidates(members, batch(0))
@@ -100,7 +100,7 @@ def test_each_learns_as_it_would_alone(names):
 @pytest.mark.parametrize(
     ("name", "kind"), [("deep", VmapGroup), ("norm", VmapGroup), ("branches", SequentialGroup), ("tied", VmapGroup)]
 )
-def test_one_batched_program_wherever_that_is_possible(name, kind):
+def test_one_batched_program_wherever_that_is_possible(name, kind) -> None:
     (crew,) = Candidates(made([name] * 3), batch(0)).crews
     assert isinstance(crew, kind)
 
@@ -146,7 +146,7 @@ class World:
 
 @given(st.lists(st.sampled_from(["deep", "layer", "branches"]), min_size=2, max_size=5))
 @settings(deadline=None, max_examples=20)
-def test_the_seed_becomes_the_candidate_with_which_the_validation_loss_is_lowest(names):
+def test_the_seed_becomes_the_candidate_with_which_the_validation_loss_is_lowest(names) -> None:
     world = World(*sorted(names))
     world.train()
     candidates, group = world.seed.candidates, world.optimizer.param_groups[-1]["params"]
@@ -166,14 +166,14 @@ def test_the_seed_becomes_the_candidate_with_which_the_validation_loss_is_lowest
     assert f"best of {len(names)}" in world.reasons[-1]
 
 
-def test_one_that_gives_no_number_loses():
+def test_one_that_gives_no_number_loses() -> None:
     world = World("deep", Poison, "layer")
     world.train()
     world.manager.after_step()
     assert world.seed.stage is Stage.BLENDING and world.seed.blueprint in ("deep", "layer")
 
 
-def test_if_none_gives_a_number_the_seed_is_culled_and_the_host_knows_nothing_of_it():
+def test_if_none_gives_a_number_the_seed_is_culled_and_the_host_knows_nothing_of_it() -> None:
     world, bare = World(Poison, Poison), World("deep")
     bare.manager.cull(bare.seed)
     for each in (world, bare):

@@ -58,7 +58,7 @@ def same(ours: list[Tensor | None], theirs: list[Tensor | None]) -> bool:
 
 
 @pytest.mark.parametrize("site", SITES)
-def test_a_compiled_host_computes_the_same_in_every_stage(site):
+def test_a_compiled_host_computes_the_same_in_every_stage(site) -> None:
     """Without a break in the graph; `aot_eager` captures as Inductor does, and rounds as eager mode does."""
     grown, x = Grown(site), torch.randn(5, 4)
     for stage in STAGES:
@@ -92,7 +92,7 @@ def test_a_rising_alpha_does_not_compile_anew():
 
 @pytest.mark.parametrize("mode", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("site", SITES)
-def test_a_host_is_exported_with_its_seed_in_every_stage(site, mode):
+def test_a_host_is_exported_with_its_seed_in_every_stage(site, mode) -> None:
     grown = Grown(site)
     for stage in STAGES:
         grown.grow_to(stage)

@@ -139,7 +139,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_wrong_output_costs_one_sentence_in_every_stage(stage, mistake):
+def test_a_wrong_output_costs_one_sentence_in_every_stage(stage, mistake) -> None:
     world = World()
     seed = world.seed(stage)
     seed.body.does, words = MISTAKES[mistake]
@@ -158,7 +158,7 @@ def test_a_wrong_output_costs_one_sentence_in_every_stage(stage, mistake):
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_candidates_too(mistake):
+def test_candidates_too(mistake) -> None:
     world = World()
     seed = world.manager.germinate("0", lambda site: Body(), "body", alternatives=[("body", lambda site: Body())])
     (crew,) = seed.body.crews
@@ -178,7 +178,9 @@ ODD = (0.0, -0.0, 1.0, -3.5, 1e-45, 6e-8, 65504.0, 3e38, 1e-300)
     st.randoms(use_true_random=False),
     st.sampled_from(("dense", "sparse", "expanded", "transposed", "none")),
 )
-def test_a_gradient_that_is_not_finite_is_seen_and_a_finite_one_stays_the_same_to_the_bit(given_, poison, draw, form):
+def test_a_gradient_that_is_not_finite_is_seen_and_a_finite_one_stays_the_same_to_the_bit(
+    given_, poison, draw, form
+) -> None:
     parameters, gradients = [nn.Parameter(torch.zeros(2))], []
     for dtype, values in given_:
         finite_ones = torch.tensor(values, dtype=torch.float64).clamp(-torch.finfo(dtype).max, torch.finfo(dtype).max)
@@ -207,7 +209,7 @@ def test_a_gradient_that_is_not_finite_is_seen_and_a_finite_one_stays_the_same_t
 
 
 @pytest.mark.parametrize("what", ["gradient", "weight"])
-def test_a_seed_in_training_that_is_not_finite_is_culled_at_once_and_the_host_knows_nothing_of_it(what):
+def test_a_seed_in_training_that_is_not_finite_is_culled_at_once_and_the_host_knows_nothing_of_it(what) -> None:
     world, bare = World(), World()
     for each in (world, bare):
         each.step()
@@ -229,7 +231,7 @@ def test_a_seed_in_training_that_is_not_finite_is_culled_at_once_and_the_host_kn
 
 
 @given(st.sets(st.integers(0, 3)))
-def test_candidates_are_culled_only_if_none_is_finite(bad):
+def test_candidates_are_culled_only_if_none_is_finite(bad) -> None:
     world = World()
     seed = world.manager.germinate("0", lambda site: Body(), "body", alternatives=[("body", lambda site: Body())] * 3)
     world.backward()
@@ -241,7 +243,7 @@ def test_candidates_are_culled_only_if_none_is_finite(bad):
     assert (seed.id in world.manager.seeds) is (len(bad) < 4)
 
 
-def test_turns_tell_of_each_member_too():
+def test_turns_tell_of_each_member_too() -> None:
     turns = SequentialGroup([nn.Linear(2, 2), nn.Linear(2, 2)])
     turns(torch.ones(1, 2)).sum().backward()
     turns.members[1].bias.grad[0] = math.inf
@@ -249,7 +251,7 @@ def test_turns_tell_of_each_member_too():
 
 
 @pytest.mark.parametrize("stage", STAGES[1:4])
-def test_a_blended_seed_that_is_not_finite_is_told_and_nothing_is_done(stage):
+def test_a_blended_seed_that_is_not_finite_is_told_and_nothing_is_done(stage) -> None:
     world = World()
     seed, other = world.seed(stage), world.seed(Stage.TRAINING, "2")
     loss = world.backward()
@@ -260,7 +262,7 @@ def test_a_blended_seed_that_is_not_finite_is_told_and_nothing_is_done(stage):
     assert set(world.manager.seeds) == {seed.id, other.id} and loss.isfinite()
 
 
-def test_the_names_of_the_host_are_told():
+def test_the_names_of_the_host_are_told() -> None:
     world = World()
     stray = nn.Parameter(torch.zeros(2))
     world.optimizer.add_param_group({"params": [stray]})
@@ -272,7 +274,7 @@ def test_the_names_of_the_host_are_told():
     assert str(fault) == "a gradient or a weight is not finite, of 2.bias, parameter 0 of group 1"
 
 
-def test_a_site_rests_twice_as_long_each_time():
+def test_a_site_rests_twice_as_long_each_time() -> None:
     world = World()
     for times in range(3):
         world.growth.rest("0")
@@ -286,14 +288,14 @@ def test_a_site_rests_twice_as_long_each_time():
     assert [seed.site for seed in world.growth.seeds] == ["0"]
 
 
-def test_a_controller_sees_that_a_site_rests():
+def test_a_controller_sees_that_a_site_rests() -> None:
     world = World()
     world.growth.rest("0")
     world.step()
     assert {state.site.name: state.free for state in world.growth.observe().sites} == {"0": False, "2": True}
 
 
-def test_what_is_sown_at_a_site_is_dropped_when_it_rests():
+def test_what_is_sown_at_a_site_is_dropped_when_it_rests() -> None:
     world = World(init="aligned")
     world.epoch("0")
     assert world.host[0]._forward_hooks and not world.manager.seeds
@@ -307,7 +309,7 @@ def test_what_is_sown_at_a_site_is_dropped_when_it_rests():
 
 
 @pytest.mark.parametrize("looks", [True, False], ids=["in the step", "at the end of training"])
-def test_a_seed_that_was_not_finite_puts_its_site_to_rest(looks):
+def test_a_seed_that_was_not_finite_puts_its_site_to_rest(looks) -> None:
     world = World()
     seed = world.seed(Stage.TRAINING)
     seed.body.does = lambda y: y * math.nan
@@ -320,14 +322,14 @@ def test_a_seed_that_was_not_finite_puts_its_site_to_rest(looks):
     assert list(world.growth.resting) == ["0"]
 
 
-def test_a_seed_that_was_culled_for_another_reason_does_not():
+def test_a_seed_that_was_culled_for_another_reason_does_not() -> None:
     world = World()
     world.manager.cull(world.seed(Stage.PROBATION), "no use")
     assert not world.growth.resting
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_cut_is_at_once(stage):
+def test_a_cut_is_at_once(stage) -> None:
     world = World()
     seed = world.seed(stage)
     told = len(world.growth.events)

@@ -43,7 +43,7 @@ HOSTS = {
 @pytest.mark.parametrize("name", HOSTS)
 @given(data=st.data(), outputs=SIZE)
 @settings(deadline=None, max_examples=30)
-def test_any_host_maps_any_fit_sample_and_all_its_sites_can_be_used(name, data, outputs):
+def test_any_host_maps_any_fit_sample_and_all_its_sites_can_be_used(name, data, outputs) -> None:
     plugin, in_shape = data.draw(HOSTS[name]), data.draw(SHAPES[name])
     host, x = plugin.build(in_shape=in_shape, outputs=outputs), torch.randn(3, *in_shape)
     assert host(x).shape == (3, outputs)
@@ -54,7 +54,7 @@ def test_any_host_maps_any_fit_sample_and_all_its_sites_can_be_used(name, data, 
 
 
 @pytest.mark.parametrize("name", HOSTS)
-def test_every_option_has_a_default_and_a_help(name):
+def test_every_option_has_a_default_and_a_help(name) -> None:
     cls = type(make(find("host", name), {}))
     assert cls.__doc__
     assert all(option.default is not None and option.help for option in options(cls))
@@ -64,7 +64,7 @@ def test_every_option_has_a_default_and_a_help(name):
     ("plugin", "in_shape"),
     [(Cnn(), (2,)), (Cnn(), (3, 4)), (Cnn(), (1, 2, 3, 4)), (Transformer(), (2,)), (Transformer(), (1, 2, 3, 4))],
 )
-def test_what_is_no_image_or_sequence_is_refused(plugin, in_shape):
+def test_what_is_no_image_or_sequence_is_refused(plugin, in_shape) -> None:
     with pytest.raises(UsageError) as caught:
         plugin.build(in_shape=in_shape, outputs=2)
     assert str(in_shape) in str(caught.value) and "\n" not in str(caught.value) and "--host mlp" in str(caught.value)
@@ -84,19 +84,19 @@ def test_what_is_no_image_or_sequence_is_refused(plugin, in_shape):
         ("transformer", {"hidden": 10**12}, "hidden"),
     ],
 )
-def test_options_that_cannot_be_are_refused(name, wrong, part):
+def test_options_that_cannot_be_are_refused(name, wrong, part) -> None:
     with pytest.raises(UsageError, match=part):
         make(find("host", name), wrong)
 
 
-def test_a_transformer_reads_the_rows_of_an_image_as_tokens():
+def test_a_transformer_reads_the_rows_of_an_image_as_tokens() -> None:
     host = Transformer().build((2, 3, 4), 5).eval()
     x = torch.randn(6, 2, 3, 4)
     rows = torch.stack([x[:, :, row].flatten(1) for row in range(3)], 1)
     assert torch.equal(host(x), host(rows))
 
 
-def test_layers_of_a_transformer_begin_apart():
+def test_layers_of_a_transformer_begin_apart() -> None:
     host = Transformer(depth=2).build((3, 4), 2)
     first, second = host.encoder.layers
     assert not torch.equal(first.linear1.weight, second.linear1.weight)
@@ -105,7 +105,7 @@ def test_layers_of_a_transformer_begin_apart():
 class Odd:
     """A host's plugin that does what it is told."""
 
-    def __init__(self, build):
+    def __init__(self, build) -> None:
         self.build = build
 
 
@@ -117,7 +117,7 @@ def built(plugin):
     return build_host(plugin, config, data, torch.zeros(2, 2))
 
 
-def test_a_host_too_large_for_the_machine_is_refused_before_it_takes_memory():
+def test_a_host_too_large_for_the_machine_is_refused_before_it_takes_memory() -> None:
     plugin = Mlp(hidden=1 << 20, depth=64)  # 280 TB
     with pytest.raises(UsageError, match="GiB"):
         built(plugin)
@@ -126,8 +126,8 @@ def test_a_host_too_large_for_the_machine_is_refused_before_it_takes_memory():
 @pytest.mark.parametrize(
     "error", [RuntimeError("can't allocate"), MemoryError(), TypeError("Overflow"), ValueError("x")]
 )
-def test_a_host_that_cannot_be_built_is_one_sentence(error):
-    def build(in_shape, outputs):
+def test_a_host_that_cannot_be_built_is_one_sentence(error) -> None:
+    def build(in_shape, outputs) -> None:
         raise error
 
     with pytest.raises(PluginError, match="host 'odd' cannot be built") as caught:
@@ -135,7 +135,7 @@ def test_a_host_that_cannot_be_built_is_one_sentence(error):
     assert "\n" not in str(caught.value)
 
 
-def test_the_look_at_its_size_does_not_change_how_a_host_begins():
+def test_the_look_at_its_size_does_not_change_how_a_host_begins() -> None:
     host = built(Mlp(hidden=3))
     seed_everything(torch.device("cpu"), Settings().seed)
     assert all(map(torch.equal, host.state_dict().values(), Mlp(hidden=3).build((2,), 2).state_dict().values()))

@@ -17,19 +17,19 @@ def named(name: str) -> list[Entry]:
     return [entry for entry in entries() if entry.name == name]
 
 
-def test_describes_without_importing(plant):
+def test_describes_without_importing(plant) -> None:
     plant("waves", BLUEPRINT)
     entry = find("blueprint", "fourier")
     assert (entry.distribution, entry.version, entry.state, entry.default) == ("waves", "1.0", "ready", False)
     assert entry.entry_point.value == "absent:Fourier"
 
 
-def test_core_describes_its_own():
+def test_core_describes_its_own() -> None:
     assert find("task", "spirals").distribution == "kasmina-core"
     assert find("host", default("host")).distribution == "kasmina-core"
 
 
-def test_missing_name_gets_the_nearest(plant):
+def test_missing_name_gets_the_nearest(plant) -> None:
     plant("waves", BLUEPRINT)
     with pytest.raises(UsageError) as caught:
         find("blueprint", "fouriers")
@@ -38,7 +38,7 @@ def test_missing_name_gets_the_nearest(plant):
     assert caught.value.exit_code == 2
 
 
-def test_two_distributions_of_one_name(plant):
+def test_two_distributions_of_one_name(plant) -> None:
     plant("waves", BLUEPRINT)
     plant("Tides.Lab", BLUEPRINT)
     assert [entry.state for entry in named("fourier")] == ["duplicate", "duplicate"]
@@ -49,7 +49,7 @@ def test_two_distributions_of_one_name(plant):
 
 
 @pytest.mark.parametrize("word", ["waves", "WAVES", "fourier", "waves:fourier", "other, waves:fourier"])
-def test_disabled(plant, monkeypatch, word):
+def test_disabled(plant, monkeypatch, word) -> None:
     plant("waves", BLUEPRINT)
     monkeypatch.setenv(DISABLE, word)
     assert [entry.state for entry in named("fourier")] == ["disabled"]
@@ -57,7 +57,7 @@ def test_disabled(plant, monkeypatch, word):
         find("blueprint", "fourier")
 
 
-def test_disabling_one_of_two_decides(plant, monkeypatch):
+def test_disabling_one_of_two_decides(plant, monkeypatch) -> None:
     plant("waves", BLUEPRINT)
     plant("tides", BLUEPRINT)
     monkeypatch.setenv(DISABLE, "tides:fourier,waves:other,fourie")
@@ -65,39 +65,39 @@ def test_disabling_one_of_two_decides(plant, monkeypatch):
     assert [entry.state for entry in named("fourier")] == ["disabled", "ready"]
 
 
-def test_a_distribution_found_twice_counts_once(plant, tmp_path):
+def test_a_distribution_found_twice_counts_once(plant, tmp_path) -> None:
     plant("my-waves", BLUEPRINT, version="1.0")
     plant("my_waves", BLUEPRINT, version="2.0", folder=tmp_path / "in-front")
     assert [(entry.version, entry.state) for entry in named("fourier")] == [("2.0", "ready")]
 
 
-def test_the_first_distribution_hides_the_second_even_if_it_offers_nothing(plant, tmp_path):
+def test_the_first_distribution_hides_the_second_even_if_it_offers_nothing(plant, tmp_path) -> None:
     plant("waves", BLUEPRINT, version="1.0")
     plant("waves", {}, version="2.0", folder=tmp_path / "in-front")
     assert named("fourier") == []
 
 
 @pytest.mark.parametrize("broken", ["METADATA", "entry_points.txt"])
-def test_mangled_metadata_hides_nobody_else(plant, broken):
+def test_mangled_metadata_hides_nobody_else(plant, broken) -> None:
     (plant("waves", BLUEPRINT) / "waves-1.0.dist-info" / broken).write_bytes(b"\xff\xfe[[[ = =\n]")
     plant("tides", {"kasmina.blueprints": {"ebb": "absent:Ebb"}})
     assert find("blueprint", "ebb").distribution == "tides"
 
 
-def test_working_folder_is_no_source_of_plugins(plant, monkeypatch):
+def test_working_folder_is_no_source_of_plugins(plant, monkeypatch) -> None:
     here: Path = plant("waves", BLUEPRINT)
     monkeypatch.chdir(here)
     monkeypatch.setattr(sys, "path", ["", *(folder for folder in sys.path if folder != str(here))])
     assert named("fourier") == []
 
 
-def test_defaults(plant):
+def test_defaults(plant) -> None:
     plant("waves", BLUEPRINT | {"kasmina.defaults": {"fourier": "blueprint", "nobody": "blueprint"}})
     assert find("blueprint", "fourier").default
     assert "fourier" in defaults("blueprint")
 
 
-def test_a_default_keeps_its_meaning_beside_a_duplicate(plant, monkeypatch):
+def test_a_default_keeps_its_meaning_beside_a_duplicate(plant, monkeypatch) -> None:
     plant("waves", {"kasmina.hosts": {"net": "a:B"}, "kasmina.defaults": {"net": "host"}})
     plant("tides", {"kasmina.hosts": {"net": "a:B"}})
     monkeypatch.setenv(DISABLE, "kasmina-core")
@@ -105,27 +105,27 @@ def test_a_default_keeps_its_meaning_beside_a_duplicate(plant, monkeypatch):
     assert find("host", default("host")).distribution == "waves"
 
 
-def test_a_distribution_may_make_anothers_plugin_the_default(plant, monkeypatch):
+def test_a_distribution_may_make_anothers_plugin_the_default(plant, monkeypatch) -> None:
     plant("waves", {"kasmina.hosts": {"net": "a:B"}})
     plant("house-rules", {"kasmina.defaults": {"net": "host"}})
     monkeypatch.setenv(DISABLE, "kasmina-core")
     assert default("host") == "net"
 
 
-def test_no_default_says_what_there_is(plant, monkeypatch):
+def test_no_default_says_what_there_is(plant, monkeypatch) -> None:
     plant("waves", {"kasmina.hosts": {"net": "a:B"}})
     monkeypatch.setenv(DISABLE, "mlp,cnn,transformer")
     with pytest.raises(UsageError, match="no host is the default: name one with --host, of net; .* kasmina-core:mlp"):
         default("host")
 
 
-def test_nothing_of_a_kind(plant, monkeypatch):
+def test_nothing_of_a_kind(plant, monkeypatch) -> None:
     monkeypatch.setenv(DISABLE, "kasmina-core")
     with pytest.raises(UsageError, match="no host is installed"):
         default("host")
 
 
-def test_two_defaults_for_one_place(plant):
+def test_two_defaults_for_one_place(plant) -> None:
     plant("waves", {"kasmina.hosts": {"net": "a:B"}, "kasmina.defaults": {"net": "host"}})
     with pytest.raises(UsageError, match="2 defaults .* host, kasmina-core:mlp and waves:net: name one with --host"):
         default("host")

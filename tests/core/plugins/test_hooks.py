@@ -32,22 +32,22 @@ class Recorder:
     seen: list = attrs.field(factory=list)
 
     @hookimpl
-    def log_metrics(self, metrics, step):
+    def log_metrics(self, metrics, step) -> None:
         self.seen.append((metrics, step))
 
 
 class Raising:
     @hookimpl
-    def log_metrics(self, step):
+    def log_metrics(self, step) -> None:
         raise ValueError("disk\nfull")
 
     @hookimpl
-    def on_run_end(self, summary):
+    def on_run_end(self, summary) -> None:
         raise AssertionError("switched off, so never called")
 
 
 class Answering:
-    def __init__(self, answer):
+    def __init__(self, answer) -> None:
         self.answer = answer
 
     @hookimpl
@@ -71,20 +71,20 @@ def ask(hooks: Hooks, hook: str) -> object:
     return getattr(hooks, hook)(**dict.fromkeys(HOOKS[hook]))
 
 
-def test_called_in_the_order_of_the_command_line():
+def test_called_in_the_order_of_the_command_line() -> None:
     order: list[str] = []
 
     class Noting:
-        def __init__(self, name):
+        def __init__(self, name) -> None:
             self.name = name
 
         @hookimpl
-        def on_step_end(self, step):
+        def on_step_end(self, step) -> None:
             order.append(self.name)
 
     class Pushing(Noting):
         @hookimpl(tryfirst=True)
-        def on_step_end(self, step):
+        def on_step_end(self, step) -> None:
             order.append(self.name)
 
     hooks, _ = hooks_of(Noting("first"), Noting("second"), Pushing("third"))
@@ -92,40 +92,40 @@ def test_called_in_the_order_of_the_command_line():
     assert order == ["first", "second", "third"]
 
 
-def test_first_answer_wins():
+def test_first_answer_wins() -> None:
     hooks, _ = hooks_of(Answering(None), Answering(Verdict(True)), Answering(Verdict(False)), kind="controller")
     assert ask(hooks, "judge_seed") == Verdict(True)
 
 
-def test_nobody_answers():
+def test_nobody_answers() -> None:
     hooks, _ = hooks_of(Recorder())
     assert all(ask(hooks, hook) is None for hook in DUE)
     assert hooks.implements("log_metrics") and not hooks.implements("log_histograms")
 
 
-def test_equal_plugins_are_two():
+def test_equal_plugins_are_two() -> None:
     one, two = Recorder(), Recorder()
     hooks, _ = hooks_of(one, two)
     hooks.log_metrics(metrics={}, step=7)
     assert one.seen == two.seen == [({}, 7)]
 
 
-def test_specname_static_and_class_methods():
+def test_specname_static_and_class_methods() -> None:
     seen = []
 
     class Odd:
         @hookimpl(specname="on_step_end")
-        def tick(self, step):
+        def tick(self, step) -> None:
             seen.append(("tick", step))
 
         @hookimpl
         @staticmethod
-        def on_step_end(step):
+        def on_step_end(step) -> None:
             seen.append(("static", step))
 
         @hookimpl
         @classmethod
-        def log_metrics(cls, step):
+        def log_metrics(cls, step) -> None:
             seen.append(("class", step))
 
     hooks, _ = hooks_of(Odd())
@@ -136,7 +136,7 @@ def test_specname_static_and_class_methods():
 
 @pytest.mark.parametrize("hook", DUE)
 @pytest.mark.parametrize("answer", ["yes", 3 + 1j, [0.5], np.ones(1)])
-def test_wrong_answer(hook, answer):
+def test_wrong_answer(hook, answer) -> None:
     hooks, _ = hooks_of(Answering(answer), kind="controller")
     with pytest.raises(PluginError) as caught:
         ask(hooks, hook)
@@ -146,22 +146,22 @@ def test_wrong_answer(hook, answer):
 
 
 @pytest.mark.parametrize("alpha", [True, float("nan"), float("inf"), np.float32("nan")])
-def test_alpha_is_a_finite_number(alpha):
+def test_alpha_is_a_finite_number(alpha) -> None:
     with pytest.raises(PluginError, match="blend_step"):
         ask(hooks_of(Answering(alpha), kind="controller")[0], "blend_step")
 
 
 @pytest.mark.parametrize("alpha", [0, 0.5, 1, np.float32(0.5), np.float64(0.5)])
-def test_alpha_of_any_real_type(alpha):
+def test_alpha_of_any_real_type(alpha) -> None:
     assert ask(hooks_of(Answering(alpha), kind="controller")[0], "blend_step") == alpha
 
 
-def test_a_proposal_and_statistics_pass():
+def test_a_proposal_and_statistics_pass() -> None:
     assert ask(hooks_of(Answering(Proposal("layers.1")))[0], "propose_germination") == Proposal("layers.1")
     assert ask(hooks_of(Answering(False))[0], "wants_statistics") is False
 
 
-def test_a_raising_logger_is_reported_once_and_the_others_get_that_very_call():
+def test_a_raising_logger_is_reported_once_and_the_others_get_that_very_call() -> None:
     before, after = Recorder(), Recorder()
     hooks, warnings = hooks_of(before, Raising(), after)
     for step in (1, 2):
@@ -174,10 +174,10 @@ def test_a_raising_logger_is_reported_once_and_the_others_get_that_very_call():
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), PluginError("mine")])
-def test_another_kind_that_raises_stops_the_run(error):
+def test_another_kind_that_raises_stops_the_run(error) -> None:
     class Controller:
         @hookimpl
-        def propose_germination(self):
+        def propose_germination(self) -> None:
             raise error
 
     hooks, warnings = hooks_of(Controller(), kind="controller")
@@ -186,10 +186,10 @@ def test_another_kind_that_raises_stops_the_run(error):
     assert caught.value.__cause__ is error and not warnings
 
 
-def test_an_interrupt_passes():
+def test_an_interrupt_passes() -> None:
     class Logger:
         @hookimpl
-        def on_step_end(self):
+        def on_step_end(self) -> None:
             raise KeyboardInterrupt
 
     hooks, warnings = hooks_of(Logger())
@@ -214,44 +214,44 @@ def method(source: str, name: str = "log_metrics", mark: object = hookimpl) -> o
         ("self, *, step", "step"),
     ],
 )
-def test_wrong_arguments(source, wrong):
+def test_wrong_arguments(source, wrong) -> None:
     with pytest.raises(PluginError) as caught:
         hooks_of(method(source))
     said = f"the logger 'p0' of waves 1.0 implements log_metrics with {wrong}; "
     assert str(caught.value) == said + "plain arguments that it may name: metrics and step"
 
 
-def test_unknown_hook_gets_the_nearest():
+def test_unknown_hook_gets_the_nearest() -> None:
     with pytest.raises(PluginError, match="implements 'log_metric', which is no hook; did you mean log_metrics"):
         hooks_of(method("self", "log_metric"))
 
 
-def test_unknown_hook_that_is_optional_is_let_be():
+def test_unknown_hook_that_is_optional_is_let_be() -> None:
     hooks_of(method("self", "of_next_year", hookimpl(optionalhook=True)))
 
 
-def test_wrappers_are_refused():
+def test_wrappers_are_refused() -> None:
     with pytest.raises(PluginError, match="implements log_metrics as a wrapper"):
         hooks_of(method("self", mark=hookimpl(wrapper=True)))
 
 
-def test_a_forgotten_mark_is_reported():
+def test_a_forgotten_mark_is_reported() -> None:
     _, warnings = hooks_of(method("self, metrics", mark=None))
     assert warnings == [
         "the logger 'p0' of waves 1.0 has a method log_metrics that is never called: it is not marked @hookimpl"
     ]
 
 
-def test_calling_an_unknown_hook():
+def test_calling_an_unknown_hook() -> None:
     hooks, _ = hooks_of()
     with pytest.raises(AttributeError, match="no hook is called 'on_phase_begin'; did you mean on_phase_start"):
         hooks.on_phase_begin(phase=None)
 
 
-def test_calls_are_cheap():
+def test_calls_are_cheap() -> None:
     class Logger:
         @hookimpl
-        def on_step_end(self, step):
+        def on_step_end(self, step) -> None:
             pass
 
     hooks, _ = hooks_of(Logger())

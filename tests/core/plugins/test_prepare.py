@@ -45,17 +45,17 @@ WORDS = ["--controller", "calm", "--blueprint", "straight", "--logger", "slow", 
 
 
 @pytest.fixture(autouse=True)
-def _here(plant, tmp_path, monkeypatch):
+def _here(plant, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     plant("starters", POINTS, {"starters": PLUGINS})
 
 
-def test_it_is_called_before_there_is_a_folder():
+def test_it_is_called_before_there_is_a_folder() -> None:
     assert main(["run", *WORDS, "--out", "run"]) == 0
     assert Path("prepared").read_text() == "False"
 
 
-def test_one_that_fails_in_it_is_told_and_called_on(capsys):
+def test_one_that_fails_in_it_is_told_and_called_on(capsys) -> None:
     assert main(["run", *WORDS, "--out", "run", "--set", "loggers.slow.fails=true"]) == 0
     told = capsys.readouterr().err
     assert told.count("failed in prepare: OSError: there is no room; the run goes on") == 1

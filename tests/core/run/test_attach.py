@@ -104,7 +104,7 @@ def outputs(host: nn.Module) -> list[torch.Tensor]:
 
 @given(st.booleans(), st.integers(1, 4))
 @settings(deadline=None, max_examples=10)
-def test_a_loop_without_a_germination_ends_with_the_same_bits(asks, epochs):
+def test_a_loop_without_a_germination_ends_with_the_same_bits(asks, epochs) -> None:
     bare, watched = Loop().train(epochs), Loop().attach(Script(asks=asks)).train(epochs)
     watched.growth.detach()
     assert all(map(torch.equal, outputs(bare.host), outputs(watched.host)))
@@ -129,7 +129,7 @@ def test_a_loop_that_was_saved_goes_on_with_the_same_bits(epochs, tmp_path):
     assert all(map(torch.equal, outputs(again.host), outputs(whole.host)))
 
 
-def test_a_seed_lives_its_life_and_the_host_keeps_its_names():
+def test_a_seed_lives_its_life_and_the_host_keeps_its_names() -> None:
     script = Script({1: "0:3"})
     loop = Loop().attach(script).train(8)
     assert list(loop.host.state_dict()) == list(Loop().host.state_dict())
@@ -141,7 +141,7 @@ def test_a_seed_lives_its_life_and_the_host_keeps_its_names():
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3])
-def test_detaching_moves_the_output_in_no_stage_and_ends_growth(epochs):
+def test_detaching_moves_the_output_in_no_stage_and_ends_growth(epochs) -> None:
     loop = Loop().attach(Script({1: "0:3"})).train(epochs)
     before = outputs(loop.host)
     loop.growth.detach()
@@ -149,7 +149,7 @@ def test_detaching_moves_the_output_in_no_stage_and_ends_growth(epochs):
     assert all(seed.stage is not Stage.TRAINING for seed in loop.growth.manager.seeds.values())
 
 
-def test_the_grown_host_is_to_be_had_without_kasmina():
+def test_the_grown_host_is_to_be_had_without_kasmina() -> None:
     loop = Loop().attach(Script({1: "0:3"})).train(3)
     loop.growth.detach()
     plain = loop.growth.plain(loop.x)
@@ -159,7 +159,7 @@ def test_the_grown_host_is_to_be_had_without_kasmina():
     assert sum(weights.numel() for weights in plain.parameters()) >= 4 * 3 + 4 + 4 * 1 + 1
 
 
-def test_observations_count_and_measure_what_the_loop_did():
+def test_observations_count_and_measure_what_the_loop_did() -> None:
     script = Script(asks=True)
     loop = Loop().attach(script).train(3)
     assert [(seen.epoch, seen.step) for seen in script.seen] == [(1, 4), (2, 8), (3, 12)]
@@ -170,7 +170,7 @@ def test_observations_count_and_measure_what_the_loop_did():
 
 
 @pytest.mark.parametrize("init", ["built", "zero_out", "orthogonal"])
-def test_a_seed_that_needs_no_statistics_is_there_at_once(init):
+def test_a_seed_that_needs_no_statistics_is_there_at_once(init) -> None:
     script = Script({2: "0:3"})
     loop = Loop().attach(script, init=init).train(2)
     assert [(event.epoch, event.step) for event in script.told] == [(2, 2 * BATCHES)]
@@ -179,7 +179,7 @@ def test_a_seed_that_needs_no_statistics_is_there_at_once(init):
 
 @given(st.sampled_from([None, "gradmax", "tiny", "aligned"]), st.integers(1, 2 * ROWS_TO_BEGIN // BATCH))
 @settings(deadline=None, max_examples=12)
-def test_a_seed_of_an_init_that_measures_comes_with_the_last_row_that_it_needs(init, batches):
+def test_a_seed_of_an_init_that_measures_comes_with_the_last_row_that_it_needs(init, batches) -> None:
     """Or at the end of the epoch if that is sooner; of what it measured with, nothing stays on the host."""
     loop, script = Loop(), Script({1: "0:3"})
     loop.x = torch.randn(batches * BATCH, 3)
@@ -190,7 +190,7 @@ def test_a_seed_of_an_init_that_measures_comes_with_the_last_row_that_it_needs(i
     assert [len(found) for found in hooks] == [1, 0, 0, 1]
 
 
-def test_aligned_weights_are_those_of_the_init_on_what_passed():
+def test_aligned_weights_are_those_of_the_init_on_what_passed() -> None:
     loop = Loop().attach(Script({1: "0:3"}), init="aligned", training=99).train(1)
     watch = ActivationRecorder(loop.growth.manager.places, ROWS_TO_BEGIN)
     watch.start()
@@ -204,7 +204,7 @@ def test_aligned_weights_are_those_of_the_init_on_what_passed():
     assert all(torch.equal(getattr(ours, part), getattr(theirs, part)) for part in ("read", "has", "slope"))
 
 
-def test_an_init_that_was_asked_for_and_does_not_fit_is_refused_before_anything_is_trained():
+def test_an_init_that_was_asked_for_and_does_not_fit_is_refused_before_anything_is_trained() -> None:
     with pytest.raises(UsageError, match="growth.init=tiny .*'Narrow'.*Linear"):
         Loop().attach(Script(), blueprint=Narrow(), init="tiny")
     Loop().attach(Script({1: "0:3"}), blueprint=Narrow()).train(3)
@@ -218,20 +218,20 @@ class Narrow:
         return nn.Linear(site.in_features, site.out_features)
 
 
-def test_a_target_needs_a_metric():
+def test_a_target_needs_a_metric() -> None:
     loop = Loop().attach(Script(), target=0.9)
     with pytest.raises(UsageError, match="target.*metric"):
         loop.train(1)
 
 
-def test_what_happened_is_to_be_read():
+def test_what_happened_is_to_be_read() -> None:
     loop = Loop().attach(script := Script({1: "0:3"})).train(8)
     assert loop.growth.events == script.told
     assert [(seed.id, seed.stage) for seed in loop.growth.seeds] == [(1, script.told[-1].seed.stage)]
     assert "Hidden at 0:3" in repr(loop.growth) and "epoch 8" in repr(loop.growth)
 
 
-def test_several_blueprints_compete():
+def test_several_blueprints_compete() -> None:
     script = Script({1: "0:3"})
     Loop().attach(script, blueprint=[Hidden(2), Wide(9)], candidates=2).train(3)
     assert "best of 4" in script.told[1].reason and script.told[1].seed.blueprint in ("Hidden", "Wide")
@@ -255,19 +255,19 @@ class Wide(Hidden):
         ({"controler": "never"}, UsageError, "controler"),
     ],
 )
-def test_what_does_not_fit_is_said_at_once(options, error, part):
+def test_what_does_not_fit_is_said_at_once(options, error, part) -> None:
     loop = Loop()
     with pytest.raises(error, match=part):
         options = {"sites": "0:3", "blueprint": Hidden(), "controller": Script()} | options
         kasmina.attach(loop.host, loop.optimizer, loop.x[:BATCH], loop.validation, **options)
 
 
-def test_a_controller_that_names_another_site_breaks_the_contract():
+def test_a_controller_that_names_another_site_breaks_the_contract() -> None:
     with pytest.raises(PluginError, match="'5'.*0:3"):
         Loop().attach(Script({1: "5"})).train(1)
 
 
-def test_importing_kasmina_loads_no_torch_until_attach_is_asked_for():
+def test_importing_kasmina_loads_no_torch_until_attach_is_asked_for() -> None:
     import subprocess
     import sys
 

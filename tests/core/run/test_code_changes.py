@@ -13,7 +13,7 @@ def small(in_shape, outputs, width=3):
 """
 
 
-def test_code_that_changed_is_told_by_its_name(tmp_path, monkeypatch):
+def test_code_that_changed_is_told_by_its_name(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "changing_nets.py"
     file.write_text(NET.format("ReLU"))
@@ -29,7 +29,7 @@ def test_code_that_changed_is_told_by_its_name(tmp_path, monkeypatch):
     assert len(told) == 1 and "'changing_nets:small'" in told[0]
 
 
-def test_other_versions_are_told_and_what_is_new_is_not():
+def test_other_versions_are_told_and_what_is_new_is_not() -> None:
     told: list[str] = []
     tell_changes(
         {"torch": "2.4", "kasmina-core": "1"}, {"torch": "2.5", "kasmina-core": "1", "other": "3"}, told.append

@@ -66,7 +66,7 @@ def refusal(**arguments) -> str:
 
 
 @given(*[st.none() | st.integers(1, 999)] * 3)
-def test_a_later_layer_wins_over_an_earlier_one(tmp_path_factory, in_file, in_options, in_set):
+def test_a_later_layer_wins_over_an_earlier_one(tmp_path_factory, in_file, in_options, in_set) -> None:
     file = tmp_path_factory.getbasetemp() / "layers.yaml"
     content = {} if in_file is None else {"batch": in_file}
     options = {} if in_options is None else {"batch": in_options}
@@ -75,11 +75,11 @@ def test_a_later_layer_wins_over_an_earlier_one(tmp_path_factory, in_file, in_op
     assert told(file, content, *sets, **options).settings.batch == said[0]
 
 
-def test_of_two_sets_the_later_wins():
+def test_of_two_sets_the_later_wins() -> None:
     assert configure(None, NAMED, ["batch=5", "batch=6"]).settings.batch == 6
 
 
-def test_a_layer_leaves_alone_what_it_does_not_name(tmp_path):
+def test_a_layer_leaves_alone_what_it_does_not_name(tmp_path) -> None:
     content = {"growth": {"training": 7}, "blueprint": {"name": "any", "size": 4}, "phases": {"own": {"epochs": 3}}}
     config = told(tmp_path / "c.yaml", content, "growth.probation=9", "blueprint.word=b")
     assert config.settings.growth == Recipe(training=7, probation=9)
@@ -87,11 +87,11 @@ def test_a_layer_leaves_alone_what_it_does_not_name(tmp_path):
     assert [phase.name for phase in config.phases] == [*PHASES, "own"]
 
 
-def test_an_option_of_the_file_holds_for_the_plugin_that_is_named_later(tmp_path):
+def test_an_option_of_the_file_holds_for_the_plugin_that_is_named_later(tmp_path) -> None:
     assert told(tmp_path / "c.yaml", {"host": {"hidden": 8}}).host.options == {"hidden": 8}
 
 
-def test_another_plugin_does_not_inherit_the_options_of_the_one_before(tmp_path):
+def test_another_plugin_does_not_inherit_the_options_of_the_one_before(tmp_path) -> None:
     file = tmp_path / "c.yaml"
     content = {"host": {"name": "mlp", "hidden": 8}}
     assert told(file, content, host="mlp").host.options == {"hidden": 8}
@@ -101,20 +101,20 @@ def test_another_plugin_does_not_inherit_the_options_of_the_one_before(tmp_path)
 
 
 @pytest.mark.parametrize("kind", NAMED)
-def test_short_and_long_form_of_a_plugin_are_the_same(tmp_path, kind):
+def test_short_and_long_form_of_a_plugin_are_the_same(tmp_path, kind) -> None:
     options = NAMED | {kind: "x"}
     short = configure(None, options)
     assert short == configure(None, NAMED | {kind: {"name": "x"}}) == configure(None, NAMED, [f"{kind}=x"])
     assert short.choices[kind].name == "x"
 
 
-def test_short_and_long_form_of_loggers_are_the_same(tmp_path):
+def test_short_and_long_form_of_loggers_are_the_same(tmp_path) -> None:
     short, long = (told(tmp_path / "c.yaml", {"loggers": given}) for given in (["x", "y"], {"x": {}, "y": {}}))
     assert short == long
     assert [logger.name for logger in long.loggers][-2:] == ["x", "y"]
 
 
-def test_a_logger_that_is_false_is_left_out(tmp_path):
+def test_a_logger_that_is_false_is_left_out(tmp_path) -> None:
     file = tmp_path / "c.yaml"
     assert "loud" not in [logger.name for logger in told(file, {"loggers": {"loud": False}}).loggers]
     assert "x" not in [logger.name for logger in told(file, {"loggers": ["x"]}, "loggers.x=false").loggers]
@@ -122,18 +122,18 @@ def test_a_logger_that_is_false_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("number", ["1e-3", "1E-3", "1.e-3", "1.0e-3", "+1e-3", "0.001", "10e-4"])
-def test_a_number_with_an_exponent_is_a_number(tmp_path, number):
+def test_a_number_with_an_exponent_is_a_number(tmp_path, number) -> None:
     (tmp_path / "c.yaml").write_text(f"learning_rate: {number}")
     assert configure(tmp_path / "c.yaml", NAMED).settings.learning_rate == 0.001
     assert configure(None, NAMED, [f"learning_rate={number}"]).settings.learning_rate == 0.001
 
 
 @pytest.mark.parametrize("text", ["e-3", "1e", "1e3x", "v1e3", "1e-3-1"])
-def test_what_only_looks_like_a_number_stays_text(text):
+def test_what_only_looks_like_a_number_stays_text(text) -> None:
     assert configure(None, NAMED, [f"task.path={text}"]).task.options == {"path": text}
 
 
-def test_an_empty_file_says_nothing(tmp_path):
+def test_an_empty_file_says_nothing(tmp_path) -> None:
     (tmp_path / "c.yaml").write_text("# nothing yet\n")
     assert configure(tmp_path / "c.yaml", NAMED) == configure(None, NAMED)
 
@@ -145,7 +145,7 @@ def test_an_empty_file_says_nothing(tmp_path):
 @settings(deadline=None)
 @example([20, 130, 50], 1)
 @example([1, 1, 1], 200)
-def test_epochs_sum_up_exactly_and_keep_the_proportions_within_rounding(lengths, epochs):
+def test_epochs_sum_up_exactly_and_keep_the_proportions_within_rounding(lengths, epochs) -> None:
     phases = {name: {"epochs": 0} for name in PHASES} | {f"p{n}": {"epochs": own} for n, own in enumerate(lengths)}
     whole = configure(None, NAMED | {"phases": phases})
     scaled = configure(None, NAMED | {"phases": phases}, epochs=epochs)
@@ -216,7 +216,7 @@ def options_of(plugins: PluginSet) -> dict:
 
 @given(RAW, st.none() | st.integers(1, 300))
 @settings(deadline=None)
-def test_config_yaml_makes_the_same_run_again(tmp_path_factory, raw, epochs):
+def test_config_yaml_makes_the_same_run_again(tmp_path_factory, raw, epochs) -> None:
     folder = Folder(tmp_path_factory.mktemp("run") / "run")
     first = configure(None, raw, epochs=epochs)
     plugins = made(first)
@@ -235,14 +235,14 @@ def test_config_yaml_makes_the_same_run_again(tmp_path_factory, raw, epochs):
     assert again.config.read_bytes() == folder.config.read_bytes()
 
 
-def test_config_yaml_keeps_text_that_looks_like_a_number(tmp_path):
+def test_config_yaml_keeps_text_that_looks_like_a_number(tmp_path) -> None:
     config = configure(None, dict.fromkeys(NAMED, "thing") | {"task": {"name": "thing", "word": "1e-3"}})
     folder = Folder(tmp_path / "run")
     folder.make(text_of(written(config, made(config), ["m"])), lambda made: None)
     assert configure(folder.config).task.options["word"] == "1e-3"
 
 
-def test_config_yaml_holds_the_defaults_too(tmp_path):
+def test_config_yaml_holds_the_defaults_too(tmp_path) -> None:
     config = configure(None, {kind: "thing" for kind in NAMED})
     folder = Folder(tmp_path / "run")
     folder.make(text_of(written(config, made(config), ["m"])), lambda made: None)
@@ -254,7 +254,7 @@ def test_config_yaml_holds_the_defaults_too(tmp_path):
     assert {field.name for field in attrs.fields(Settings)} <= set(raw)
 
 
-def test_a_default_logger_that_was_left_out_stays_out(tmp_path):
+def test_a_default_logger_that_was_left_out_stays_out(tmp_path) -> None:
     """Else a run that is made again from its config.yaml would have more loggers than it had."""
     config = configure(None, {kind: "thing" for kind in NAMED} | {"loggers": {"loud": False}})
     folder = Folder(tmp_path / "run")
@@ -306,12 +306,12 @@ def test_a_default_logger_that_was_left_out_stays_out(tmp_path):
         ("phases.own={germinate: true}", ["phases.own.epochs", "must be given"]),
     ],
 )
-def test_a_bad_word_is_one_line_that_names_its_place(word, parts):
+def test_a_bad_word_is_one_line_that_names_its_place(word, parts) -> None:
     sentence = refusal(options=NAMED, sets=[word])
     assert [part for part in parts if part not in sentence] == []
 
 
-def test_no_epoch_at_all_is_refused():
+def test_no_epoch_at_all_is_refused() -> None:
     assert "phases" in refusal(options=NAMED, sets=[f"phases.{name}.epochs=0" for name in PHASES])
 
 
@@ -329,14 +329,14 @@ def test_no_epoch_at_all_is_refused():
         (b"a: &a [*a]", ""),
     ],
 )
-def test_a_file_that_is_no_config_is_refused_with_its_name(tmp_path, content, part):
+def test_a_file_that_is_no_config_is_refused_with_its_name(tmp_path, content, part) -> None:
     (tmp_path / "c.yaml").write_bytes(content)
     sentence = refusal(file=tmp_path / "c.yaml", options=NAMED)
     assert part in sentence
     assert not part or "c.yaml" in sentence
 
 
-def test_a_file_that_cannot_be_read_is_refused_with_its_name(tmp_path):
+def test_a_file_that_cannot_be_read_is_refused_with_its_name(tmp_path) -> None:
     assert "none.yaml: No such file" in refusal(file=tmp_path / "none.yaml", options=NAMED)
     assert str(tmp_path) in refusal(file=tmp_path, options=NAMED)
 
@@ -358,7 +358,7 @@ WORDS = st.builds(
 
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4), st.lists(WORDS, max_size=3))
 @settings(deadline=None, max_examples=100)
-def test_whatever_is_said_is_taken_or_refused_in_one_line(tmp_path_factory, content, sets):
+def test_whatever_is_said_is_taken_or_refused_in_one_line(tmp_path_factory, content, sets) -> None:
     file = tmp_path_factory.getbasetemp() / "fuzz.yaml"
     file.write_text(yaml.safe_dump(content))
     try:
@@ -391,14 +391,14 @@ SNARES = [
 
 
 @pytest.mark.parametrize("snare", SNARES, ids=lambda snare: snare[:20])
-def test_what_no_yaml_may_do_is_one_sentence(tmp_path, snare):
+def test_what_no_yaml_may_do_is_one_sentence(tmp_path, snare) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(f"host: {{hidden: {snare}}}")
     assert str(file) in refusal(file=file)
     assert "--set host.hidden=" in refusal(options=NAMED, sets=[f"host.hidden={snare}"])
 
 
-def test_an_alias_of_reasonable_size_is_taken(tmp_path):
+def test_an_alias_of_reasonable_size_is_taken(tmp_path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("phases: {warm-up: &a {epochs: 3}, own: *a, other: {<<: *a, germinate: false}}\nseed: 0x7f")
     config = configure(file, NAMED)
@@ -409,10 +409,10 @@ def test_an_alias_of_reasonable_size_is_taken(tmp_path):
 @pytest.mark.parametrize(
     "option", ["learning_rate", "weight_decay", "growth.training", "growth.blending", "growth.probation"]
 )
-def test_no_length_and_no_rate_is_infinite(option):
+def test_no_length_and_no_rate_is_infinite(option) -> None:
     assert option.rpartition(".")[2] in refusal(options=NAMED, sets=[f"{option}=.inf"])
 
 
-def test_a_stage_is_of_a_length_that_steps_can_count():
+def test_a_stage_is_of_a_length_that_steps_can_count() -> None:
     assert "training" in refusal(options=NAMED, sets=["growth.training=1e308"])
     assert "candidates" in refusal(options=NAMED, sets=["growth.candidates=1000000000"])

@@ -42,7 +42,7 @@ def same(first: Scaler, second: Scaler) -> bool:
 
 @settings(max_examples=40, deadline=None)
 @given(datasets(), SEEDS)
-def test_the_splits_partition_the_rows(data, seed):
+def test_the_splits_partition_the_rows(data, seed) -> None:
     train, validation, test = split_rows(data, seed)
     assert sorted([*train, *validation, *test]) == list(range(len(data.x)))
     assert len(test) == len(validation) == round(0.15 * len(data.x))
@@ -50,7 +50,7 @@ def test_the_splits_partition_the_rows(data, seed):
 
 @settings(max_examples=30, deadline=None)
 @given(datasets(), SEEDS)
-def test_prepare_keeps_every_row_with_its_label(data, seed):
+def test_prepare_keeps_every_row_with_its_label(data, seed) -> None:
     splits = prepare(data, seed, CPU)
     parts = zip((splits.train, splits.validation, splits.test), split_rows(data, seed), strict=True)
     for split, rows in parts:
@@ -63,7 +63,7 @@ def test_prepare_keeps_every_row_with_its_label(data, seed):
 
 @settings(max_examples=30, deadline=None)
 @given(datasets(), SEEDS, st.data())
-def test_the_scalers_depend_on_train_rows_alone(data, seed, draw):
+def test_the_scalers_depend_on_train_rows_alone(data, seed, draw) -> None:
     _, validation, test = split_rows(data, seed)
     row = draw.draw(st.sampled_from([*validation, *test]))
     x, y = data.x.copy(), data.y.copy()
@@ -78,19 +78,19 @@ def test_the_scalers_depend_on_train_rows_alone(data, seed, draw):
 
 @settings(max_examples=20, deadline=None)
 @given(datasets(), SEEDS)
-def test_same_seed_same_split(data, seed):
+def test_same_seed_same_split(data, seed) -> None:
     first, second = split_rows(data, seed), split_rows(data, seed)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_another_seed_another_split():
+def test_another_seed_another_split() -> None:
     data = Digits().load()
     assert not np.array_equal(split_rows(data, 0)[2], split_rows(data, 1)[2])
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_invert_undoes_apply(draw):
+def test_invert_undoes_apply(draw) -> None:
     shape = draw.draw(SHAPES)
     x = torch.tensor(draw.draw(arrays(np.float32, (9, *shape), elements=FLOATS)))
     scaler = fit(x.numpy())
@@ -105,7 +105,7 @@ def test_invert_undoes_apply(draw):
     st.integers(1, 50),
     st.sampled_from([torch.float32, torch.float64]),
 )
-def test_constants_become_zero_and_survive(shape, value, rows, dtype):
+def test_constants_become_zero_and_survive(shape, value, rows, dtype) -> None:
     x = torch.full((rows, *shape), value / 3, dtype=dtype)
     scaler = fit(x.numpy(), dtype)
     assert (scaler.std == 1).all()
@@ -116,7 +116,7 @@ def test_constants_become_zero_and_survive(shape, value, rows, dtype):
 @pytest.mark.parametrize(
     ("shape", "over", "kept"), [((5,), (0,), (5,)), ((7, 5), (0, 1), (5,)), ((3, 4, 5), (0, 2, 3), (3, 1, 1))]
 )
-def test_statistics_are_per_feature_or_channel(shape, over, kept):
+def test_statistics_are_per_feature_or_channel(shape, over, kept) -> None:
     x = np.random.RandomState(0).randn(200, *shape).astype(np.float32) * 3 + 7
     scaler = fit(x)
     scaled = scaler.apply(torch.tensor(x)).numpy()
@@ -125,18 +125,18 @@ def test_statistics_are_per_feature_or_channel(shape, over, kept):
     assert np.allclose(scaled.std(over), 1, atol=1e-5)
 
 
-def test_a_deviation_too_small_for_float32_does_not_divide_by_zero():
+def test_a_deviation_too_small_for_float32_does_not_divide_by_zero() -> None:
     x = np.zeros((1000, 1), np.float32)
     x[0] = 1e-45
     assert torch.isfinite(fit(x).apply(torch.tensor(x))).all()
 
 
-def test_classes_have_alike_shares_in_all_splits():
+def test_classes_have_alike_shares_in_all_splits() -> None:
     data = Data(np.zeros((500, 1), np.float32), np.repeat([0, 1], [450, 50]), "classification", ("a", "b"))
     assert [int(data.y[rows].sum()) for rows in split_rows(data, 4)] == [35, 8, 7]
 
 
-def test_tensors_are_of_the_kinds_that_training_takes():
+def test_tensors_are_of_the_kinds_that_training_takes() -> None:
     splits = prepare(Digits().load(), 0, CPU)
     assert splits.train.x.dtype == torch.float32
     assert splits.train.y.dtype == torch.int64
@@ -146,13 +146,13 @@ def test_tensors_are_of_the_kinds_that_training_takes():
     assert prepare(Digits().load(), 0, CPU, torch.float64).inputs.mean.dtype == torch.float64
 
 
-def test_a_scaler_survives_safetensors():
+def test_a_scaler_survives_safetensors() -> None:
     scaler = prepare(Digits().load(), 0, CPU).inputs
     assert same(Scaler.from_tensors(load(save(scaler.tensors()))), scaler)
 
 
 @pytest.mark.parametrize("tensors", [{"mean": torch.zeros(2)}, {"mean": torch.zeros(2), "std": torch.zeros(3)}])
-def test_a_damaged_scaler_is_refused(tensors):
+def test_a_damaged_scaler_is_refused(tensors) -> None:
     with pytest.raises(KasminaError, match="scaler"):
         Scaler.from_tensors(tensors)
 
@@ -176,14 +176,14 @@ def labelled(y, classes=("a", "b", "c")):
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_data_that_cannot_be_split_or_scaled_is_refused(data, words):
+def test_data_that_cannot_be_split_or_scaled_is_refused(data, words) -> None:
     with pytest.raises(UsageError, match=words):
         prepare(data, 0, CPU)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(3, 9), min_size=2, max_size=6), SEEDS)
-def test_three_rows_of_a_class_are_enough_among_enough_others(counts, seed):
+def test_three_rows_of_a_class_are_enough_among_enough_others(counts, seed) -> None:
     counts = [60, *counts]
     data = labelled(np.repeat(range(len(counts)), counts), tuple(map(str, range(len(counts)))))
     train, _, _ = split_rows(data, seed)

@@ -54,7 +54,7 @@ def exported(run: Path, *words: str) -> dict:
     return json.loads(next((run / "exports").glob("*.json")).read_text())
 
 
-def test_the_file_says_how_to_use_it(run, capsys):
+def test_the_file_says_how_to_use_it(run, capsys) -> None:
     told = exported(run)
     out = capsys.readouterr()
     assert out.err == "" and out.out.count("\n") == 1
@@ -66,7 +66,7 @@ def test_the_file_says_how_to_use_it(run, capsys):
     assert 0 <= told["difference"] <= 1e-6
 
 
-def test_raw_samples_scaled_as_the_file_says_give_the_classes_of_the_run(run):
+def test_raw_samples_scaled_as_the_file_says_give_the_classes_of_the_run(run) -> None:
     from kasmina.run.restore import restore
 
     told, trained = exported(run), restore(run)
@@ -77,19 +77,19 @@ def test_raw_samples_scaled_as_the_file_says_give_the_classes_of_the_run(run):
     assert torch.equal(module(scaled).argmax(1), due)
 
 
-def test_json_is_what_stands_beside_the_file(run, capsys):
+def test_json_is_what_stands_beside_the_file(run, capsys) -> None:
     told = exported(run, "--no-fold", "--json")
     assert json.loads(capsys.readouterr().out) == told
     assert told["difference"] == 0 and told["seeds"][0]["part"] == "layers of its own"
 
 
-def test_a_later_export_replaces_the_earlier_one_and_leaves_nothing_else(run):
+def test_a_later_export_replaces_the_earlier_one_and_leaves_nothing_else(run) -> None:
     exported(run)
     exported(run, "--no-fold")
     assert sorted(path.name for path in (run / "exports").iterdir()) == ["model.pt", "model.pt.json"]
 
 
-def test_the_ending_of_the_file_tells_its_format(run, capsys):
+def test_the_ending_of_the_file_tells_its_format(run, capsys) -> None:
     assert main(["export", str(run), "--out", "net.pt2"]) == 0
     assert torch.export.load("net.pt2").module()(torch.zeros(3, 2)).shape == (3, 2)
 
@@ -105,7 +105,7 @@ def test_the_ending_of_the_file_tells_its_format(run, capsys):
     ],
     ids=lambda value: value[-1],
 )
-def test_wrong_words_cost_one_sentence(run, capsys, words, parts):
+def test_wrong_words_cost_one_sentence(run, capsys, words, parts) -> None:
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     assert main(["export", *words]) == 2
     error = capsys.readouterr().err
@@ -113,13 +113,13 @@ def test_wrong_words_cost_one_sentence(run, capsys, words, parts):
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
-def test_onnx_without_its_libraries_is_one_sentence(run, capsys, monkeypatch):
+def test_onnx_without_its_libraries_is_one_sentence(run, capsys, monkeypatch) -> None:
     monkeypatch.setattr(formats, "find_spec", lambda name: None if name == "onnxscript" else object())
     assert main(["export", str(run), "--format", "onnx"]) == 2
     assert "needs onnxscript: pip install 'kasmina-core[onnx]'" in capsys.readouterr().err
 
 
-def test_a_file_that_would_compute_something_else_is_not_written(run, capsys, monkeypatch):
+def test_a_file_that_would_compute_something_else_is_not_written(run, capsys, monkeypatch) -> None:
     right = formats.Torch.write
     monkeypatch.setattr(formats.Torch, "write", lambda *it: (right(*it)[0], lambda x: right(*it)[1](x) + 1e-4))
     assert main(["export", str(run)]) == 1
@@ -127,7 +127,7 @@ def test_a_file_that_would_compute_something_else_is_not_written(run, capsys, mo
     assert not (run / "exports").exists()
 
 
-def test_the_help_imports_no_torch():
+def test_the_help_imports_no_torch() -> None:
     code = (
         "import sys; from kasmina.cli.main import main; main(['export', '--help']); assert 'torch' not in sys.modules"
     )
@@ -148,7 +148,7 @@ class Branching(nn.Module):
         return self.map(x) if x.sum() > 0 else -self.map(x)
 
 
-def test_one_sample_is_enough():
+def test_one_sample_is_enough() -> None:
     host, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), torch.randn(1, 3)
     for form in (formats.Torch(), formats.Pt2()):
         run = form.write(plain(host, [], x), x)[1]
@@ -168,12 +168,12 @@ class Strict(nn.Module):
         return self.map(x)
 
 
-def test_a_host_that_branches_on_values_is_refused_with_the_reason():
+def test_a_host_that_branches_on_values_is_refused_with_the_reason() -> None:
     with pytest.raises(UsageError, match="branches on the values of a tensor"):
         plain(Branching(), [], torch.ones(8, 3))
 
 
-def test_what_cannot_be_traced_is_exported_as_it_is_and_says_why():
+def test_what_cannot_be_traced_is_exported_as_it_is_and_says_why() -> None:
     host, x = Strict(), torch.randn(8, 3)
     result = plain(host, [], x)
     assert result.live and "a tensor is due" in result.unfolded_because

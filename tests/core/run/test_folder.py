@@ -23,7 +23,7 @@ def nothing(folder: Folder) -> None:
 
 
 @given(st.binary(), st.binary())
-def test_write_replaces_the_whole_content_and_leaves_nothing_else(tmp_path_factory, first, second):
+def test_write_replaces_the_whole_content_and_leaves_nothing_else(tmp_path_factory, first, second) -> None:
     path = tmp_path_factory.mktemp("write") / "deep" / "file.bin"
     for content in (first, second):
         write(path, content)
@@ -32,11 +32,11 @@ def test_write_replaces_the_whole_content_and_leaves_nothing_else(tmp_path_facto
 
 
 @pytest.mark.parametrize("breaks", ["fsync", "replace"])
-def test_a_write_that_breaks_leaves_the_file_as_it_was(tmp_path, monkeypatch, breaks):
+def test_a_write_that_breaks_leaves_the_file_as_it_was(tmp_path, monkeypatch, breaks) -> None:
     path = tmp_path / "summary.json"
     write(path, b"old")
 
-    def full(*_):
+    def full(*_) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(*{"fsync": (os, "fsync", full), "replace": (os, "replace", full)}[breaks])
@@ -45,7 +45,7 @@ def test_a_write_that_breaks_leaves_the_file_as_it_was(tmp_path, monkeypatch, br
     assert path.read_bytes() == b"old"
 
 
-def test_the_content_is_on_the_disk_before_the_name_is_taken(tmp_path, monkeypatch):
+def test_the_content_is_on_the_disk_before_the_name_is_taken(tmp_path, monkeypatch) -> None:
     order = []
     monkeypatch.setattr(os, "fsync", lambda file: order.append("fsync"))
     replace = os.replace
@@ -55,7 +55,7 @@ def test_the_content_is_on_the_disk_before_the_name_is_taken(tmp_path, monkeypat
 
 
 @given(st.sets(st.integers(1, 12)))
-def test_a_run_without_a_name_takes_the_first_number_that_is_free(tmp_path_factory, taken):
+def test_a_run_without_a_name_takes_the_first_number_that_is_free(tmp_path_factory, taken) -> None:
     here = tmp_path_factory.mktemp("numbers")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
@@ -89,20 +89,20 @@ def test_a_place_for_runs_that_is_none_is_refused(tmp_path: Path, monkeypatch: p
         Folder.new(None, "spirals").make(b"", nothing)
 
 
-def test_a_new_folder_is_not_made_before_it_is_due(tmp_path):
+def test_a_new_folder_is_not_made_before_it_is_due(tmp_path) -> None:
     Folder.new(tmp_path / "run", "moons")
     assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_what_exists_is_no_new_folder(tmp_path, kind):
+def test_what_exists_is_no_new_folder(tmp_path, kind) -> None:
     path = tmp_path / "run"
     path.mkdir() if kind == "folder" else path.touch()
     with pytest.raises(UsageError, match="exists already.*--out"):
         Folder.new(path, "moons")
 
 
-def test_a_folder_that_somebody_else_made_in_between_is_not_written_into(tmp_path):
+def test_a_folder_that_somebody_else_made_in_between_is_not_written_into(tmp_path) -> None:
     folders = [Folder.new(tmp_path / "run", "moons") for _ in range(2)]
     folders[0].make(b"seed: 1", nothing)
     with pytest.raises(UsageError, match="run cannot be written"):
@@ -110,14 +110,14 @@ def test_a_folder_that_somebody_else_made_in_between_is_not_written_into(tmp_pat
     assert "1" in folders[0].config.read_text()
 
 
-def test_a_dangling_link_is_no_place_for_a_run(tmp_path):
+def test_a_dangling_link_is_no_place_for_a_run(tmp_path) -> None:
     (tmp_path / "run").symlink_to(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="--out"):
         Folder.new(tmp_path / "run", "moons").make(b"", nothing)
 
 
 @pytest.mark.parametrize("place", ["file/run", "long"])
-def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path, place):
+def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path, place) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / (place if place != "long" else "x" * 300)
     with pytest.raises(UsageError) as caught:
@@ -126,7 +126,7 @@ def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path, place):
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
-def test_an_old_folder_has_a_config(tmp_path):
+def test_an_old_folder_has_a_config(tmp_path) -> None:
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(UsageError, match="not the folder of a run"):
             Folder.old(path)
@@ -134,8 +134,8 @@ def test_an_old_folder_has_a_config(tmp_path):
     assert Folder.old(tmp_path / "run").config.is_file()
 
 
-def test_a_folder_that_could_not_be_begun_is_not_left_behind(tmp_path):
-    def full(folder):
+def test_a_folder_that_could_not_be_begun_is_not_left_behind(tmp_path) -> None:
+    def full(folder) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(UsageError, match="No space left on device"):
@@ -143,7 +143,7 @@ def test_a_folder_that_could_not_be_begun_is_not_left_behind(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_folder_in_use_is_nobody_elses(tmp_path):
+def test_a_folder_in_use_is_nobody_elses(tmp_path) -> None:
     path = tmp_path / "run"
     Folder.new(path, "moons").make(b"", nothing)
     with Folder.old(path).locked():
@@ -164,7 +164,7 @@ def test_a_lock_that_learns_when_it_is_taken_whether_to_wait_will_do(
 
 
 @given(st.dictionaries(st.text(), st.floats(allow_nan=False) | st.text() | st.none() | st.integers()))
-def test_the_summary_is_read_back_as_it_was(tmp_path_factory, summary):
+def test_the_summary_is_read_back_as_it_was(tmp_path_factory, summary) -> None:
     folder = Folder(tmp_path_factory.mktemp("summary"))
     folder.write_summary(summary)
     assert json.loads(folder.summary.read_text()) == summary

@@ -24,7 +24,7 @@ HONEST = {
 }
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_what_is_written_is_read(tmp_path) -> None:
     path = tmp_path / "000001.json"
     write_checkpoint(path, pack({"w": torch.ones(3), "n": 2}), HONEST)
     found = read_checkpoint(path)
@@ -34,7 +34,7 @@ def test_what_is_written_is_read(tmp_path):
 
 @pytest.mark.parametrize("name", HONEST)
 @pytest.mark.parametrize("wrong", ["gone", [], {}, True, "text"])
-def test_a_fact_that_is_gone_or_none_of_its_kind_is_damage(tmp_path, name, wrong):
+def test_a_fact_that_is_gone_or_none_of_its_kind_is_damage(tmp_path, name, wrong) -> None:
     path = tmp_path / "000001.json"
     facts = HONEST | {name: wrong}
     if wrong == "gone":
@@ -46,13 +46,13 @@ def test_a_fact_that_is_gone_or_none_of_its_kind_is_damage(tmp_path, name, wrong
         read_checkpoint(path)
 
 
-def test_the_facts_are_those_that_a_run_writes():
+def test_the_facts_are_those_that_a_run_writes() -> None:
     assert set(HONEST) == set(format.FACTS)
     assert json.loads(json.dumps(HONEST)) == HONEST
 
 
 @pytest.mark.parametrize("state", [[], 3, "text", None])
-def test_a_state_that_is_no_mapping_is_damage(tmp_path, state):
+def test_a_state_that_is_no_mapping_is_damage(tmp_path, state) -> None:
     path = tmp_path / "000001.json"
     write_checkpoint(path, pack(state), HONEST)
     with pytest.raises(Damaged, match="no mapping"):

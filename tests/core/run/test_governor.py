@@ -53,7 +53,7 @@ def survived(outcome: Outcome) -> None:
 
 @given(seeds_break)
 @settings(deadline=None, max_examples=12)
-def test_a_seed_that_breaks_is_seen_within_the_step_and_costs_itself_alone(fresh, injection):
+def test_a_seed_that_breaks_is_seen_within_the_step_and_costs_itself_alone(fresh, injection) -> None:
     outcome = suffer(fresh(), injection, keeps=injection.stage != "fading")
     survived(outcome)
     if injection.kind in HARMLESS:
@@ -72,7 +72,7 @@ def test_a_seed_that_breaks_is_seen_within_the_step_and_costs_itself_alone(fresh
 
 @given(st.integers(0, 4))
 @settings(deadline=None, max_examples=5)
-def test_a_seed_that_is_culled_in_an_epochs_first_step_rests_from_that_epoch_on(fresh, delay):
+def test_a_seed_that_is_culled_in_an_epochs_first_step_rests_from_that_epoch_on(fresh, delay) -> None:
     outcome = suffer(
         fresh(), Injection("NaN gradient", "training", delay=delay), seeds={2: SITE}, growth={"training": 3}
     )
@@ -134,7 +134,7 @@ def test_candidates_that_break_cost_the_others_nothing(fresh, bad, wins, kind):
 
 
 @pytest.mark.parametrize("stage", ["training", "blending"])
-def test_a_blueprint_that_always_breaks_has_its_sites_rest_twice_as_long_each_time(fresh, stage):
+def test_a_blueprint_that_always_breaks_has_its_sites_rest_twice_as_long_each_time(fresh, stage) -> None:
     outcome = suffer(fresh(), Injection("NaN", stage, delay=0), epochs=80, sites=[SITE])
     assert outcome.summary["status"] == "finished" and outcome.diary.unsound == []
     events = [line for line in outcome.diary.told if isinstance(line, Event)]
@@ -153,7 +153,7 @@ def test_a_blueprint_that_always_breaks_has_its_sites_rest_twice_as_long_each_ti
     st.booleans(),
 )
 @settings(deadline=None, max_examples=8)
-def test_a_host_that_breaks_once_costs_half_of_the_learning_rate_and_no_seed(fresh, kind, step, alive):
+def test_a_host_that_breaks_once_costs_half_of_the_learning_rate_and_no_seed(fresh, kind, step, alive) -> None:
     gone = Injection(kind, "host", step=step, until=lambda run: run.governor.returns > 0)
     outcome = suffer(fresh(), gone, seeds={2: SITE} if alive else {})
     survived(outcome)
@@ -165,7 +165,7 @@ def test_a_host_that_breaks_once_costs_half_of_the_learning_rate_and_no_seed(fre
 
 @pytest.mark.parametrize("returns", [0, 1, 8])
 @pytest.mark.parametrize("step", [1, 20])
-def test_a_host_that_stays_broken_ends_the_run_with_the_last_good_state(fresh, returns, step):
+def test_a_host_that_stays_broken_ends_the_run_with_the_last_good_state(fresh, returns, step) -> None:
     outcome = suffer(fresh(), Injection("NaN", "host", step=step), seeds={}, governor={"returns": returns})
     sound = suffer(fresh(), epochs=max(1, (step - 1) // STEPS), seeds={})
     assert outcome.summary["status"] == "failed" and outcome.summary["error"] == outcome.error
@@ -176,7 +176,7 @@ def test_a_host_that_stays_broken_ends_the_run_with_the_last_good_state(fresh, r
         assert [line for line in outcome.diary.lines if isinstance(line, tuple)][-1][0] == outcome.summary["epochs"]
 
 
-def test_a_host_that_raises_ends_the_run_with_the_reason(fresh):
+def test_a_host_that_raises_ends_the_run_with_the_reason(fresh) -> None:
     outcome = suffer(fresh(), Injection("out of memory", "host"), seeds={})
     assert outcome.summary["status"] == "failed" and "out of memory" in outcome.summary["error"]
     assert math.isfinite(outcome.summary["validation"]) and outcome.run.growth.step == 18
@@ -184,7 +184,7 @@ def test_a_host_that_raises_ends_the_run_with_the_reason(fresh):
 
 @given(st.integers(1, EPOCHS * STEPS), st.sampled_from(["between", "after an epoch"]))
 @settings(deadline=None, max_examples=8)
-def test_a_weight_that_somebody_spoils_between_two_steps_is_seen_in_the_next(fresh, step, when):
+def test_a_weight_that_somebody_spoils_between_two_steps_is_seen_in_the_next(fresh, step, when) -> None:
     outcome = suffer(fresh(), Injection("", when, often=1, step=step), seeds={})
     step = outcome.injection.fired[0] - 1
     assert outcome.summary["status"] == "finished"
@@ -198,7 +198,7 @@ def test_a_weight_that_somebody_spoils_between_two_steps_is_seen_in_the_next(fre
 
 @given(seeds_break, st.lists(st.integers(1, EPOCHS * STEPS), max_size=3, unique=True).map(sorted))
 @settings(deadline=None, max_examples=8)
-def test_a_run_that_broke_and_was_stopped_ends_with_the_same_bits(fresh, injection, stops):
+def test_a_run_that_broke_and_was_stopped_ends_with_the_same_bits(fresh, injection, stops) -> None:
     # What broke once would break again in a process that knows nothing of it, so it breaks always.
     always = evolve(injection, often=math.inf)
     keeps = injection.stage != "fading"
@@ -214,7 +214,7 @@ def test_a_run_that_broke_and_was_stopped_ends_with_the_same_bits(fresh, injecti
 
 
 @given(st.lists(st.floats(0, 1e3), min_size=2, max_size=30), st.floats(1.1, 100))
-def test_no_loss_is_a_fault_that_is_within_what_was_and_one_beyond_is(losses, divergence):
+def test_no_loss_is_a_fault_that_is_within_what_was_and_one_beyond_is(losses, divergence) -> None:
     governor = Governor(GovernorOptions(divergence=divergence))
     for loss in losses:
         governor.see(min(loss, losses[0]))
@@ -225,7 +225,7 @@ def test_no_loss_is_a_fault_that_is_within_what_was_and_one_beyond_is(losses, di
 
 
 @given(st.floats(0.01, 100), st.floats(1.01, 9))
-def test_a_loss_that_grows_slowly_is_seen_before_it_is_a_hundred_times_what_it_was(first, growth):
+def test_a_loss_that_grows_slowly_is_seen_before_it_is_a_hundred_times_what_it_was(first, growth) -> None:
     governor, loss = Governor(GovernorOptions()), first
     with pytest.raises(TrainingFault):
         while loss <= 101 * max(first, 1.0):
@@ -236,7 +236,7 @@ def test_a_loss_that_grows_slowly_is_seen_before_it_is_a_hundred_times_what_it_w
 
 
 @given(st.floats(1, 1e6), st.integers(1, 64), st.integers(0, 99))
-def test_ignorance_is_the_largest_loss_of_one_who_guesses_the_mean(size, batch, seed):
+def test_ignorance_is_the_largest_loss_of_one_who_guesses_the_mean(size, batch, seed) -> None:
     y = torch.randn(64, 2, generator=torch.Generator().manual_seed(seed))
     y[seed % 64] *= size
     y = (y - y.mean(0)) / y.std(0)

@@ -206,7 +206,7 @@ def weights(world: World) -> dict[str, torch.Tensor]:
 
 @given(st.floats(1e-6, 10), st.integers(1, 300), st.booleans())
 @settings(deadline=None)
-def test_learning_rate_stays_or_falls_by_a_half_cosine_to_its_floor(full, epochs, cosine):
+def test_learning_rate_stays_or_falls_by_a_half_cosine_to_its_floor(full, epochs, cosine) -> None:
     phase = Phase(epochs, decay="cosine" if cosine else "constant")
     rates = [loop.learning_rate(full, phase, epoch) for epoch in range(epochs)]
     if not cosine:
@@ -219,7 +219,7 @@ def test_learning_rate_stays_or_falls_by_a_half_cosine_to_its_floor(full, epochs
         assert rate + rates[epochs - 2 - epoch] == pytest.approx(full * (1 + loop.FLOOR))
 
 
-def test_every_epoch_trains_and_is_logged_at_its_learning_rate(build):
+def test_every_epoch_trains_and_is_logged_at_its_learning_rate(build) -> None:
     phases = {"a": {"epochs": 2}, "b": {"epochs": 3, "decay": "cosine"}}
     rates = []
     world = build(phases=phases, script=Script({1: SITES[0]}))
@@ -234,7 +234,7 @@ def test_every_epoch_trains_and_is_logged_at_its_learning_rate(build):
 # -- the course of a run -----------------------------------------------------------------------------------------------
 
 
-def test_everything_happens_in_its_order(build):
+def test_everything_happens_in_its_order(build) -> None:
     world = build(phases={"a": {"epochs": 1}, "b": {"epochs": 2}})
     loop.train(world.run)
     steps = world.run.info.steps_per_epoch
@@ -248,7 +248,7 @@ def test_everything_happens_in_its_order(build):
 
 @given(st.integers(40, 150), st.integers(1, 20), st.integers(0, 99))
 @settings(deadline=None, max_examples=25)
-def test_batches_are_a_partition_of_the_train_rows_and_differ_in_size_by_one_at_most(build, rows, batch, seed):
+def test_batches_are_a_partition_of_the_train_rows_and_differ_in_size_by_one_at_most(build, rows, batch, seed) -> None:
     world = build(Rows(rows), batch=batch, seed=seed)
     parts: list[list[int]] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -267,7 +267,7 @@ def test_batches_are_a_partition_of_the_train_rows_and_differ_in_size_by_one_at_
     assert orders[0] != orders[1]
 
 
-def test_the_train_loss_is_the_mean_over_the_steps_as_they_were_trained_on(build, monkeypatch):
+def test_the_train_loss_is_the_mean_over_the_steps_as_they_were_trained_on(build, monkeypatch) -> None:
     world, losses = build(), []
     work = loop.forward_and_backward
     monkeypatch.setattr(loop, "forward_and_backward", lambda *args: (losses.append(work(*args)), losses[-1])[1])
@@ -278,7 +278,7 @@ def test_the_train_loss_is_the_mean_over_the_steps_as_they_were_trained_on(build
 
 @given(st.integers(1, 12))
 @settings(deadline=None, max_examples=12)
-def test_stopped_ends_after_the_step_in_hand(build, last):
+def test_stopped_ends_after_the_step_in_hand(build, last) -> None:
     world = build(epochs=50, script=Script({1: SITES[0]}))
     world.ear.at_step = lambda step: setattr(world.run, "stop", step >= last)
     with pytest.raises(Stopped):
@@ -292,7 +292,7 @@ def test_stopped_ends_after_the_step_in_hand(build, last):
 
 
 @pytest.mark.parametrize("goal", ["classification", "regression"])
-def test_the_same_options_give_the_same_bits(build, goal):
+def test_the_same_options_give_the_same_bits(build, goal) -> None:
     first, second = (build(Rows(goal=goal), Script({1: SITES[0]}), epochs=4) for _ in range(2))
     for world in (first, second):
         loop.train(world.run)
@@ -308,7 +308,7 @@ def test_the_same_options_give_the_same_bits(build, goal):
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-def test_a_seed_lives_as_it_was_judged(build, keeps):
+def test_a_seed_lives_as_it_was_judged(build, keeps) -> None:
     world = build(script=Script({1: SITES[0]}, keeps), epochs=12)
     loop.train(world.run)
     stages = [event.seed.stage for event in world.ear.of("event")]
@@ -318,12 +318,12 @@ def test_a_seed_lives_as_it_was_judged(build, keeps):
     assert bool(world.run.growth.manager.seeds) == keeps
 
 
-def test_contribution_is_the_rise_of_the_validation_loss_without_the_seed(build):
+def test_contribution_is_the_rise_of_the_validation_loss_without_the_seed(build) -> None:
     world = build(script=Script({1: SITES[0]}), epochs=12)
     found = {}
     judge = Growth._judge
 
-    def measured(growth, seed, observation):
+    def measured(growth, seed, observation) -> None:
         seed.detach()
         found["without"] = evaluate(world.run.host, world.run.objective, world.run.splits.validation)[0]
         seed.attach()
@@ -337,7 +337,7 @@ def test_contribution_is_the_rise_of_the_validation_loss_without_the_seed(build)
     assert seed.contribution == found["without"] - found["with"] != 0
 
 
-def test_a_proposal_for_a_site_that_is_taken_is_passed_over(build):
+def test_a_proposal_for_a_site_that_is_taken_is_passed_over(build) -> None:
     world = build(script=Script({1: SITES[0], 2: SITES[0], 3: SITES[1]}), epochs=4, growth={"training": 9})
     loop.train(world.run)
     assert [seed.place.site.name for seed in world.run.growth.manager.seeds.values()] == list(SITES)
@@ -350,7 +350,7 @@ def test_a_proposal_for_a_site_that_is_taken_is_passed_over(build):
         (Proposal(SITES[0], blueprint="fourier"), ["'fourier'", "test-blueprint"]),
     ],
 )
-def test_a_proposal_of_what_the_run_has_not_is_the_plugins_error(build, proposal, parts):
+def test_a_proposal_of_what_the_run_has_not_is_the_plugins_error(build, proposal, parts) -> None:
     script = Script()
     world = build(script=script, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
@@ -360,7 +360,7 @@ def test_a_proposal_of_what_the_run_has_not_is_the_plugins_error(build, proposal
     assert [part for part in ["propose_germination", *parts] if part not in str(caught.value)] == []
 
 
-def test_all_are_told_of_every_epoch_and_nobody_is_asked_in_a_phase_that_does_not_germinate(build):
+def test_all_are_told_of_every_epoch_and_nobody_is_asked_in_a_phase_that_does_not_germinate(build) -> None:
     world = build(phases={"a": {"epochs": 2, "germinate": False}, "b": {"epochs": 2}})
     loop.train(world.run)
     assert [observation.epoch for observation in world.script.seen] == [3, 4]
@@ -371,7 +371,7 @@ def test_all_are_told_of_every_epoch_and_nobody_is_asked_in_a_phase_that_does_no
 
 @given(st.lists(st.booleans(), min_size=1, max_size=6))
 @settings(deadline=None, max_examples=20)
-def test_needs_are_measured_in_the_epoch_after_they_were_asked_for_and_in_no_other(build, asks):
+def test_needs_are_measured_in_the_epoch_after_they_were_asked_for_and_in_no_other(build, asks) -> None:
     script = Script(asks=tuple(epoch for epoch, asked in enumerate(asks, 1) if asked))
     still = {"epochs": 2, "germinate": False}
     world = build(script=script, phases={"grow": {"epochs": len(asks)}, "rest": still})
@@ -389,7 +389,7 @@ def test_needs_are_measured_in_the_epoch_after_they_were_asked_for_and_in_no_oth
         assert all(state.need is None or state.need >= 0 for state in observation.sites)
 
 
-def test_measuring_needs_changes_no_bit(build):
+def test_measuring_needs_changes_no_bit(build) -> None:
     worlds = [build(script=Script({2: SITES[0]}, asks=asks), epochs=4) for asks in ((), (1, 2, 3))]
     for world in worlds:
         loop.train(world.run)
@@ -398,7 +398,7 @@ def test_measuring_needs_changes_no_bit(build):
 
 @given(st.floats(-1e6, 1e6, width=32), st.sampled_from(["classification", "regression"]))
 @settings(deadline=None, max_examples=20)
-def test_observations_hold_nothing_of_the_test_split(build, value, goal):
+def test_observations_hold_nothing_of_the_test_split(build, value, goal) -> None:
     """Whatever stands in the test rows, a controller and a judge are shown the very same."""
     data = rows_of(60, goal)
     x, y = data.x.copy(), data.y.copy()
@@ -422,7 +422,7 @@ def test_observations_hold_nothing_of_the_test_split(build, value, goal):
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_is_one_sentence(build, number):
+def test_a_loss_that_is_not_finite_is_one_sentence(build, number) -> None:
     world = build()
     with torch.no_grad():
         next(world.run.host.parameters()).fill_(number)
@@ -436,7 +436,7 @@ def counted(world: World) -> tuple[int, int]:
     counts = []
     step = loop.step
 
-    def watched(run, index):
+    def watched(run, index) -> None:
         with FlopCounterMode(display=False) as counter:
             step(run, index)
         counts.append(counter.get_total_flops())
@@ -449,24 +449,24 @@ def counted(world: World) -> tuple[int, int]:
 
 @given(st.integers(40, 90), st.integers(3, 20), st.dictionaries(st.integers(1, 6), st.sampled_from(SITES), max_size=3))
 @settings(deadline=None, max_examples=20)
-def test_flops_counted_once_for_each_shape_are_those_of_all_steps(build, rows, batch, germinates):
+def test_flops_counted_once_for_each_shape_are_those_of_all_steps(build, rows, batch, germinates) -> None:
     total, due = counted(build(Rows(rows), Script(germinates), epochs=8, batch=batch))
     assert total == due > 0
 
 
-def test_flops_of_a_seed_end_with_it(build):
+def test_flops_of_a_seed_end_with_it(build) -> None:
     total, due = counted(build(script=Script({1: SITES[0]}, keeps=False), epochs=12))
     assert total == due
 
 
-def test_counting_changes_no_bit(build):
+def test_counting_changes_no_bit(build) -> None:
     worlds = [build(script=Script({1: SITES[0]}), epochs=5) for _ in range(2)]
     loop.train(worlds[0].run)
     counted(worlds[1])
     assert all(torch.equal(value, weights(worlds[1])[name]) for name, value in weights(worlds[0]).items())
 
 
-def test_nothing_is_counted_twice_while_the_network_stays_the_same(build, monkeypatch):
+def test_nothing_is_counted_twice_while_the_network_stays_the_same(build, monkeypatch) -> None:
     world, counts = build(script=Script({1: SITES[0]}), epochs=9), []
     counter = flops.FlopCounter
     monkeypatch.setattr(flops, "FlopCounter", lambda: (counts.append(1), counter())[1])

@@ -18,7 +18,7 @@ SEEDS = st.integers(0, 2**31)
 
 @given(SEEDS, st.integers(1, 50), st.integers(2, 5))
 @settings(deadline=None)
-def test_classification_agrees_with_scikit_learn(seed, rows, classes):
+def test_classification_agrees_with_scikit_learn(seed, rows, classes) -> None:
     torch.manual_seed(seed)
     outputs, y = torch.randn(rows, classes), torch.randint(classes, (rows,))
     objective = OBJECTIVES["classification"]
@@ -31,7 +31,7 @@ def test_classification_agrees_with_scikit_learn(seed, rows, classes):
 
 @given(SEEDS, st.integers(2, 50), st.integers(1, 3), st.floats(-100, 100))
 @settings(deadline=None)
-def test_regression_agrees_with_scikit_learn(seed, rows, outputs, shift):
+def test_regression_agrees_with_scikit_learn(seed, rows, outputs, shift) -> None:
     """Targets are standardised together, so that r2 weighs each by its variance."""
     torch.manual_seed(seed)
     y, given_outputs = torch.randn(2, rows, outputs, dtype=torch.double)
@@ -56,7 +56,7 @@ class Moody(nn.Module):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_evaluate_measures_in_evaluation_mode_and_leaves_host_and_random_numbers_as_they_were(training):
+def test_evaluate_measures_in_evaluation_mode_and_leaves_host_and_random_numbers_as_they_were(training) -> None:
     host = Moody().train(training)
     split = Split(torch.randn(20, 2), torch.randint(2, (20,)))
     before = {name: value.clone() for name, value in host.state_dict().items()}
@@ -70,7 +70,7 @@ def test_evaluate_measures_in_evaluation_mode_and_leaves_host_and_random_numbers
 
 
 @pytest.mark.parametrize("rows", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 1])
-def test_evaluate_takes_a_large_split_in_parts_and_every_row_once(rows):
+def test_evaluate_takes_a_large_split_in_parts_and_every_row_once(rows) -> None:
     sizes = []
     host = nn.Linear(1, 2)
     host.register_forward_hook(lambda module, args, output: sizes.append(len(args[0])))

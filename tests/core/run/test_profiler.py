@@ -201,35 +201,35 @@ def within(event: dict[str, Any], events: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.parametrize("naps", [(NAP, 0.0), (0.0, NAP)], ids=["forward", "backward"])
-def test_what_a_seed_and_a_host_take_there_and_back_is_theirs(build, naps):
+def test_what_a_seed_and_a_host_take_there_and_back_is_theirs(build, naps) -> None:
     dear_seed = profiled(build(Sleepy(seed_naps=naps)))["grow-with-seeds"].shares
     assert next(iter(dear_seed)) == "seed 1" and dear_seed["seed 1"] > 0.5 > dear_seed["host"]
 
 
 @pytest.mark.parametrize("naps", [(NAP, 0.0), (0.0, NAP)], ids=["forward", "backward"])
-def test_a_dear_host_is_no_seed_s(build, naps):
+def test_a_dear_host_is_no_seed_s(build, naps) -> None:
     dear_host = profiled(build(Sleepy(host_naps=naps)))["grow-with-seeds"].shares
     assert next(iter(dear_host)) == "host" and dear_host["host"] > 0.5 > dear_host["seed 1"]
 
 
 @pytest.mark.parametrize("naps", [{"hook_nap": NAP}, {"ramp_nap": NAP}])
-def test_what_plugins_take_is_theirs(build, naps):
+def test_what_plugins_take_is_theirs(build, naps) -> None:
     shares = profiled(build(Sleepy(**naps)))["grow-with-seeds"].shares
     assert next(iter(shares)) == "plugins" and shares["plugins"] > 0.5
 
 
-def test_what_the_governor_takes_is_kasmina_s(build, monkeypatch):
+def test_what_the_governor_takes_is_kasmina_s(build, monkeypatch) -> None:
     see = Governor.see
     monkeypatch.setattr(Governor, "see", lambda self, loss: (nap(NAP), see(self, loss))[1])
     assert next(iter(profiled(build(Sleepy(grows=False)))["grow"].shares)) == "Kasmina"
 
 
-def test_what_kasmina_lets_the_host_do_is_kasmina_s(build, monkeypatch):
+def test_what_kasmina_lets_the_host_do_is_kasmina_s(build, monkeypatch) -> None:
     """Not so the host's own forward pass in the same step."""
     run = build(Sleepy(grows=False))
     after = type(run.growth).after_step
 
-    def measures(growth, loss):
+    def measures(growth, loss) -> None:
         with torch.no_grad():
             run.host(run.splits.train.x)
         after(growth, loss)
@@ -263,7 +263,7 @@ def run(build, sleepy) -> Training:
     return run
 
 
-def test_each_phase_is_profiled_once_and_again_with_seeds(run):
+def test_each_phase_is_profiled_once_and_again_with_seeds(run) -> None:
     profiles = read(run.info.folder / "profile")
     assert list(profiles) == ["warm", "grow", "grow-with-seeds", "rest-with-seeds"]
     warm, grow, grown, rest = profiles.values()
@@ -280,19 +280,19 @@ def test_each_phase_is_profiled_once_and_again_with_seeds(run):
     assert "seed 1" in grown.shares and "seed 1" not in warm.shares
 
 
-def test_each_file_is_told_and_no_other_is_there(run, sleepy):
+def test_each_file_is_told_and_no_other_is_there(run, sleepy) -> None:
     names = ["warm", "grow", "grow-with-seeds", "rest-with-seeds"]
     files = {f"{name}.{end}" for name in names for end in ("json.gz", "txt")} | {"profile.json"}
     assert {path.name for path in (run.info.folder / "profile").iterdir()} == files
     assert {path.name for path in sleepy.files} == files and all(path.is_file() for path in sleepy.files)
 
 
-def test_a_table_names_the_dearest_operations(run):
+def test_a_table_names_the_dearest_operations(run) -> None:
     table = (run.info.folder / "profile" / "grow-with-seeds.txt").read_text()
     assert all(word in table for word in ("Self CPU", "CPU Mem", "# of Calls", "aten::addmm", "seed 1"))
 
 
-def test_ranges_of_a_trace_nest(run):
+def test_ranges_of_a_trace_nest(run) -> None:
     events = trace(run, "grow-with-seeds")
     named = {word: [e for e in events if e["name"].startswith(word)] for word in ("step", "host", "seed", "Kasmina")}
     assert [len(named[word]) for word in ("step", "host")] == [STEPS] * 2
@@ -306,12 +306,12 @@ def test_ranges_of_a_trace_nest(run):
     assert all(one.end == other.start or one.end < other.start for one, other in zip(pieces, pieces[1:], strict=False))
 
 
-def test_nothing_is_left_on_a_seed(run):
+def test_nothing_is_left_on_a_seed(run) -> None:
     (seed,) = run.growth.manager.seeds.values()
     assert seed.handles and all(handle.hooks_dict_ref()[handle.id].__self__ is seed for handle in seed.handles)
 
 
-def test_what_is_said_on_the_screen(run):
+def test_what_is_said_on_the_screen(run) -> None:
     folder = run.info.folder / "profile"
     first, second = told(folder)
     assert first.startswith("profile of rest-with-seeds: ") and " ms a step; " in first and "seeds " in first
@@ -320,19 +320,19 @@ def test_what_is_said_on_the_screen(run):
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"a": 5}', b'{"a": {"phase": 1}}', b"{" * 9, b"\xff"])
-def test_a_damaged_record_is_none(tmp_path, content):
+def test_a_damaged_record_is_none(tmp_path, content) -> None:
     (tmp_path / "profile.json").write_bytes(content)
     assert read(tmp_path) == {} and told(tmp_path) == []
 
 
 @pytest.mark.parametrize(("rows", "epochs", "steps"), [(120, 1, 7), (20, 1, 1), (20, 3, 2), (20, 30, 2)])
-def test_a_phase_of_few_steps_is_profiled_as_far_as_it_goes(build, rows, epochs, steps):
+def test_a_phase_of_few_steps_is_profiled_as_far_as_it_goes(build, rows, epochs, steps) -> None:
     """12 steps an epoch, or 2."""
     found = profiled(build(Sleepy(rows, grows=False), {"few": {"epochs": epochs}}))
     assert [profile.steps for profile in found.values()] == [steps]
 
 
-def test_a_phase_may_be_called_anything(build):
+def test_a_phase_may_be_called_anything(build) -> None:
     run = build(Sleepy(grows=False), {"../../up/é": {"epochs": 2}})
     assert list(profiled(run)) == ["..-..-up-é"]
     assert {path.parent for path in run.info.folder.rglob("*.txt")} == {run.info.folder / "profile"}
@@ -352,7 +352,7 @@ def clean(run: Training) -> bool:
     return not left and objective == "torch.nn.functional" and not torch.autograd._profiler_enabled()
 
 
-def test_a_fault_in_a_profile_costs_the_profile_and_it_is_taken_again(build, monkeypatch):
+def test_a_fault_in_a_profile_costs_the_profile_and_it_is_taken_again(build, monkeypatch) -> None:
     run = build(Sleepy(grows=False))
     see, faults = Governor.see, []
 
@@ -375,10 +375,10 @@ def test_a_fault_in_a_profile_costs_the_profile_and_it_is_taken_again(build, mon
     assert profile.steps == STEPS and clean(run)
 
 
-def test_a_host_that_raises_leaves_no_range_open(build):
+def test_a_host_that_raises_leaves_no_range_open(build) -> None:
     run = build(Sleepy(grows=False))
 
-    def raises(module, args, output):
+    def raises(module, args, output) -> None:
         if run.growth.step == MIDST:
             raise RuntimeError("broken")
 
@@ -389,7 +389,7 @@ def test_a_host_that_raises_leaves_no_range_open(build):
     assert clean(run)
 
 
-def test_a_run_that_is_stopped_in_a_profile_stops_and_goes_on(build):
+def test_a_run_that_is_stopped_in_a_profile_stops_and_goes_on(build) -> None:
     sleepy = Sleepy(grows=False)
     run = build(sleepy)
     looked: list[bool] = []
@@ -407,7 +407,7 @@ def test_a_run_that_is_stopped_in_a_profile_stops_and_goes_on(build):
     assert [profile.steps for profile in profiled(run).values()] == [STEPS]
 
 
-def test_what_was_profiled_is_not_profiled_again(build):
+def test_what_was_profiled_is_not_profiled_again(build) -> None:
     before = Profile("grow", 1, 1, 1, {}, 1.0, 1.0, {"host": 1.0}, {"peak": 1, "allocated": 1})
     run = build(Sleepy())
     run.info.folder.joinpath("profile").mkdir()
@@ -417,7 +417,7 @@ def test_what_was_profiled_is_not_profiled_again(build):
     assert list(found) == ["grow", "grow-with-seeds"] and found["grow"] == before
 
 
-def test_a_profile_that_cannot_be_written_costs_a_warning(build):
+def test_a_profile_that_cannot_be_written_costs_a_warning(build) -> None:
     run = build(Sleepy(grows=False))
     run.info.folder.joinpath("profile").write_text("in the way")
     warnings: list[str] = []
@@ -457,7 +457,7 @@ STEP = [
 ]
 
 
-def test_every_microsecond_of_a_step_is_somebody_s():
+def test_every_microsecond_of_a_step_is_somebody_s() -> None:
     pieces = pieces_of([*STEP, event("host", 200, 300)])
     time: dict[str, float] = {}
     for piece in pieces:
@@ -473,7 +473,7 @@ def test_every_microsecond_of_a_step_is_somebody_s():
     }
 
 
-def test_whose_kernels_are_waited_for_has_the_waiting():
+def test_whose_kernels_are_waited_for_has_the_waiting() -> None:
     """A GPU works on the seed's while Kasmina waits for the loss."""
     gpu = [
         event("cudaLaunchKernel", 12, 13, "cuda_runtime", correlation=1),

@@ -341,7 +341,7 @@ STEPS = 5 * EPOCHS
 
 @given(plans(), st.integers(1, STEPS))
 @settings(deadline=None, max_examples=30)
-def test_a_run_from_its_checkpoint_ends_as_the_one_that_went_on(build, tmp_path_factory, plan, step):
+def test_a_run_from_its_checkpoint_ends_as_the_one_that_went_on(build, tmp_path_factory, plan, step) -> None:
     whole = begun(build(plan))
     assert whole.info.steps_per_epoch == STEPS // EPOCHS
     whole.callback = witness = Witness(whole, step)
@@ -353,7 +353,7 @@ def test_a_run_from_its_checkpoint_ends_as_the_one_that_went_on(build, tmp_path_
 
 @given(plans(), st.integers(1, STEPS), st.integers(1, STEPS))
 @settings(deadline=None, max_examples=20)
-def test_a_run_goes_back_in_a_living_process_and_ends_as_if_it_had_not(build, plan, step, more):
+def test_a_run_goes_back_in_a_living_process_and_ends_as_if_it_had_not(build, plan, step, more) -> None:
     whole = begun(build(plan))
     whole.callback = witness = Witness(whole, step)
     due = end(whole)
@@ -372,7 +372,7 @@ def test_a_run_goes_back_in_a_living_process_and_ends_as_if_it_had_not(build, pl
 
 @given(plans())
 @settings(deadline=None, max_examples=10)
-def test_a_profile_changes_nothing(build, plan):
+def test_a_profile_changes_nothing(build, plan) -> None:
     """Not even where loggers draw as they are told of it. The steps are few, so that many a network is profiled."""
     due = end(begun(build(plan)))
     run = begun(build(plan))
@@ -408,7 +408,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 @given(seeds, seeds, st.sampled_from(["mlp", "restless"]))
 @settings(deadline=None, max_examples=8)
-def test_the_seed_of_the_order_changes_the_order_and_nothing_else(build, one, other, host):
+def test_the_seed_of_the_order_changes_the_order_and_nothing_else(build, one, other, host) -> None:
     first, second = (build(Plan(host, options={"order_seed": seed})) for seed in (one, other))
     assert differences(state_of(first), state_of(second)) == [] and same(rows(first), rows(second))
     assert (orders(first) == orders(second)) == (one == other)
@@ -416,7 +416,7 @@ def test_the_seed_of_the_order_changes_the_order_and_nothing_else(build, one, ot
 
 @given(seeds, seeds, st.integers(0, 9))
 @settings(deadline=None, max_examples=8)
-def test_the_seed_of_the_run_leaves_an_order_that_has_its_own(build, one, other, order):
+def test_the_seed_of_the_run_leaves_an_order_that_has_its_own(build, one, other, order) -> None:
     first, second = (build(Plan(options={"seed": seed, "order_seed": order})) for seed in (one, other))
     assert same(dict(first.host.state_dict()), dict(second.host.state_dict())) == (one == other)
     assert same(rows(first), rows(second)) and orders(first) == orders(second)
@@ -427,7 +427,7 @@ def test_the_seed_of_the_run_leaves_an_order_that_has_its_own(build, one, other,
 
 @given(seeds, seeds)
 @settings(deadline=None, max_examples=8)
-def test_the_seed_of_the_split_changes_the_split_and_nothing_else(build, one, other):
+def test_the_seed_of_the_split_changes_the_split_and_nothing_else(build, one, other) -> None:
     first, second = (build(Plan(options={"split_seed": seed})) for seed in (one, other))
     assert same(rows(first), rows(second)) == (one == other)
     assert differences(state_of(first), state_of(second)) == [] and orders(first) == orders(second)
@@ -435,7 +435,7 @@ def test_the_seed_of_the_split_changes_the_split_and_nothing_else(build, one, ot
 
 @given(plans(), st.sampled_from(["mlp", "restless"]))
 @settings(deadline=None, max_examples=12)
-def test_what_loggers_draw_between_epochs_changes_nothing(build, plan, host):
+def test_what_loggers_draw_between_epochs_changes_nothing(build, plan, host) -> None:
     """And within them nothing either, unless the host draws too."""
     ends = []
     with pytest.MonkeyPatch.context() as patch:

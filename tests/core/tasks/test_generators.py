@@ -41,7 +41,7 @@ def reference_spirals(n=2000, noise=0.02, turns=1.75, seed=0):
 @pytest.mark.parametrize(
     "options", [{}, {"seed": 3}, {"samples": 500, "noise": 0.1, "turns": 1.0}], ids=["default", "seed", "all"]
 )
-def test_spirals_are_the_reference_points_to_the_bit(options):
+def test_spirals_are_the_reference_points_to_the_bit(options) -> None:
     data = Spirals(**options).load()
     x, y = reference_spirals(
         options.get("samples", 2000), options.get("noise", 0.02), options.get("turns", 1.75), options.get("seed", 0)
@@ -59,7 +59,7 @@ def test_moons_are_those_of_scikit_learn(samples: int, seed: int) -> None:
     assert np.array_equal(data.y, y)
 
 
-def test_digits_are_images_in_the_unit_interval():
+def test_digits_are_images_in_the_unit_interval() -> None:
     data = Digits().load()
     assert data.in_shape == (1, 8, 8)
     assert data.outputs == 10
@@ -72,7 +72,7 @@ def test_digits_are_images_in_the_unit_interval():
 @pytest.mark.parametrize("task", MADE)
 @settings(max_examples=15, deadline=None)
 @given(samples=st.integers(12, 90), dimensions=st.integers(2, 9), seed=st.integers(0, 2**32 - 1))
-def test_made_data_is_well_formed_and_repeats(task, samples, dimensions, seed):
+def test_made_data_is_well_formed_and_repeats(task, samples, dimensions, seed) -> None:
     make = task(samples=samples, dimensions=dimensions, seed=seed).load
     data, again = make(), make()
     assert data.x.shape == (samples, dimensions)
@@ -85,12 +85,12 @@ def test_made_data_is_well_formed_and_repeats(task, samples, dimensions, seed):
 
 
 @pytest.mark.parametrize("task", MADE)
-def test_seed_changes_the_data(task):
+def test_seed_changes_the_data(task) -> None:
     assert not np.array_equal(task(seed=0).load().x, task(seed=1).load().x)
 
 
 @pytest.mark.parametrize("dimensions", [3, 20])
-def test_more_dimensions_keep_distances_within_the_plane(dimensions):
+def test_more_dimensions_keep_distances_within_the_plane(dimensions) -> None:
     flat = Spirals(samples=200, noise=0).load()
     deep = Spirals(samples=200, noise=0, dimensions=dimensions).load()
     # Another draw of noise shifts the permutation, so the pattern is compared and not the points in order.
@@ -99,7 +99,7 @@ def test_more_dimensions_keep_distances_within_the_plane(dimensions):
     assert np.linalg.matrix_rank(deep.x, tol=1e-4) == 2
 
 
-def test_noise_is_the_same_in_every_dimension():
+def test_noise_is_the_same_in_every_dimension() -> None:
     noisy = Moons(samples=4000, dimensions=6, noise=0.3).load().x
     spread = np.sqrt(np.sort(np.linalg.eigvalsh(np.cov(noisy.T)))[:4])
     assert np.allclose(spread, 0.3, rtol=0.1)
@@ -120,7 +120,7 @@ def test_noise_is_the_same_in_every_dimension():
     ],
     ids=repr,
 )
-def test_target_is_within_reach_and_not_of_a_straight_cut(task):
+def test_target_is_within_reach_and_not_of_a_straight_cut(task) -> None:
     data = task.load()
     half = len(data.x) // 2
     near = KNeighborsClassifier(5).fit(data.x[:half], data.y[:half])
@@ -129,7 +129,7 @@ def test_target_is_within_reach_and_not_of_a_straight_cut(task):
     assert straight.score(data.x[half:], data.y[half:]) < data.target - 0.05
 
 
-def test_clusters_are_as_many_as_asked_for():
+def test_clusters_are_as_many_as_asked_for() -> None:
     data = Clusters(samples=120, classes=4, per_class=5, noise=0).load()
     points = {(*x, y) for x, y in zip(data.x.tolist(), data.y.tolist(), strict=True)}
     assert len(points) == 20
@@ -156,19 +156,19 @@ def test_clusters_are_as_many_as_asked_for():
         (File, {"separator": ""}, "separator"),
     ],
 )
-def test_options_out_of_range_are_refused(task, options, word):
+def test_options_out_of_range_are_refused(task, options, word) -> None:
     with pytest.raises(ValueError, match=word):
         task(**options)
 
 
 @pytest.mark.parametrize("task", [*MADE, Digits, File])
-def test_every_option_has_help_and_a_default(task):
+def test_every_option_has_help_and_a_default(task) -> None:
     for field in attrs.fields(task):
         assert field.metadata["help"]
         assert field.default is not attrs.NOTHING
 
 
-def test_describing_tasks_loads_nothing_heavy():
+def test_describing_tasks_loads_nothing_heavy() -> None:
     code = (
         "import sys, kasmina.tasks.spirals, kasmina.tasks.moons, kasmina.tasks.clusters, kasmina.tasks.digits,"
         " kasmina.tasks.file; print({'torch', 'sklearn', 'pyarrow'} & set(sys.modules))"
@@ -178,12 +178,12 @@ def test_describing_tasks_loads_nothing_heavy():
 
 @pytest.mark.parametrize("task", ["spirals", "moons", "clusters"])
 @pytest.mark.parametrize("size", [{"samples": 10**12}, {"dimensions": 10**12}, {"noise": 1e308}, {"noise": math.inf}])
-def test_data_that_no_memory_or_number_holds_is_refused_as_an_option(task, size):
+def test_data_that_no_memory_or_number_holds_is_refused_as_an_option(task, size) -> None:
     with pytest.raises(UsageError, match=next(iter(size))):
         make(find("task", task), size)
 
 
 @pytest.mark.parametrize("task", MADE)
-def test_many_samples_of_many_dimensions_are_refused_before_they_are_made(task):
+def test_many_samples_of_many_dimensions_are_refused_before_they_are_made(task) -> None:
     with pytest.raises(UsageError, match="1000000 samples of 10000 dimensions"):
         task(samples=1_000_000, dimensions=10_000).load()

@@ -205,17 +205,17 @@ def no_hooks_stay():
 
 
 @pytest.mark.parametrize("check", blueprint_checks(Sound, width=4))
-def test_a_sound_blueprint_passes(check):
+def test_a_sound_blueprint_passes(check) -> None:
     check()
 
 
 @pytest.mark.parametrize(("name", "cls"), [(name, cls) for name, many in BLUEPRINTS.items() for cls in many])
-def test_a_fault_of_a_blueprint_is_caught(name, cls):
+def test_a_fault_of_a_blueprint_is_caught(name, cls) -> None:
     sentence = failed(blueprint_checks(cls), name)[name]
     assert one_sentence(sentence)
 
 
-def test_a_fault_is_told_with_its_place():
+def test_a_fault_is_told_with_its_place() -> None:
     sentence = failed(blueprint_checks(Dead), "seeds learn")["seeds learn"]
     assert sentence.startswith("every parameter of a seed gets a gradient within two steps; but no gradient reached")
     assert sentence.endswith("of a small host, vector of 6 to 6, float32)")
@@ -292,7 +292,7 @@ class Fills(First):
     left: list[int] = attrs.field(factory=lambda: list(range(1000)), init=False)
 
     @hookimpl
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.left.pop()
 
 
@@ -337,7 +337,7 @@ class Forgets(Counts):
     def state_dict(self):
         return {}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state) -> None:
         pass
 
 
@@ -348,7 +348,7 @@ class OnlyEver(Counts):
     def state_dict(self):
         return {"asked": self._asked}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state) -> None:
         self._asked = max(self._asked, state["asked"])
 
 
@@ -356,7 +356,7 @@ class OnlyEver(Counts):
 class Beside(First):
     """Remembers in something that is no field."""
 
-    def __attrs_post_init__(self):
+    def __attrs_post_init__(self) -> None:
         self.asked = 0
 
     @hookimpl
@@ -389,12 +389,12 @@ CONTROLLERS = {
 }
 
 
-def test_a_sound_controller_passes():
+def test_a_sound_controller_passes() -> None:
     assert failed(controller_checks(First, every=5)) == {} == failed(controller_checks(Counts))
 
 
 @pytest.mark.parametrize(("name", "cls"), [(name, cls) for name, many in CONTROLLERS.items() for cls in many])
-def test_a_fault_of_a_controller_is_caught(name, cls):
+def test_a_fault_of_a_controller_is_caught(name, cls) -> None:
     assert one_sentence(failed(controller_checks(cls), name)[name])
 
 
@@ -409,17 +409,17 @@ class Notes:
     path: Path | None = attrs.field(default=None, init=False)
 
     @hookimpl
-    def on_run_start(self, run):
+    def on_run_start(self, run) -> None:
         self.path = run.folder / self.file
 
     @hookimpl
-    def log_metrics(self, metrics, step):
+    def log_metrics(self, metrics, step) -> None:
         if self.path:
             with self.path.open("a") as file:
                 file.write(f"{step} {json.dumps(metrics)}\n")
 
     @hookimpl
-    def on_run_end(self, summary):
+    def on_run_end(self, summary) -> None:
         self.path = None
 
 
@@ -431,53 +431,53 @@ def remembering_logger(give: Callable[..., Any], take: Callable[..., None] = lam
     return attrs.define(eq=False)(type("Wrong", (Notes,), {"state_dict": give, "load_state_dict": take}))
 
 
-def named_files(self, metrics, step):
+def named_files(self, metrics, step) -> None:
     if self.path:
         for name in metrics:
             (self.path.parent / name).write_text("")
 
 
-def as_integers(self, metrics, step):
+def as_integers(self, metrics, step) -> None:
     [int(value) for value in metrics.values()]
 
 
-def mean(self, metrics, step):
+def mean(self, metrics, step) -> None:
     sum(metrics.values()) / len(metrics)
 
 
-def results(self, summary):
+def results(self, summary) -> None:
     f"{summary['test']:.3f}"
 
 
-def once(self, run):
+def once(self, run) -> None:
     assert self.path is None, "a run is on"
     self.path = run.folder / self.file
     self.file = "only once"
     self.path.touch(exist_ok=False)
 
 
-def stays(self, run):
+def stays(self, run) -> None:
     if self.path is None:
         self.path = run.folder / self.file
 
 
-def threaded(self, summary):
+def threaded(self, summary) -> None:
     threading.Thread(target=time.sleep, args=(3,), daemon=True).start()
 
 
-def swallows(self, summary):
+def swallows(self, summary) -> None:
     sys.stdout = sys.stderr
 
 
-def events(self, event):
+def events(self, event) -> None:
     assert event.seed.stage != "active", "a stage of which nobody told"
 
 
-def spread(self, histograms):
+def spread(self, histograms) -> None:
     [values.max() for values in histograms.values()]
 
 
-def lacking(self, state):
+def lacking(self, state) -> None:
     self.file = state["what it never gave"]
 
 
@@ -506,25 +506,25 @@ LOGGERS = {
 }
 
 
-def test_a_sound_logger_passes():
+def test_a_sound_logger_passes() -> None:
     assert failed(logger_checks(Notes, file="other.txt")) == {}
 
 
 @pytest.mark.parametrize(("name", "cls"), [(name, cls) for name, many in LOGGERS.items() for cls in many])
-def test_a_fault_of_a_logger_is_caught(name, cls):
+def test_a_fault_of_a_logger_is_caught(name, cls) -> None:
     assert one_sentence(failed(logger_checks(cls), name)[name])
 
 
 # -- what they need ----------------------------------------------------------------------------------------------------
 
 
-def test_checks_have_names_that_pytest_shows_and_no_two_are_alike():
+def test_checks_have_names_that_pytest_shows_and_no_two_are_alike() -> None:
     for checks in (blueprint_checks(Sound), controller_checks(First), logger_checks(Notes)):
         names = [check.__name__ for check in checks]
         assert len(set(names)) == len(names) and names == [check.name for check in checks]
 
 
-def test_controllers_and_loggers_are_checked_without_torch_and_all_without_pytest():
+def test_controllers_and_loggers_are_checked_without_torch_and_all_without_pytest() -> None:
     """Each in a process of its own; the plugins are this file's, in a module that needs no torch."""
     source = """
 import sys, attrs

@@ -20,16 +20,16 @@ class Steps:
     _file: object = attrs.field(default=None, init=False)
 
     @hookimpl
-    def on_run_start(self, run):
+    def on_run_start(self, run) -> None:
         self._file = Path(f"{run.folder}.steps").open("ab", buffering=0)
         self.on_step_end(-1)
 
     @hookimpl
-    def on_step_end(self, step):
+    def on_step_end(self, step) -> None:
         self._file.write(RECORD.pack(step, time.perf_counter()))
 
     @hookimpl
-    def on_run_end(self):
+    def on_run_end(self) -> None:
         self._file.close()
 
 
@@ -61,7 +61,7 @@ class Fickle:
         version, words, spare = self._draw.getstate()
         return {"judged": self._judged, "draw": [version, list(words), spare]}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state) -> None:
         version, words, spare = state["draw"]
         self._draw.setstate((version, tuple(words), spare))
         self._judged = state["judged"]
@@ -78,7 +78,7 @@ class Dropping:
         from torch import nn
 
         class Waves(nn.Module):
-            def __init__(self, width):
+            def __init__(self, width) -> None:
                 super().__init__()
                 self.register_buffer("frequencies", torch.randn(width), persistent=False)
 

@@ -10,5 +10,5 @@ class Arguments:
     """Takes `metric` for `metrics`."""
 
     @hookimpl
-    def log_metrics(self, metric, step):
+    def log_metrics(self, metric, step) -> None:
         pass

@@ -10,7 +10,7 @@ class Controller:
     """Raises at the first decision."""
 
     @hookimpl
-    def propose_germination(self, observation):
+    def propose_germination(self, observation) -> None:
         raise LookupError("no rule for this site")
 
 
@@ -19,5 +19,5 @@ class Logger:
     """Raises at the end of each epoch."""
 
     @hookimpl
-    def log_metrics(self, metrics, step):
+    def log_metrics(self, metrics, step) -> None:
         raise OSError("the disk is full")
