@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from kasmina.run.checkpoints import writer
-from kasmina.run.checkpoints.format import path_of, write_checkpoint
-from kasmina.run.options.config import configure
-from kasmina.run.experiment import run_experiment
-from kasmina.run.recovery.rollback import RollbackManager
-from kasmina.run.checkpoints.packing import pack
 from kasmina.run.checkpoints.contents import state_of
+from kasmina.run.checkpoints.format import path_of, write_checkpoint
+from kasmina.run.checkpoints.packing import pack
+from kasmina.run.experiment import run_experiment
+from kasmina.run.options.config import configure
+from kasmina.run.recovery.rollback import RollbackManager
 
 BYTES, SHARE, ROUNDS = 1.2, 0.03, 5
 WIDTHS = {"vanishing": (3, 1), "small": (10, 2), "middle": (100, 2), "large": (1000, 2), "huge": (3160, 2)}

@@ -4,13 +4,13 @@ import io
 
 import pytest
 import torch
-from kasmina_blueprints.neurons import Neurons
 from torch import nn
 
 from kasmina.growth.export.formats import Torch
 from kasmina.growth.export.plain import plain
 from kasmina.growth.manager import Durations, Manager
 from kasmina.growth.sites.find import find_sites
+from kasmina_blueprints.neurons import Neurons
 
 
 class Residual(nn.Module):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from kasmina.growth.growth import MetricTarget, Growth, Evaluation
+from kasmina.growth.growth import Evaluation, Growth, MetricTarget
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.sites.find import find_sites
 from kasmina.records import Observation, Proposal, Site

@@ -6,9 +6,9 @@ import torch
 from torch.nn import functional
 
 from kasmina.run.assembly import assemble
-from kasmina.run.options.config import configure
 from kasmina.run.folder import Folder
 from kasmina.run.loop import train
+from kasmina.run.options.config import configure
 from kasmina.run.plugin_set import PluginSet
 
 EPOCHS = 100

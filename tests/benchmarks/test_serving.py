@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from kasmina.cli.main import main
 from kasmina_loggers.mlflow.package import package
 

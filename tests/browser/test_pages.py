@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from kasmina_loggers.commands.ui import RUNS
 from looking import LINES, Site, awaited
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+
+from kasmina_loggers.commands.ui import RUNS
 
 Shows = Callable[..., str]
 

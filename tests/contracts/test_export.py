@@ -12,10 +12,6 @@ from attrs import frozen
 from cases import Case, cases, fits, sites
 from hypothesis import given
 from hypothesis import strategies as st
-from kasmina_blueprints.bottleneck import Bottleneck
-from kasmina_blueprints.conv import Conv
-from kasmina_blueprints.lora import Lora
-from kasmina_blueprints.neurons import Neurons
 from torch import Tensor, nn
 from zoo_bodies import BODIES, BUILT_IN, STEADY
 from zoo_hosts import HOSTS
@@ -28,6 +24,10 @@ from kasmina.growth.seed import Seed
 from kasmina.growth.sites.find import find_sites
 from kasmina.records import Stage
 from kasmina.testing.engine_fixture import hooks, same, structure
+from kasmina_blueprints.bottleneck import Bottleneck
+from kasmina_blueprints.conv import Conv
+from kasmina_blueprints.lora import Lora
+from kasmina_blueprints.neurons import Neurons
 
 EXPORTED = (Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.ACTIVE)
 

@@ -16,9 +16,9 @@ from zoo_bodies import BODIES, POISON, SOUND, STEADY
 from kasmina.errors import UsageError
 from kasmina.growth.manager import Manager
 from kasmina.growth.recipe import Durations
-from kasmina.growth.sites.probe import probe
-from kasmina.growth.sites.find import find_sites
 from kasmina.growth.recorder import ActivationRecorder, need
+from kasmina.growth.sites.find import find_sites
+from kasmina.growth.sites.probe import probe
 from kasmina.records import Stage
 from kasmina.testing import rules
 from kasmina.testing.engine_fixture import EngineFixture, same

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 import kasmina.growth.manager as manager_module
 import kasmina.growth.sites.probe as probe_module
 from kasmina.growth.manager import Manager
-from kasmina.growth.seed import Incubate, Seed
 from kasmina.growth.rng import RngStream
+from kasmina.growth.seed import Incubate, Seed
 from kasmina.records import Stage
 from kasmina.testing import lifecycle, rules
 from kasmina.testing.engine_fixture import EngineFixture

@@ -6,6 +6,11 @@ import math
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
+from kasmina import Site
+from kasmina.growth.manager import Build
+from kasmina.testing.engine_fixture import anywhere
 from kasmina_blueprints.attention import Attention
 from kasmina_blueprints.bottleneck import Bottleneck
 from kasmina_blueprints.conv import Conv
@@ -16,11 +21,6 @@ from kasmina_blueprints.mixture import Mixture
 from kasmina_blueprints.neurons import Neurons
 from kasmina_blueprints.norm_mlp import NormMlp
 from kasmina_blueprints.squeeze_excite import SqueezeExcite
-from torch import Tensor, nn
-
-from kasmina import Site
-from kasmina.growth.manager import Build
-from kasmina.testing.engine_fixture import anywhere
 
 HIDDEN = 5
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmina import Incident, Remaining, Phase, Stage
+from kasmina import Incident, Phase, Remaining, Stage
 from kasmina.plugins.catalog import find
 from kasmina.plugins.hooks import Hooks
 from kasmina_controllers.heuristic import Heuristic

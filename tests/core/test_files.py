@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from kasmina import files
 from kasmina.errors import UsageError
-from kasmina.run.options.config import configure
 from kasmina.run.folder import Folder, write
+from kasmina.run.options.config import configure
 from kasmina.tasks.file import File
 
 NAMED = {kind: "none" for kind in ("task", "host", "controller", "blueprint")}

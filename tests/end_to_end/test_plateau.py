@@ -3,9 +3,9 @@
 import pytest
 
 from kasmina.run.assembly import assemble
-from kasmina.run.options.config import configure
 from kasmina.run.folder import Folder
 from kasmina.run.loop import train
+from kasmina.run.options.config import configure
 from kasmina.run.plugin_set import PluginSet
 
 SEEDS = 20

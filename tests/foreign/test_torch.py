@@ -8,11 +8,12 @@ import hosts
 import pytest
 import torch
 from growing import attach, shuffled, train
-from kasmina_blueprints.bottleneck import Bottleneck
-from kasmina_blueprints.conv import Conv
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+
+from kasmina_blueprints.bottleneck import Bottleneck
+from kasmina_blueprints.conv import Conv
 
 STEPS, GERMINATE_AT, BATCH, EVERY = 600, 200, 64, 25
 SEEDS = (0, 1, 2)

@@ -23,6 +23,7 @@ from sources import Source, checkout, read_sources
 SAME_ROLE = {
     "__init__.py": "Python's own name for a package",
     "__main__.py": "Python's own name for what `-m` runs",
+    "logger.py": "the logger in each logger's folder",
 }
 
 

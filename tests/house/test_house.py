@@ -16,8 +16,8 @@ LIMITS = {
     "lines of a function, most": 56,
     "arguments of a constructor, most": 14,
     "attributes of an object, most": 24,
-    "docstrings against the rule": 401,
-    "pairs of files of one name": 13,
+    "docstrings against the rule": 400,
+    "pairs of files of one name": 7,
     "circles of imports": 0,
     "imports that climb": 0,
 }

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from kasmina.testing import Check, logger_checks
-from kasmina.testing.simulated_run import SimulatedRun, Script
 from kasmina.testing.options import Subject, refuse
 from kasmina.testing.resume import Stops, moments
+from kasmina.testing.simulated_run import Script, SimulatedRun
 from kasmina_loggers.jsonl import Jsonl
 
 OURS = [

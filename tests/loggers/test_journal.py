@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kasmina import Incident, RunInfo
-from kasmina_loggers.jsonl import Jsonl
 from kasmina_loggers.journal import Journal
+from kasmina_loggers.jsonl import Jsonl
 
 
 class Disk(io.BytesIO):

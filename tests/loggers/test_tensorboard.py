@@ -17,9 +17,9 @@ from torch import nn
 
 from kasmina import Predictions, RunInfo, Stage
 from kasmina.testing import Check, logger_checks
-from kasmina.testing.simulated_run import SimulatedRun, Script
 from kasmina.testing.options import Subject, refuse
 from kasmina.testing.resume import Stops, moments
+from kasmina.testing.simulated_run import Script, SimulatedRun
 from kasmina_loggers.tensorboard import Tensorboard
 
 pytest.importorskip("tensorboard", reason="the extra kasmina-loggers[tensorboard] is not installed")

@@ -15,10 +15,10 @@ from unittest import mock
 from attrs import define, field, frozen
 
 from kasmina.errors import KasminaError
-from kasmina.run.options.config import configure
-from kasmina.run.experiment import resume_experiment, run_experiment
-from kasmina.run.recovery.rollback import RollbackManager
 from kasmina.run.checkpoints.writer import CheckpointWriter
+from kasmina.run.experiment import resume_experiment, run_experiment
+from kasmina.run.options.config import configure
+from kasmina.run.recovery.rollback import RollbackManager
 
 EPOCHS, STOP = 12, 10
 RECORDS = ("metrics.jsonl", "events.jsonl")

@@ -15,8 +15,8 @@ import pytest
 from damage import EPOCHS, begin, ending
 
 from kasmina.errors import KasminaError
-from kasmina.run.options.config import configure
 from kasmina.run.experiment import resume_experiment, run_experiment
+from kasmina.run.options.config import configure
 from kasmina.run.recovery.rollback import RollbackManager
 
 HIDDEN, TRIES = 200, 10

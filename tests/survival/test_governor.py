@@ -15,8 +15,8 @@ from governor import KINDS, STAGES, Injection, Outcome, suffer
 from kasmina import hookimpl
 from kasmina.plugins.catalog import find
 from kasmina.run import experiment
-from kasmina.run.options.config import configure
 from kasmina.run.experiment import run_experiment
+from kasmina.run.options.config import configure
 from kasmina.run.plugin_set import PluginSet
 
 HARMLESS = {

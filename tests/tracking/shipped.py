@@ -20,11 +20,12 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
+from sklearn.datasets import load_diabetes, load_wine
+from tracked import PATIENCE, until
+
 from kasmina.cli.main import main
 from kasmina.run.restore import restore
 from kasmina_loggers.mlflow.package import samples
-from sklearn.datasets import load_diabetes, load_wine
-from tracked import PATIENCE, until
 
 SHORT = ["--epochs", "20", "--no-logger", "rich", "--device", "cpu"]
 RUNS: dict[str, list[str]] = {

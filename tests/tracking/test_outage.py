@@ -10,8 +10,8 @@ import pytest
 from tracked import Tracked, sent, until
 
 from kasmina.cli.main import main
-from kasmina.testing.simulated_run import SimulatedRun, Script
 from kasmina.testing.options import Subject, refuse
+from kasmina.testing.simulated_run import Script, SimulatedRun
 from kasmina_loggers.mlflow import Mlflow
 from kasmina_loggers.mlflow.sender import BEHIND
 

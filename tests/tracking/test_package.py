@@ -12,6 +12,7 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 import pytest
+
 from kasmina.run.restore import restore
 from kasmina_loggers.mlflow.package import as_input, identity, package, samples
 

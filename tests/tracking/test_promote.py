@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+
 from kasmina.cli.main import main
 from kasmina_loggers.mlflow import store
 

@@ -13,10 +13,11 @@ import urllib.request
 
 import numpy as np
 import pytest
-from kasmina.cli.main import main
-from kasmina_loggers.mlflow.package import package
 from shipped import ask
 from tracked import until
+
+from kasmina.cli.main import main
+from kasmina_loggers.mlflow.package import package
 
 
 @pytest.fixture

@@ -7,15 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
-from urllib.parse import urlsplit
 from contextlib import nullcontext
+from urllib.parse import urlsplit
 
 import pytest
+from shipped import Process, ask, kasmina
+from tracked import until
+
 from kasmina.cli.main import main
 from kasmina.errors import KasminaError
 from kasmina_loggers.pages import Page, free_port, show
-from shipped import Process, ask, kasmina
-from tracked import until
 
 
 def children(process):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+
 from kasmina_loggers.mlflow import store
 
 PATIENCE = 120.0

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from kasmina_fourier import Fourier
 
 from kasmina import Site
 from kasmina.testing import Check, blueprint_checks
+from kasmina_fourier import Fourier
 
 
 @pytest.mark.parametrize("check", blueprint_checks(Fourier))

@@ -7,7 +7,7 @@ import math
 import attrs
 from attrs import field, frozen, validators
 
-from kasmina import Incident, Remaining, Observation, Phase, Proposal, SeedState, SiteState, Stage, Verdict, hookimpl
+from kasmina import Incident, Observation, Phase, Proposal, Remaining, SeedState, SiteState, Stage, Verdict, hookimpl
 
 
 @frozen

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from attrs import define, field
+
 from kasmina.errors import KasminaError, UsageError
 
 HOST = "127.0.0.1"

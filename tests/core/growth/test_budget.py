@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import kasmina
-from kasmina import Incident, Remaining, Observation, Proposal, SeedState, Site, Verdict, hookimpl
+from kasmina import Incident, Observation, Proposal, Remaining, SeedState, Site, Verdict, hookimpl
 from kasmina.errors import UsageError
 from kasmina.growth.budget import seed_cost
 from kasmina.growth.budget_options import Budget

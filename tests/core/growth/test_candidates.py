@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from kasmina.growth.candidates import Candidates, VmapGroup, SequentialGroup
+from kasmina.growth.candidates import Candidates, SequentialGroup, VmapGroup
 from kasmina.growth.manager import Manager
 from kasmina.growth.recipe import Durations
 from kasmina.growth.sites.find import find_sites

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.growth.inits import INITS, NEEDS_SAMPLE, aligned, unfit
-from kasmina.growth.inits.two_layer import TwoLayerBody, Matrix, found
 from kasmina.growth.inits.sample_matrices import measured
+from kasmina.growth.inits.two_layer import Matrix, TwoLayerBody, found
 from kasmina.growth.recorder import SiteSample
 
 READ, OUT = 5, 3

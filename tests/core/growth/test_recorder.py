@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kasmina.growth.recorder import FEWEST, ActivationRecorder, SiteSample
 from kasmina.growth.sites.find import find_sites
-from kasmina.growth.recorder import FEWEST, SiteSample, ActivationRecorder
 
 VECTORS = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3))
 IMAGES = nn.Sequential(nn.Conv2d(2, 4, 3, 2), nn.Tanh(), nn.Conv2d(4, 3, 1), nn.Flatten())

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from kasmina.errors import PluginError, SeedError
 from kasmina.growth.candidates import SequentialGroup
-from kasmina.growth.growth import REST, MetricTarget, Growth, Evaluation
+from kasmina.growth.growth import REST, Evaluation, Growth, MetricTarget
 from kasmina.growth.health import finite
 from kasmina.growth.manager import IllegalTransition
 from kasmina.growth.recipe import Recipe

@@ -15,10 +15,10 @@ from torch.utils.checkpoint import checkpoint
 
 from kasmina.errors import UsageError
 from kasmina.growth.manager import Build, Durations, Manager
-from kasmina.growth.sites.key_path import KeyPath, tensors
+from kasmina.growth.recorder import ActivationRecorder
 from kasmina.growth.seed import Seed
 from kasmina.growth.sites.find import BoundSite, find_sites
-from kasmina.growth.recorder import ActivationRecorder
+from kasmina.growth.sites.key_path import KeyPath, tensors
 from kasmina.records import Site, Stage
 
 BATCH, TIME, WIDTH = 4, 5, 6

@@ -17,8 +17,8 @@ from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import make, options
 from kasmina.records import Data
 from kasmina.run.assembly import build_host
+from kasmina.run.options.config import Config, PluginChoice, Settings
 from kasmina.run.seeding import seed_everything
-from kasmina.run.options.config import PluginChoice, Config, Settings
 
 SIZE = st.integers(1, 6)
 SHAPES = {

@@ -14,11 +14,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kasmina.errors import UsageError
+from kasmina.growth.recipe import Recipe
 from kasmina.plugins.catalog import Entry
 from kasmina.plugins.structuring import structure
-from kasmina.growth.recipe import Recipe
-from kasmina.run.options.config import PHASES, Config, Settings, configure
 from kasmina.run.folder import Folder, text_of
+from kasmina.run.options.config import PHASES, Config, Settings, configure
 from kasmina.run.plugin_set import PluginSet, written
 
 NAMED = {"task": "spirals", "host": "mlp", "controller": "some", "blueprint": "any"}

@@ -16,8 +16,8 @@ from kasmina.errors import PluginError, UsageError
 from kasmina.growth.growth import Builders
 from kasmina.growth.sites.find import BoundSite, find_sites
 from kasmina.plugins.catalog import Entry
-from kasmina.run.options.config import PluginChoice
 from kasmina.run.eligibility import check_offers, eligible_builders
+from kasmina.run.options.config import PluginChoice
 from kasmina.run.plugin_set import choose
 
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from packable import SHORT, TREES, bits, tensors
 from safetensors import safe_open
 from safetensors.torch import load_file
-from packable import SHORT, TREES, bits, tensors
 
 from kasmina.errors import KasminaError, UsageError
 from kasmina.run.checkpoints.format import (

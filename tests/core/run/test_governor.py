@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from kasmina.records import Event, Stage
-from kasmina.run.recovery.governor import TrainingFault, GovernorOptions, Governor
-from kasmina.run.objective import OBJECTIVES, evaluate, chance_loss
+from kasmina.run.objective import OBJECTIVES, chance_loss, evaluate
+from kasmina.run.recovery.governor import Governor, GovernorOptions, TrainingFault
 
 HARMLESS = {"-inf"}
 """The host's ReLU makes a zero of it."""

@@ -26,10 +26,10 @@ from kasmina.hosts.mlp import Mlp
 from kasmina.plugins.catalog import Entry
 from kasmina.run import flops, loop
 from kasmina.run.assembly import assemble
-from kasmina.run.options.config import PHASES, configure
 from kasmina.run.data import split_rows
 from kasmina.run.folder import Folder
 from kasmina.run.objective import evaluate
+from kasmina.run.options.config import PHASES, configure
 from kasmina.run.plugin_set import PluginSet
 from kasmina.run.training import Stopped, Training
 

@@ -12,8 +12,8 @@ from torch import nn
 
 from kasmina import Site
 from kasmina.errors import UsageError
-from kasmina.run.options.config import PHASES, configure
 from kasmina.run.experiment import resume_experiment, run_experiment
+from kasmina.run.options.config import PHASES, configure
 
 
 @attrs.define(eq=False)

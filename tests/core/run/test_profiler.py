@@ -23,17 +23,17 @@ from torch import Tensor, nn
 from kasmina import Data, Observation, Proposal, hookimpl
 from kasmina.plugins.catalog import Entry
 from kasmina.run.assembly import assemble
-from kasmina.run.options.config import PHASES, configure
+from kasmina.run.checkpoints.writer import CheckpointWriter
 from kasmina.run.experiment import conduct
 from kasmina.run.folder import Folder
-from kasmina.run.recovery.governor import TrainingFault, Governor
-from kasmina.run.recovery.rollback import RollbackManager, first_snapshot
 from kasmina.run.loop import train
+from kasmina.run.options.config import PHASES, configure
 from kasmina.run.plugin_set import PluginSet
 from kasmina.run.profiling.profiler import STEPS, Profiler
-from kasmina.run.profiling.table import Profile, read, text, told
-from kasmina.run.checkpoints.writer import CheckpointWriter
 from kasmina.run.profiling.shares import pieces_of, shares_of
+from kasmina.run.profiling.table import Profile, read, text, told
+from kasmina.run.recovery.governor import Governor, TrainingFault
+from kasmina.run.recovery.rollback import RollbackManager, first_snapshot
 from kasmina.run.training import Callback, Stopped, Training
 from kasmina.testing.engine_fixture import hooks
 

@@ -16,12 +16,12 @@ from kasmina import Data, Event, Predictions, Proposal, RunInfo, Stage, Verdict,
 from kasmina.hosts.mlp import Mlp
 from kasmina.plugins.catalog import Entry
 from kasmina.run.assembly import assemble
-from kasmina.run.options.config import configure
+from kasmina.run.checkpoints.writer import CheckpointWriter
 from kasmina.run.experiment import conduct
 from kasmina.run.folder import Folder
-from kasmina.run.recovery.rollback import RollbackManager, first_snapshot
+from kasmina.run.options.config import configure
 from kasmina.run.plugin_set import PluginSet
-from kasmina.run.checkpoints.writer import CheckpointWriter
+from kasmina.run.recovery.rollback import RollbackManager, first_snapshot
 from kasmina.run.training import Training
 
 

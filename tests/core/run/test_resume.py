@@ -25,18 +25,18 @@ from kasmina import Data, Observation, Proposal, Stage, Verdict, hookimpl
 from kasmina.hosts.mlp import Mlp
 from kasmina.plugins.catalog import Entry
 from kasmina.run import loop
-from kasmina.run.profiling import profiler
 from kasmina.run.assembly import assemble
+from kasmina.run.checkpoints.contents import restore_plugins, restore_random, restore_state, state_of
 from kasmina.run.checkpoints.format import Checkpoint, path_of, read_checkpoint, write_checkpoint
-from kasmina.run.options.config import PHASES, configure
+from kasmina.run.checkpoints.packing import Packed, pack
+from kasmina.run.checkpoints.store import ResumePoint
 from kasmina.run.experiment import take_up
 from kasmina.run.folder import Folder
-from kasmina.run.checkpoints.packing import Packed, pack
+from kasmina.run.options.config import PHASES, configure
 from kasmina.run.plugin_set import PluginSet
+from kasmina.run.profiling import profiler
 from kasmina.run.profiling.profiler import Profiler
 from kasmina.run.profiling.table import read
-from kasmina.run.checkpoints.store import ResumePoint
-from kasmina.run.checkpoints.contents import restore_plugins, restore_random, restore_state, state_of
 from kasmina.run.summary import summarise
 from kasmina.run.training import Callback, Stopped, Training
 from kasmina.testing.engine_fixture import same

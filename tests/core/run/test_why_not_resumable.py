@@ -13,9 +13,9 @@ from governor import GROWTH, OTHER, SITE, Diary, planted
 
 from kasmina import Observation, RunInfo, hookimpl
 from kasmina.errors import UsageError
-from kasmina.run.options.config import PHASES, configure
-from kasmina.run.experiment import resume_experiment, run_experiment
 from kasmina.run.checkpoints.writer import CheckpointWriter
+from kasmina.run.experiment import resume_experiment, run_experiment
+from kasmina.run.options.config import PHASES, configure
 
 OPTIONS = {"batch": 16, "device": "cpu", "sites": [SITE, OTHER], "growth": GROWTH}
 

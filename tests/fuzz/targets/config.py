@@ -116,8 +116,8 @@ def split(data: bytes) -> tuple[bytes, list[str]]:
 
 def check(data: bytes, folder: Path) -> None:
     from kasmina.run.assembly import assemble
-    from kasmina.run.options.config import configure
     from kasmina.run.folder import Folder
+    from kasmina.run.options.config import configure
     from kasmina.run.plugin_set import PluginSet
 
     content, sets = split(data)

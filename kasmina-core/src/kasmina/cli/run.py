@@ -102,9 +102,9 @@ def run(
     """
     if profile:  # before torch is there, which would tell on stderr of memory that is older than a profile
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from kasmina.run.options.config import configure
     from kasmina.run.experiment import resume_experiment, run_experiment
     from kasmina.run.folder import Folder
+    from kasmina.run.options.config import configure
     from kasmina.run.profiling.table import told
 
     if resume:

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kasmina.growth.sites.probe import untouched
 from kasmina.growth.sites.find import BoundSite
+from kasmina.growth.sites.probe import untouched
 from kasmina.records import Kind
 
 

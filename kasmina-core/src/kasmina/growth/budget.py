@@ -15,14 +15,14 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from kasmina.errors import UsageError
+from kasmina.growth.budget_options import Budget
 from kasmina.growth.candidates import Candidates
 from kasmina.growth.flop_counter import FlopCounter
-from kasmina.growth.budget_options import Budget
 from kasmina.growth.manager import Builders
-from kasmina.growth.sites.probe import HostInput, forward, batch_size, slow_path, untouched
+from kasmina.growth.rng import RngStream
 from kasmina.growth.seed import Build, Seed
 from kasmina.growth.sites.find import BoundSite
-from kasmina.growth.rng import RngStream
+from kasmina.growth.sites.probe import HostInput, batch_size, forward, slow_path, untouched
 from kasmina.records import Remaining
 
 

@@ -13,16 +13,16 @@ from cattrs import structure, unstructure
 from torch import Tensor, nn
 
 from kasmina.errors import PluginError, UsageError
-from kasmina.growth.inits.initialise import initialise, needs_sample
 from kasmina.growth.budget import BudgetTracker
 from kasmina.growth.export.plain import plain
 from kasmina.growth.health import Nonfinite, finite, is_kept, kept, unsound
-from kasmina.growth.manager import IllegalTransition, Manager, Builders
+from kasmina.growth.inits.initialise import initialise, needs_sample
+from kasmina.growth.manager import Builders, IllegalTransition, Manager
 from kasmina.growth.recipe import Recipe
+from kasmina.growth.recorder import ROWS, ActivationRecorder
 from kasmina.growth.seed import Seed
 from kasmina.growth.sites.find import BoundSite
-from kasmina.growth.recorder import ROWS, ActivationRecorder
-from kasmina.records import Event, Incident, Remaining, Observation, Proposal, SeedState, SiteState, Stage, Verdict
+from kasmina.records import Event, Incident, Observation, Proposal, Remaining, SeedState, SiteState, Stage, Verdict
 
 ROWS_TO_BEGIN = 128
 """Of a sample, from which the weights of a seed begin."""

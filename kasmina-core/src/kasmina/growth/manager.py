@@ -17,9 +17,9 @@ from torch import nn
 from kasmina.errors import PluginError, SeedError
 from kasmina.growth.health import is_kept
 from kasmina.growth.recipe import Durations
+from kasmina.growth.rng import RngStream
 from kasmina.growth.seed import LEGAL, Build, Seed, revive
 from kasmina.growth.sites.find import BoundSite
-from kasmina.growth.rng import RngStream
 from kasmina.records import SeedState, Stage
 
 Builders = Mapping[str, Build]

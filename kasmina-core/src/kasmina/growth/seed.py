@@ -13,9 +13,9 @@ from torch.utils.hooks import RemovableHandle
 from kasmina.errors import PluginError, SeedError, UsageError
 from kasmina.growth.candidates import Candidates
 from kasmina.growth.health import is_sound
-from kasmina.growth.sites.probe import untouched
-from kasmina.growth.sites.find import BoundSite
 from kasmina.growth.rng import RngStream
+from kasmina.growth.sites.find import BoundSite
+from kasmina.growth.sites.probe import untouched
 from kasmina.records import SeedState, Site, Stage
 
 Build = Callable[[Site], nn.Module]

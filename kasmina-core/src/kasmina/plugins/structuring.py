@@ -19,8 +19,8 @@ from cattrs.errors import IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn
 
 from kasmina.errors import UsageError
-from kasmina.plugins.structuring_errors import Missing, Unknown, faults, under
 from kasmina.plugins.messages import described, sentence
+from kasmina.plugins.structuring_errors import Missing, Unknown, faults, under
 
 T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]

@@ -13,24 +13,24 @@ from torch import Tensor, nn
 
 from kasmina.errors import KasminaError, PluginError, UsageError
 from kasmina.growth.budget import BudgetTracker
-from kasmina.growth.growth import MetricTarget, Growth, Evaluation
+from kasmina.growth.growth import Evaluation, Growth, MetricTarget
 from kasmina.growth.manager import Builders
-from kasmina.growth.sites.probe import untouched
 from kasmina.growth.sites.find import BoundSite, find_sites
+from kasmina.growth.sites.probe import untouched
 from kasmina.plugins.hooks import Hooks
-from kasmina.plugins.user_code import UserCallable
 from kasmina.plugins.messages import one_line
 from kasmina.plugins.plugin_state import PluginStates
+from kasmina.plugins.user_code import UserCallable
 from kasmina.records import Data, RunInfo
-from kasmina.run.options.config import Config
 from kasmina.run.data import Splits, prepare
 from kasmina.run.device import resolve, settle_threads
-from kasmina.run.folder import Folder
-from kasmina.run.recovery.governor import Governor
 from kasmina.run.eligibility import check_offers, eligible_builders
+from kasmina.run.folder import Folder
 from kasmina.run.objective import OBJECTIVES, chance_loss, evaluate
 from kasmina.run.optimizer import AdamW
+from kasmina.run.options.config import Config
 from kasmina.run.plugin_set import PluginSet, written
+from kasmina.run.recovery.governor import Governor
 from kasmina.run.seeding import seed_everything
 from kasmina.run.training import Training
 

@@ -12,17 +12,17 @@ from torch import Tensor, nn
 
 from kasmina.errors import UsageError
 from kasmina.growth.budget import BudgetTracker
-from kasmina.growth.growth import MetricTarget, Growth, Evaluation
 from kasmina.growth.budget_options import Budget
-from kasmina.growth.sites.probe import HostInput, batch_size
+from kasmina.growth.growth import Evaluation, Growth, MetricTarget
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.sites.find import find_sites
+from kasmina.growth.sites.probe import HostInput, batch_size
 from kasmina.plugins.catalog import KINDS, Entry, default
 from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.plugin_state import PluginStates
 from kasmina.plugins.structuring import structure
-from kasmina.run.options.config import PluginChoice
 from kasmina.run.eligibility import check_offers, eligible_builders
+from kasmina.run.options.config import PluginChoice
 from kasmina.run.plugin_set import choose
 
 Loss = Tensor | float

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from kasmina.errors import PluginError, UsageError
-from kasmina.growth.inits.initialise import BUILT
 from kasmina.growth.inits import unfit
+from kasmina.growth.inits.initialise import BUILT
 from kasmina.growth.manager import Builders
 from kasmina.plugins.catalog import Entry
 from kasmina.plugins.messages import one_line

@@ -16,17 +16,17 @@ from kasmina import files
 from kasmina.errors import KasminaError, UsageError
 from kasmina.plugins.messages import one_line
 from kasmina.run.assembly import assemble
-from kasmina.run.options.config import Config, configure
-from kasmina.run.folder import Folder, digest, text_of
-from kasmina.run.recovery.rollback import RollbackManager, first_snapshot
-from kasmina.run.loop import train
+from kasmina.run.checkpoints.contents import restore_plugins, restore_random, restore_state
 from kasmina.run.checkpoints.packing import pack
-from kasmina.run.plugin_set import PluginSet, tell_changes
-from kasmina.run.profiling.profiler import Profiler
-from kasmina.run.report import report_begin, report_predictions
 from kasmina.run.checkpoints.store import ResumePoint, fitting, newest
 from kasmina.run.checkpoints.writer import CheckpointWriter, Snapshot
-from kasmina.run.checkpoints.contents import restore_plugins, restore_random, restore_state
+from kasmina.run.folder import Folder, digest, text_of
+from kasmina.run.loop import train
+from kasmina.run.options.config import Config, configure
+from kasmina.run.plugin_set import PluginSet, tell_changes
+from kasmina.run.profiling.profiler import Profiler
+from kasmina.run.recovery.rollback import RollbackManager, first_snapshot
+from kasmina.run.report import report_begin, report_predictions
 from kasmina.run.summary import summarise
 from kasmina.run.training import Stopped, Training
 from kasmina.run.trust import sign

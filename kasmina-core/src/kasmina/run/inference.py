@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kasmina.run.data import Scaler, Splits
-from kasmina.run.objective import predict, decode
+from kasmina.run.objective import decode, predict
 from kasmina.run.restore import Trained
 
 

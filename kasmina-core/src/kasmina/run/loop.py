@@ -11,9 +11,9 @@ from kasmina.errors import SeedError
 from kasmina.growth.health import finite
 from kasmina.records import Observation, Phase
 from kasmina.run import seeding
+from kasmina.run.objective import evaluate
 from kasmina.run.recovery.attribution import attribute_fault
 from kasmina.run.recovery.governor import TrainingFault
-from kasmina.run.objective import evaluate
 from kasmina.run.report import report_epoch, report_growth
 from kasmina.run.training import Stopped, Training
 

@@ -14,10 +14,10 @@ from kasmina.errors import PluginError, UsageError, nearest
 from kasmina.plugins.catalog import Entry, defaults, find
 from kasmina.plugins.drivers import make
 from kasmina.plugins.hooks import Hooks
-from kasmina.plugins.user_code import UserCallable, load_user_callable, is_user_code
 from kasmina.plugins.messages import one_line
 from kasmina.plugins.plugin_state import PluginStates
-from kasmina.run.options.config import PluginChoice, Config
+from kasmina.plugins.user_code import UserCallable, is_user_code, load_user_callable
+from kasmina.run.options.config import Config, PluginChoice
 from kasmina.run.options.sources import Raw
 
 OWED: Mapping[str, str] = {"blueprint": "build", "host": "build", "task": "load"}

@@ -16,14 +16,14 @@ from kasmina.growth.seed import Seed, revive
 from kasmina.growth.sites.find import BoundSite, find_sites
 from kasmina.records import Data, Stage
 from kasmina.run.assembly import build_host, load
-from kasmina.run.options.config import Config, configure
+from kasmina.run.checkpoints.contents import load_weights
+from kasmina.run.checkpoints.store import best, fitting, newest
 from kasmina.run.data import Array, Splits, split_rows
 from kasmina.run.device import resolve
 from kasmina.run.folder import Folder
 from kasmina.run.objective import OBJECTIVES, Objective
+from kasmina.run.options.config import Config, configure
 from kasmina.run.plugin_set import choose, code_of, tell_changes
-from kasmina.run.checkpoints.store import best, fitting, newest
-from kasmina.run.checkpoints.contents import load_weights
 
 
 @frozen(eq=False)

@@ -12,11 +12,11 @@ from kasmina.growth.growth import Growth
 from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.plugin_state import PluginStates
 from kasmina.records import Observation, RunInfo
-from kasmina.run.options.config import Settings
 from kasmina.run.data import Splits
 from kasmina.run.flops import FlopMeter
-from kasmina.run.recovery.governor import TrainingFault, Governor
 from kasmina.run.objective import Objective
+from kasmina.run.options.config import Settings
+from kasmina.run.recovery.governor import Governor, TrainingFault
 
 
 class Stopped(Exception):

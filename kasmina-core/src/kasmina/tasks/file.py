@@ -12,8 +12,8 @@ from attrs import validators
 
 from kasmina.errors import UsageError, nearest
 from kasmina.records import Data
-from kasmina.tasks.reading.arrays import read_npz
 from kasmina.tasks.checks import TARGET
+from kasmina.tasks.reading.arrays import read_npz
 from kasmina.tasks.reading.features import check_features
 from kasmina.tasks.reading.labels import targets
 from kasmina.tasks.reading.samples import Samples, check_memory

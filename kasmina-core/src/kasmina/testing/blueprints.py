@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import product
 from functools import cached_property, partial
+from itertools import product
 from typing import Any
 
 import torch

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from kasmina.testing.check import Check
-from kasmina.testing.simulated_run import Answer, SimulatedRun, Script
 from kasmina.testing.options import Subject, hook_checks, option_checks, refuse
 from kasmina.testing.resume import Stops, moments
+from kasmina.testing.simulated_run import Answer, Script, SimulatedRun
 
 SEEDS = range(12)
 ONE = ("layers.0",)

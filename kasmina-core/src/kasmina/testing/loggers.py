@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from kasmina.testing.check import Check
-from kasmina.testing.simulated_run import SimulatedRun, Script, calls
 from kasmina.testing.options import Subject, hook_checks, option_checks, refuse
 from kasmina.testing.resume import Stops, moments
+from kasmina.testing.simulated_run import Script, SimulatedRun, calls
 
 ODD = ("a/b/c", "../outside", "Überraschung 漢字", "[/bold] [red]", "two\nlines", "with space", "", "a" * 200, "%s {0}")
 SCRIPTS: dict[str, tuple[str, Script]] = {

@@ -9,8 +9,8 @@ from typing import Any
 from attrs import define
 
 from kasmina.records import Phase
-from kasmina.testing.simulated_run import MOMENTS, SimulatedRun, Script
 from kasmina.testing.options import Subject, refuse
+from kasmina.testing.simulated_run import MOMENTS, Script, SimulatedRun
 
 
 def moments(script: Script, count: int = 6) -> frozenset[int]:

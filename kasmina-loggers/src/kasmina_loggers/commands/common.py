@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import click
+
 from kasmina.errors import UsageError
 
 tracking_uri = click.option(

@@ -36,9 +36,8 @@ def models(tracking_uri: str, as_json: bool) -> None:
 
 def registered(uri: str) -> list[dict[str, Any]]:
     """A record of each version of each model, the newest of a model first."""
-    from kasmina_loggers.mlflow.registry import fact, has_store, registry
+    from kasmina_loggers.mlflow.registry import fact, has_store, registry, versions
     from kasmina_loggers.mlflow.registry import models as all_models
-    from kasmina_loggers.mlflow.registry import versions
 
     if not has_store(uri):
         return []

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import click
+
 from kasmina.cli import common as core
 from kasmina.errors import UsageError
-
 from kasmina_loggers.commands import common
 
 
@@ -40,8 +40,8 @@ def promote(
     common.need("mlflow")
     with common.working("restoring the network"):
         from attrs import asdict
-        from kasmina.run.restore import restore
 
+        from kasmina.run.restore import restore
         from kasmina_loggers.mlflow import promotion, store
         from kasmina_loggers.mlflow.registry import registry
 

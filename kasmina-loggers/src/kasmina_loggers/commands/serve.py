@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from kasmina.errors import UsageError
 
+from kasmina.errors import UsageError
 from kasmina_loggers.commands import common
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from kasmina.errors import UsageError
 
+from kasmina.errors import UsageError
 from kasmina_loggers.commands import common
 
 RUNS = "/#/experiments?workflowType=machine_learning"

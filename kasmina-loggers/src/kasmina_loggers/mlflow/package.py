@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+
 from kasmina import files
 from kasmina.errors import KasminaError
 from kasmina.growth.export.plain import TOLERANCE, distance, plain
@@ -21,7 +22,6 @@ from kasmina.run.folder import Folder, digest
 from kasmina.run.inference import InferenceModel, endings
 from kasmina.run.objective import evaluate
 from kasmina.run.restore import Trained, restore
-
 from kasmina_loggers.mlflow.registry import PREFIX, tags_of
 from kasmina_loggers.mlflow.store import quiet
 

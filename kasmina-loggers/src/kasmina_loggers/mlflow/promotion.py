@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from attrs import frozen
+
 from kasmina.errors import UsageError
 from kasmina.run.options.config import PluginChoice
 from kasmina.run.restore import Trained
-
 from kasmina_loggers.mlflow import registry, store
 from kasmina_loggers.mlflow.package import as_input, facts_of, find_model, log_model, samples, signature, write_model
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from kasmina.errors import KasminaError, UsageError
-
 from kasmina_loggers.mlflow import store
 from kasmina_loggers.mlflow.faults import Away, fault, sentence
 

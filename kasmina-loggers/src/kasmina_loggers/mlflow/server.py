@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from kasmina.errors import UsageError
 from kasmina.plugins.messages import one_line
-
 from kasmina_loggers.mlflow.body import Limited, refusal
 
 if TYPE_CHECKING:

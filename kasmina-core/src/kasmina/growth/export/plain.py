@@ -14,8 +14,8 @@ from kasmina.growth.export.fold import fold
 from kasmina.growth.export.lower import layers
 from kasmina.growth.export.program import program
 from kasmina.growth.export.trace import trace
-from kasmina.growth.sites.probe import untouched
 from kasmina.growth.seed import Seed
+from kasmina.growth.sites.probe import untouched
 
 TOLERANCE = 1e-6
 """How far a folded export may be off in float32: the norm of the difference, as a share of the norm of the outputs."""

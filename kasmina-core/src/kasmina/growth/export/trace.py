@@ -13,8 +13,8 @@ from torch.nn.utils import parametrize
 
 from kasmina.growth.export.graph import bare, overwrites, put
 from kasmina.growth.export.tracer import Root, Tracer, counting
-from kasmina.growth.sites.probe import untouched
 from kasmina.growth.seed import Seed
+from kasmina.growth.sites.probe import untouched
 
 
 def trace(host: nn.Module, seeds: Mapping[str, Seed], samples: Sequence[Tensor]) -> fx.GraphModule:

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from kasmina.growth.inits.two_layer import TwoLayerBody, Matrix, found
 from kasmina.growth.inits.sample_matrices import matched, measured, uniform
+from kasmina.growth.inits.two_layer import Matrix, TwoLayerBody, found
 from kasmina.growth.recorder import SiteSample
 
 CANDIDATES = 64

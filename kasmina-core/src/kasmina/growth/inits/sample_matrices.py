@@ -11,7 +11,7 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from kasmina.growth.inits.two_layer import TwoLayerBody, Matrix
+from kasmina.growth.inits.two_layer import Matrix, TwoLayerBody
 from kasmina.growth.recorder import SiteSample
 
 ROWS = 256

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from kasmina.growth.inits.two_layer import TwoLayerBody, found
 from kasmina.growth.inits.sample_matrices import matched, measured
+from kasmina.growth.inits.two_layer import TwoLayerBody, found
 from kasmina.growth.recorder import SiteSample
 
 STEP = 1e-3

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kasmina.errors import UsageError
 from kasmina.growth.sites.key_path import KeyPath, Keys, described, spelled
 from kasmina.growth.sites.pattern import split
-from kasmina.growth.sites.probe import Call, Passage, HostInput, Seen, longer, probe
+from kasmina.growth.sites.probe import Call, HostInput, Passage, Seen, longer, probe
 
 
 class UnusableSite(Exception):

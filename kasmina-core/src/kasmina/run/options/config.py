@@ -17,8 +17,8 @@ from kasmina.plugins.catalog import default, defaults
 from kasmina.plugins.structuring import structure
 from kasmina.records import Phase
 from kasmina.run import trust as trusts
-from kasmina.run.recovery.governor import GovernorOptions
 from kasmina.run.options.sources import CHOICES, Raw, layered, typed
+from kasmina.run.recovery.governor import GovernorOptions
 
 PHASES: dict[str, Raw] = {
     "warm-up": {"epochs": 30, "germinate": False},

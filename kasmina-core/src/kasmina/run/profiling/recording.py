@@ -13,9 +13,9 @@ from pathlib import Path
 
 from torch.profiler import ProfilerActivity, profile
 
-from kasmina.run.profiling.table import Profile
 from kasmina.run.profiling.annotations import STEP, ranges
 from kasmina.run.profiling.shares import Event, pieces_of, shares_of
+from kasmina.run.profiling.table import Profile
 from kasmina.run.training import Training
 
 ROWS = 40

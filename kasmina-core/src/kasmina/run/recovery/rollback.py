@@ -11,11 +11,11 @@ from attrs import define, field
 
 from kasmina.errors import KasminaError
 from kasmina.records import Incident, Observation, SeedState
-from kasmina.run.options.config import CheckpointOptions
-from kasmina.run.recovery.governor import TrainingFault
+from kasmina.run.checkpoints.contents import first_state, restore_plugins, restore_state, state_of
 from kasmina.run.checkpoints.packing import pack
 from kasmina.run.checkpoints.writer import CheckpointWriter, Snapshot
-from kasmina.run.checkpoints.contents import first_state, restore_plugins, restore_state, state_of
+from kasmina.run.options.config import CheckpointOptions
+from kasmina.run.recovery.governor import TrainingFault
 from kasmina.run.training import Callback, Training
 
 SHARE = 0.015
