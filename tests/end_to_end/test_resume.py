@@ -113,7 +113,8 @@ def refused(capsys, *words: str) -> str:
     capsys.readouterr()
     assert main(["run", *words]) == 2
     told = capsys.readouterr()
-    assert told.err.startswith("kasmina: ") and told.err.count("\n") == 1 and not told.out
+    assert told.err.startswith("kasmina: ") and told.err.count("\n") == 1
+    assert not told.out or told.out.startswith("preparing to ") and told.out.count("\n") == 1
     return told.err
 
 

@@ -166,7 +166,7 @@ def test_config_yaml_makes_the_same_run_again(run, here) -> None:
 
 def test_loggers_do_not_change_the_result(run, here) -> None:
     done = kasmina(here, "run", *SHORT, "--no-logger", "rich", "--no-logger", "jsonl", "--out", "silent")
-    assert done.returncode == 0 and len(done.stdout.splitlines()) == 1
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 2
     assert same_weights(run, here / "silent")
     assert {path.name for path in (here / "silent").iterdir()} == {
         ".lock",

@@ -1,4 +1,4 @@
-"""A run that grows does not wait for libraries which it makes little use of."""
+"""A run has its first line before torch is imported, and does not wait for libraries which it makes little use of."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+Done = subprocess.CompletedProcess[str]
 HEAVY = {"pandas", "pyarrow", "scipy", "sklearn", "sympy", "torch._dynamo", "torch._inductor"}
 PLUGINS = """
 import attrs
@@ -47,11 +50,60 @@ COMMANDS = [
 ]
 
 
-def test_runs_that_grow_import_nothing_heavy(plant: Callable[..., Path], tmp_path: Path) -> None:
-    path = plant("growers", POINTS, {"growers": PLUGINS})
-    command = [sys.executable, "-c", PROGRAM, json.dumps(COMMANDS)]
-    surroundings = os.environ | {"PYTHONPATH": str(path)}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=surroundings, timeout=120)
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from kasmina.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def run(plant: Callable[..., Path], tmp_path: Path) -> Callable[..., Done]:
+    """Runs a program with arguments in a folder of its own, where the plugins of this file are installed."""
+    surroundings = os.environ | {"PYTHONPATH": str(plant("growers", POINTS, {"growers": PLUGINS}))}
+
+    def done(program: str, *words: str) -> Done:
+        command = [sys.executable, "-c", program, *words]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=surroundings, timeout=120)
+
+    return done
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "preparing to train mlp on spirals (controller eager)\n"),
+        (
+            ["--host", "mine:Net", "--task", "kasmina-core:moons"],
+            "preparing to train mine:Net on kasmina-core:moons (controller eager)\n",
+        ),
+        (["--task", "spiral"], ""),
+        (["--set", "batch=0"], ""),
+    ],
+)
+def test_the_first_line_waits_for_options_and_not_for_torch(
+    run: Callable[..., Done], words: list[str], line: str
+) -> None:
+    assert run(WITHOUT_TORCH, *WORDS, *words).stdout == line
+
+
+def test_the_first_line_is_no_part_of_a_json_document(run: Callable[..., Done]) -> None:
+    done = run(WITHOUT_TORCH, *WORDS, "--json")
+    assert done.stdout == "" and done.stderr.startswith("preparing to train mlp on spirals")
+
+
+def test_a_run_that_is_resumed_has_a_first_line_unless_it_is_over(run: Callable[..., Done], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").touch()
+    resumed = "run", "--resume", "run"
+    assert run(WITHOUT_TORCH, *resumed).stdout == "preparing to resume run\n"
+    (tmp_path / "run" / "summary.json").write_text('{"status": "finished"}')
+    assert run(WITHOUT_TORCH, *resumed).stdout == ""
+
+
+def test_runs_that_grow_import_nothing_heavy(run: Callable[..., Done], tmp_path: Path) -> None:
+    done = run(PROGRAM, json.dumps(COMMANDS))
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "spirals" / "summary.json").read_text())["seeds"]
     found = HEAVY & set(json.loads(done.stdout.splitlines()[-1]))

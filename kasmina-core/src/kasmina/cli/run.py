@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import nullcontext, redirect_stdout
+from contextlib import nullcontext, redirect_stdout, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kasmina.cli import common
 from kasmina.plugins.catalog import defaults, find
+from kasmina.plugins.user_code import is_user_code
+
+if TYPE_CHECKING:
+    from kasmina.run.experiment import Result
+    from kasmina.run.options.config import Config
 
 
 def usual(kind: str) -> str:
@@ -102,7 +107,6 @@ def run(
     """
     if profile:  # before torch is there, which would tell on stderr of memory that is older than a profile
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from kasmina.run.experiment import resume_experiment, run_experiment
     from kasmina.run.folder import Folder
     from kasmina.run.options.config import configure
     from kasmina.run.profiling.table import told
@@ -113,13 +117,13 @@ def run(
     if blueprints:
         said["blueprint"], said["alternatives"] = blueprints[0], list(blueprints[1:])
     said["loggers"] = {name: {} for name in loggers} | {find("logger", name).name: False for name in silenced}
-    over = resume is not None and Folder(resume).finished
+    over = resume is not None and Folder.old(resume).finished
     # Whatever loggers print goes beside the document and not into it.
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         if resume:
-            folder, summary = resume_experiment(resume, common.warn, trust, profile)
+            folder, summary = resumed(resume, over, trust, profile)
         else:
-            folder, summary = run_experiment(configure(config, said, sets, epochs, trust), out, common.warn, profile)
+            folder, summary = trained(configure(config, said, sets, epochs, trust), out, profile)
     for line in told(Folder(folder).profile) if profile else ():
         click.echo(line, err=as_json)
     if as_json:
@@ -128,6 +132,42 @@ def run(
         click.echo(ending(folder, "finished already" if over else summary["status"]))
     if summary["status"] == "stopped":
         raise SystemExit(130)
+
+
+def trained(config: Config, out: Path | None, profile: bool) -> Result:
+    """Train one experiment.
+
+    Raises:
+        KasminaError: As `run_experiment` does.
+    """
+    choices = [*config.choices.items(), *(("logger", choice) for choice in config.loggers)]
+    for kind, choice in [*choices, *(("blueprint", choice) for choice in config.alternatives)]:
+        if not is_user_code(kind, choice.name):
+            find(kind, choice.name)  # a misspelt name is told at once, and nothing else is
+    begin(f"preparing to train {config.host.name} on {config.task.name} (controller {config.controller.name})")
+    # torch is imported only now, when the first line is there to be read.
+    from kasmina.run.experiment import run_experiment
+
+    return run_experiment(config, out, common.warn, profile)
+
+
+def resumed(folder: Path, over: bool, trust: bool, profile: bool) -> Result:
+    """Go on with a run, unless it is over.
+
+    Raises:
+        KasminaError: As `resume_experiment` does.
+    """
+    if not over:
+        begin(f"preparing to resume {folder}")
+    from kasmina.run.experiment import resume_experiment
+
+    return resume_experiment(folder, common.warn, trust, profile)
+
+
+def begin(line: str) -> None:
+    """Print the first line of a run, which begins without it where it cannot be printed."""
+    with suppress(OSError, UnicodeError):
+        click.echo(line)
 
 
 def ending(folder: Path, status: str) -> str:
