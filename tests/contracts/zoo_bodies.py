@@ -15,11 +15,11 @@ from kasmina_blueprints.attention import Attention
 from kasmina_blueprints.bottleneck import Bottleneck
 from kasmina_blueprints.conv import Conv
 from kasmina_blueprints.depthwise import Depthwise
-from kasmina_blueprints.glu import Glu
+from kasmina_blueprints.glu import GLU
 from kasmina_blueprints.lora import Lora
 from kasmina_blueprints.mixture import Mixture
 from kasmina_blueprints.neurons import Neurons
-from kasmina_blueprints.norm_mlp import NormMlp
+from kasmina_blueprints.norm_mlp import NormMLP
 from kasmina_blueprints.squeeze_excite import SqueezeExcite
 
 HIDDEN = 5
@@ -92,8 +92,8 @@ BLUEPRINTS: dict[str, Any] = {
     "bottleneck_2": Bottleneck(hidden=2, activation="relu"),
     "neurons": Neurons(hidden=2),
     "lora": Lora(rank=1),
-    "glu": Glu(hidden=1),
-    "norm_mlp": NormMlp(hidden=3),
+    "glu": GLU(hidden=1),
+    "norm_mlp": NormMLP(hidden=3),
     "conv": Conv(hidden=2),
     "depthwise": Depthwise(),
     "squeeze_excite": SqueezeExcite(hidden=1),

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from kasmina import Data, Event, Incident, Observation, Phase, Proposal, Stage, Verdict, hookimpl
-from kasmina.hosts.mlp import Mlp
+from kasmina.hosts.mlp import MLP
 from kasmina.plugins.catalog import Entry
 from kasmina.run import experiment
 from kasmina.run.options.config import PHASES, configure
@@ -173,7 +173,7 @@ class Rows:
 @attrs.define(eq=False)
 class Host:
     def build(self, in_shape: tuple[int, ...], outputs: int) -> nn.Module:
-        return Hosting(Mlp(hidden=4, depth=2).build(in_shape=in_shape, outputs=outputs))
+        return Hosting(MLP(hidden=4, depth=2).build(in_shape=in_shape, outputs=outputs))
 
 
 @attrs.define(eq=False)

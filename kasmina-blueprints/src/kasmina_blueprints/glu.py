@@ -17,7 +17,7 @@ Gate = Literal["sigmoid", "gelu", "silu"]
 
 
 @attrs.define(eq=False)
-class Glu:
+class GLU:
     """A linear map times a gate that is computed beside it, then a linear map back: GLU, GEGLU or SwiGLU.
 
     Over an image the maps are 1 x 1 convolutions. The way back starts at zero.

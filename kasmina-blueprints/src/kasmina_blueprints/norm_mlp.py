@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @attrs.define(eq=False)
-class NormMlp:
+class NormMLP:
     """LayerNorm, a linear map, GELU, and a linear map back: the feed-forward block of a pre-norm transformer.
 
     The way back starts at zero.

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from kasmina.errors import PluginError, UsageError
 from kasmina.growth.sites.find import find_sites
-from kasmina.hosts.cnn import Cnn
-from kasmina.hosts.mlp import Mlp
+from kasmina.hosts.cnn import CNN
+from kasmina.hosts.mlp import MLP
 from kasmina.hosts.transformer import Transformer
 from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import make, options
@@ -27,8 +27,8 @@ SHAPES = {
     "transformer": st.tuples(SIZE, SIZE) | st.tuples(SIZE, SIZE, SIZE),
 }
 HOSTS = {
-    "mlp": st.builds(Mlp, hidden=SIZE, depth=st.integers(0, 3)),
-    "cnn": st.builds(Cnn, width=SIZE, depth=st.integers(1, 4)),
+    "mlp": st.builds(MLP, hidden=SIZE, depth=st.integers(0, 3)),
+    "cnn": st.builds(CNN, width=SIZE, depth=st.integers(1, 4)),
     "transformer": st.builds(
         lambda heads, times, **more: Transformer(heads=heads, width=heads * times, **more),
         heads=st.integers(1, 3),
@@ -62,7 +62,7 @@ def test_every_option_has_a_default_and_a_help(name) -> None:
 
 @pytest.mark.parametrize(
     ("plugin", "in_shape"),
-    [(Cnn(), (2,)), (Cnn(), (3, 4)), (Cnn(), (1, 2, 3, 4)), (Transformer(), (2,)), (Transformer(), (1, 2, 3, 4))],
+    [(CNN(), (2,)), (CNN(), (3, 4)), (CNN(), (1, 2, 3, 4)), (Transformer(), (2,)), (Transformer(), (1, 2, 3, 4))],
 )
 def test_what_is_no_image_or_sequence_is_refused(plugin, in_shape) -> None:
     with pytest.raises(UsageError) as caught:
@@ -118,7 +118,7 @@ def built(plugin):
 
 
 def test_a_host_too_large_for_the_machine_is_refused_before_it_takes_memory() -> None:
-    plugin = Mlp(hidden=1 << 20, depth=64)  # 280 TB
+    plugin = MLP(hidden=1 << 20, depth=64)  # 280 TB
     with pytest.raises(UsageError, match="GiB"):
         built(plugin)
 
@@ -136,6 +136,6 @@ def test_a_host_that_cannot_be_built_is_one_sentence(error) -> None:
 
 
 def test_the_look_at_its_size_does_not_change_how_a_host_begins() -> None:
-    host = built(Mlp(hidden=3))
+    host = built(MLP(hidden=3))
     seed_everything(torch.device("cpu"), Settings().seed)
-    assert all(map(torch.equal, host.state_dict().values(), Mlp(hidden=3).build((2,), 2).state_dict().values()))
+    assert all(map(torch.equal, host.state_dict().values(), MLP(hidden=3).build((2,), 2).state_dict().values()))

@@ -22,7 +22,7 @@ from kasmina.errors import KasminaError, PluginError
 from kasmina.growth import growth
 from kasmina.growth.growth import Growth
 from kasmina.growth.recorder import ActivationRecorder
-from kasmina.hosts.mlp import Mlp
+from kasmina.hosts.mlp import MLP
 from kasmina.plugins.catalog import Entry
 from kasmina.run import flops, loop
 from kasmina.run.assembly import assemble
@@ -190,7 +190,7 @@ def build(tmp_path_factory) -> Callable[..., World]:
         } | options
         config = configure(None, named | {"phases": none | (phases or {"grow": {"epochs": epochs}})} | options)
         entries = {kind: entry(kind) for kind in named} | {"logger.ear": entry("logger")}
-        plugins = PluginSet(task or Rows(), Mlp(hidden=3, depth=depth), script, Linear(), {"ear": ear}, entries)
+        plugins = PluginSet(task or Rows(), MLP(hidden=3, depth=depth), script, Linear(), {"ear": ear}, entries)
         folder = Folder(tmp_path_factory.mktemp("run") / "run")
         return World(assemble(config, plugins, folder, pytest.fail), script, ear)
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from kasmina import Data, Event, Predictions, Proposal, RunInfo, Stage, Verdict, hookimpl
-from kasmina.hosts.mlp import Mlp
+from kasmina.hosts.mlp import MLP
 from kasmina.plugins.catalog import Entry
 from kasmina.run.assembly import assemble
 from kasmina.run.checkpoints.writer import CheckpointWriter
@@ -102,7 +102,7 @@ def played(folder: Path, logger: Any, goal: str = "classification", recipe: dict
     phases = {"warm-up": {"epochs": 2}, "adaptation": {"epochs": 15}, "consolidation": {"epochs": 3}}
     chosen = {"task": "t", "host": "h", "controller": "c", "blueprint": "b", "loggers": {"l": {}}, "phases": phases}
     config = configure(options=chosen | options)
-    made = {"task": Points(goal), "host": Mlp(hidden=3, depth=2), "controller": Twice(), "blueprint": Linear()}
+    made = {"task": Points(goal), "host": MLP(hidden=3, depth=2), "controller": Twice(), "blueprint": Linear()}
     entries = {kind: entry(kind, kind[0]) for kind in made} | {"logger.l": entry("logger", "l")}
     plugins = PluginSet(**made, loggers={"l": logger}, entries=entries)
     place = Folder(folder)

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from kasmina import Data, Observation, Proposal, Stage, Verdict, hookimpl
-from kasmina.hosts.mlp import Mlp
+from kasmina.hosts.mlp import MLP
 from kasmina.plugins.catalog import Entry
 from kasmina.run import loop
 from kasmina.run.assembly import assemble
@@ -252,7 +252,7 @@ def build(tmp_path_factory) -> Callable[[Plan], Training]:
             "alternatives": dict.fromkeys(alternatives, {}),
         }
         config = configure(None, named | chosen | usual | plan.options | {"growth": growth})
-        host = Restlessly() if plan.host == "restless" else Mlp(hidden=3, depth=2)
+        host = Restlessly() if plan.host == "restless" else MLP(hidden=3, depth=2)
         entries = {kind: entry(kind) for kind in named} | {"logger.gambler": entry("logger")}
         entries |= {f"alternative.{name}": entry("blueprint", name) for name in alternatives}
         entries["blueprint"] = entry("blueprint", plan.bodies[0])

@@ -111,7 +111,7 @@ _ODD = st.one_of(
         + [
             "json:loads",
             "sys:maxsize",
-            "kasmina.hosts.mlp:Mlp",
+            "kasmina.hosts.mlp:MLP",
             "builtins:object",
             "builtins:int",
             "click:Command",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @attrs.define(eq=False)
-class Cnn:
+class CNN:
     """A residual network for images (C, H, W): a convolution, `depth` residual blocks, pooling, a linear head.
 
     Every block after the first reads at half the resolution, until an image is one pixel high or wide. The blocks are

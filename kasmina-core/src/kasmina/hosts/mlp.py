@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @attrs.define(eq=False)
-class Mlp:
+class MLP:
     """A multi-layer perceptron with ReLU: `depth` hidden layers of `hidden` units each. Flattens what it reads."""
 
     hidden: int = field(
