@@ -38,7 +38,7 @@ def test_an_epoch_of_the_loop(compare, tmp_path):
         generator = torch.Generator().manual_seed(0)
         for _ in range(EPOCHS):
             order = torch.randperm(len(train_split), generator=generator)
-            for index in order.tensor_split(run.info.steps_per_epoch):
+            for index in order.tensor_split(run.info.plan.steps_per_epoch):
                 optimizer.zero_grad()
                 functional.cross_entropy(host(train_split.x[index]), train_split.y[index]).backward()
                 optimizer.step()

@@ -11,7 +11,7 @@ import attrs
 import pluggy
 import pytest
 
-from kasmina import Event, Phase, RunInfo, SeedState, Site, Stage, hookspecs
+from kasmina import Choices, DataInfo, Event, Phase, Plan, RunInfo, SeedState, Site, Stage, hookspecs
 
 SITES = ("layers.0", "layers.1", "layers.2")
 LIFE = (Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.ACTIVE)
@@ -43,14 +43,14 @@ class Course:
 
     def grow(self) -> None:
         epoch = 0
-        for phase in self.run.phases:
+        for phase in self.run.plan.phases:
             self.hooks.on_phase_start(phase=phase, run=self.run)
             for _ in range(phase.epochs):
                 epoch += 1
                 self.epoch(epoch, phase)
 
     def epoch(self, epoch: int, phase: Phase) -> None:
-        for _ in range(self.run.steps_per_epoch):
+        for _ in range(self.run.plan.steps_per_epoch):
             self.step += 1
             self.hooks.on_step_end(step=self.step)
             self.pace(self.step)
@@ -102,7 +102,7 @@ class Course:
         numbers = {
             "train/loss": loss,
             "validation/loss": loss * 1.05,
-            f"validation/{self.run.metric}": 1 - loss / 1.4,
+            f"validation/{self.run.data.metric}": 1 - loss / 1.4,
             "learning_rate": 0.003,
             "parameters": self.parameters,
         }
@@ -116,15 +116,20 @@ class Course:
     def summary(self, status: str) -> dict[str, Any]:
         run = self.run
         fields = ("id", "site", "blueprint", "stage", "germinated_at", "active_at", "parameters", "contribution")
-        names = {name: getattr(run, name) for name in ("task", "host", "controller", "blueprint", "seed", "metric")}
-        return names | {
+        return {
             "status": status,
+            "task": run.choices.task,
+            "host": run.choices.host,
+            "controller": run.choices.controller,
+            "blueprint": run.choices.blueprints[0],
+            "seed": run.seed,
+            "metric": run.data.metric,
             "test": 0.9712,
             "validation": 0.9688,
-            "target": run.target,
+            "target": run.data.target,
             "parameters": {"start": run.parameters, "final": self.parameters},
             "seeds": [{field: getattr(seed, field) for field in fields} for seed in self.seeds.values()],
-            "epochs": run.epochs,
+            "epochs": run.plan.epochs,
             "flops": 4_560_000_000,
             "seconds": 42.13,
             "versions": {"kasmina-core": "0.1.0"},
@@ -135,21 +140,13 @@ def build_run(folder: Path, **change: Any) -> RunInfo:
     run = RunInfo(
         name="first",
         folder=folder,
-        task="spirals",
-        host="mlp",
-        controller="heuristic",
-        blueprint="bottleneck",
+        choices=Choices("spirals", "mlp", "heuristic", ("bottleneck",)),
+        data=DataInfo("classification", "accuracy", 0.95, (2,), 2),
+        plan=Plan((Phase(20, germinate=False, name="warm-up"), Phase(100, decay="cosine", name="adaptation")), 4),
         seed=0,
         device="cpu",
-        goal="classification",
-        metric="accuracy",
-        target=0.95,
-        in_shape=(2,),
-        outputs=2,
         parameters=105,
         sites=tuple(Site(name, "vector", (8,), (8,)) for name in SITES),
-        phases=(Phase(20, germinate=False, name="warm-up"), Phase(100, decay="cosine", name="adaptation")),
-        steps_per_epoch=4,
         config={},
     )
     return attrs.evolve(run, **change)

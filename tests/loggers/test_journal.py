@@ -145,13 +145,13 @@ def test_a_run_that_goes_back_tells_each_thing_once(course_of: Callable[..., Any
     logger = Jsonl()
     course = course_of(logger)
     course.hooks.on_run_start(run=run)
-    for phase in run.phases[:1]:
+    for phase in run.plan.phases[:1]:
         course.hooks.on_phase_start(phase=phase, run=run)
     for epoch in range(1, 4):
         course.hooks.log_metrics(metrics={"train/loss": 1.0}, step=epoch)
     saved = logger.state_dict()
     metrics = (run.folder / "metrics.jsonl").read_bytes()
-    course.hooks.on_phase_start(phase=run.phases[1], run=run)
+    course.hooks.on_phase_start(phase=run.plan.phases[1], run=run)
     course.grow()
     assert (run.folder / "events.jsonl").stat().st_size > 0
     logger.load_state_dict(saved)

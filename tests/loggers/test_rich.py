@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from kasmina import Event, Incident, Observation, Phase, RunInfo, SeedState, Site, Stage
+from kasmina import Event, Incident, Observation, Phase, Plan, RunInfo, SeedState, Site, Stage
 from kasmina_loggers.course import Course
 from kasmina_loggers.lines import Lines
 from kasmina_loggers.rich import Rich
@@ -54,7 +54,7 @@ def text_of(console: Console) -> str:
 def screen(course: Any, logger: Rich) -> Iterator[Screen]:
     """The screen of a run that has begun, put away at the end."""
     course.hooks.on_run_start(run=course.run)
-    course.hooks.on_phase_start(phase=course.run.phases[-1], run=course.run)
+    course.hooks.on_phase_start(phase=course.run.plan.phases[-1], run=course.run)
     assert isinstance(logger._views[0], Screen)
     try:
         yield logger._views[0]
@@ -233,7 +233,7 @@ def test_an_incident_is_one_line(course_of: Callable[..., Any], run: RunInfo) ->
 def test_fits_any_terminal(make_run: Any, make_course: Any, tmp_path: Path, width: int) -> None:
     names = [f"encoder.layer.{i}.attention.output.dense" for i in range(12)]
     phase = Phase(120, name="a-phase-with-a-name-of-some-length")
-    run = make_run(tmp_path, phases=(phase,), sites=tuple(Site(name, "vector", (8,), (8,)) for name in names))
+    run = make_run(tmp_path, plan=Plan((phase,), 4), sites=tuple(Site(name, "vector", (8,), (8,)) for name in names))
     logger = on(terminal(width, 16))
     course = make_course(run, logger)
     with screen(course, logger) as view:

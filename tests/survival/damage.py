@@ -35,7 +35,7 @@ def begin(out: Path, hidden: int, stop: int | None = None) -> None:
     def stopping(keeper: RollbackManager) -> None:
         on_step(keeper)
         growth = keeper.run.growth
-        keeper.run.stop |= growth.epochs + 1 == stop and 2 * growth.batches >= keeper.run.info.steps_per_epoch
+        keeper.run.stop |= growth.epochs + 1 == stop and 2 * growth.batches >= keeper.run.info.plan.steps_per_epoch
 
     options = {"controller": "always", "loggers": {"rich": False}, "device": "cpu"}
     sets = [f"host.hidden={hidden}", "controller.seeds=2"]

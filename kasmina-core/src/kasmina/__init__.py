@@ -32,11 +32,14 @@ from typing import TYPE_CHECKING, Any
 
 from kasmina.hookspecs import hookimpl
 from kasmina.records import (
+    Choices,
     Data,
+    DataInfo,
     Event,
     Incident,
     Observation,
     Phase,
+    Plan,
     Plane,
     Predictions,
     Proposal,
@@ -67,12 +70,15 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "Choices",
     "Data",
+    "DataInfo",
     "Event",
     "Incident",
     "Remaining",
     "Observation",
     "Phase",
+    "Plan",
     "Plane",
     "Predictions",
     "Proposal",

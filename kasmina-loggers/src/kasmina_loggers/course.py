@@ -40,7 +40,7 @@ class Course:
     def take_step(self, step: int) -> None:
         """Called at every step: counts, and nothing else."""
         self.step = step
-        self.epoch = (step - 1) // self.run.steps_per_epoch
+        self.epoch = (step - 1) // self.run.plan.steps_per_epoch
         self._steps_done += 1
 
     def change(self, event: Event) -> None:
@@ -70,7 +70,7 @@ class Course:
     def epochs_before_phase(self) -> int:
         """Where the present phase begins, by the run's plan."""
         before = 0
-        for phase in self.run.phases:
+        for phase in self.run.plan.phases:
             if self.phase is not None and phase.name == self.phase.name:
                 return before
             before += phase.epochs
@@ -79,7 +79,7 @@ class Course:
     @property
     def batch(self) -> int:
         """Steps done within the epoch that is under way, or just was."""
-        return (self.step - 1) % self.run.steps_per_epoch + 1 if self.step else 0
+        return (self.step - 1) % self.run.plan.steps_per_epoch + 1 if self.step else 0
 
     @property
     def seconds(self) -> float:
@@ -91,12 +91,12 @@ class Course:
         """Mean over what this process has done; None before it has finished an epoch."""
         if not self._epochs_done:
             return None
-        return self.seconds / (self._steps_done / self.run.steps_per_epoch or self._epochs_done)
+        return self.seconds / (self._steps_done / self.run.plan.steps_per_epoch or self._epochs_done)
 
     @property
     def seconds_left(self) -> float | None:
         pace = self.seconds_per_epoch
-        return None if pace is None else pace * max(self.run.epochs - self.epoch, 0)
+        return None if pace is None else pace * max(self.run.plan.epochs - self.epoch, 0)
 
     def in_view(self, rows: int) -> tuple[list[SeedState], int]:
         """At most `rows` seeds by id, and how many are left out: the active first, then those that changed long ago."""

@@ -15,14 +15,14 @@ Facts = list[tuple[str, str]]
 
 def of_start(run: RunInfo) -> Facts:
     """What is grown, on what, by whom and where."""
-    target = "" if run.target is None else f", target {run.metric} {brief(run.target)}"
+    target = "" if run.data.target is None else f", target {run.data.metric} {brief(run.data.target)}"
     resumed = [] if run.resumed_at is None else [("resumed", f"after step {run.resumed_at}, {epochs(run)}")]
     return [
-        ("task", f"{run.task}{target}"),
-        ("host", f"{run.host}, {plural(run.parameters, 'parameter')}"),
+        ("task", f"{run.choices.task}{target}"),
+        ("host", f"{run.choices.host}, {plural(run.parameters, 'parameter')}"),
         ("sites", names([site.name for site in run.sites])),
-        ("controller", run.controller),
-        ("blueprint", " against ".join([run.blueprint, *run.alternatives])),
+        ("controller", run.choices.controller),
+        ("blueprint", " against ".join(run.choices.blueprints)),
         ("device", f"{run.device}, random seed {run.seed}"),
         ("folder", str(run.folder)),
         *resumed,
@@ -31,7 +31,7 @@ def of_start(run: RunInfo) -> Facts:
 
 def epochs(run: RunInfo) -> str:
     """How many epochs are done where a run is resumed, and how far the next one is."""
-    done, steps = divmod(run.resumed_at or 0, run.steps_per_epoch)
+    done, steps = divmod(run.resumed_at or 0, run.plan.steps_per_epoch)
     return f"{plural(done, 'epoch')}" + (f" and {plural(steps, 'step')}" if steps else "")
 
 
@@ -49,7 +49,7 @@ def of_phase(phase: Phase) -> str:
 
 def of_epoch(course: Course) -> Facts:
     """The numbers of the last finished epoch."""
-    metrics, metric = course.metrics, course.run.metric
+    metrics, metric = course.metrics, course.run.data.metric
     return [
         ("train loss", measure(metrics.get("train/loss"))),
         ("validation loss", measure(metrics.get("validation/loss"))),

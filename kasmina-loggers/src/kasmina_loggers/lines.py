@@ -36,7 +36,7 @@ class Lines:
         self._at(incident.epoch, f"{incident.kind} at step {incident.step}: {facts.of_incident(incident)}")
 
     def metrics(self) -> None:
-        epoch, epochs = self.course.epoch, self.course.run.epochs
+        epoch, epochs = self.course.epoch, self.course.run.plan.epochs
         every = -(-epochs // self.most) or 1
         if epoch % every == 0 or epoch == epochs:
             self._at(epoch, "  ".join(f"{label} {text}" for label, text in facts.of_epoch(self.course)))
@@ -48,7 +48,7 @@ class Lines:
         """Nothing is held open."""
 
     def _at(self, epoch: int, text: str) -> None:
-        epochs = self.course.run.epochs
+        epochs = self.course.run.plan.epochs
         self._say(f"epoch {epoch:>{len(str(epochs))}}/{epochs}  {text}")
 
     def _list(self, pairs: facts.Facts) -> None:

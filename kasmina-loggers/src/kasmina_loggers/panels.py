@@ -54,7 +54,7 @@ def phase_line(phase: Phase) -> RenderableType:
 
 def change_line(event: Event, run: RunInfo, width: int) -> RenderableType:
     """A change of stage, in columns that are the same throughout the run; a long reason hangs in its own."""
-    seed, epoch_width = event.seed, len(str(run.epochs))
+    seed, epoch_width = event.seed, len(str(run.plan.epochs))
     sites = site_width([site.name for site in run.sites], width)
     table = grid()
     for needed in (epoch_width, 7, sites, STAGE_WIDTH):
@@ -72,7 +72,7 @@ def change_line(event: Event, run: RunInfo, width: int) -> RenderableType:
 
 def incident_line(incident: Incident, run: RunInfo) -> RenderableType:
     """Something befell the run; a long reason hangs beside the name of it."""
-    epoch_width = len(str(run.epochs))
+    epoch_width = len(str(run.plan.epochs))
     table = grid()
     table.add_column(min_width=epoch_width, no_wrap=True)
     table.add_column(min_width=7, no_wrap=True)
@@ -88,18 +88,18 @@ def bars(course: Course, width: int) -> Grid:
     run, phase, left, each = course.run, course.phase, course.seconds_left, course.seconds_per_epoch
     room = max(8, min(40, width - 48))
     time = clock(course.seconds) + ("" if left is None else f", {clock(left)} left")
-    rows = [bar_row("run", course.epoch, run.epochs, f"epochs   {time}", room)]
+    rows = [bar_row("run", course.epoch, run.plan.epochs, f"epochs   {time}", room)]
     if phase is not None:
         done = course.epoch - course.epochs_before_phase
         rows.append(bar_row(phase.name, done, phase.epochs, "epochs", room))
     if (course.seconds if each is None else each) >= SLOW_EPOCH:
-        rows.append(bar_row("epoch", course.batch, run.steps_per_epoch, "batches", room))
+        rows.append(bar_row("epoch", course.batch, run.plan.steps_per_epoch, "batches", room))
     else:
         speed = "" if each is None else pace(each)
         rows.append(([("epoch", QUIET)], [(speed, QUIET)], [("", "")], [("", "")]))
     labels, lines, counts, units = zip(*rows, strict=True)
     labels_width = max(10, *(len(label[0][0]) for label in labels))
-    counts_width = 2 * len(str(max(run.epochs, run.steps_per_epoch))) + 1
+    counts_width = 2 * len(str(max(run.plan.epochs, run.plan.steps_per_epoch))) + 1
     return Grid(
         [
             Column(labels, min(labels_width, 16)),

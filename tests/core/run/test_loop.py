@@ -226,9 +226,9 @@ def test_every_epoch_trains_and_is_logged_at_its_learning_rate(build) -> None:
     world.ear.at_step = lambda step: rates.append({group["lr"] for group in world.run.optimizer.param_groups})
     loop.train(world.run)
     logged = [metrics["learning_rate"] for _, metrics in world.ear.of("metrics")]
-    expected = [loop.learning_rate(0.01, phase, n) for phase in world.run.info.phases for n in range(phase.epochs)]
+    expected = [loop.learning_rate(0.01, phase, n) for phase in world.run.info.plan.phases for n in range(phase.epochs)]
     assert logged == expected
-    assert rates == [{rate} for rate in expected for _ in range(world.run.info.steps_per_epoch)]
+    assert rates == [{rate} for rate in expected for _ in range(world.run.info.plan.steps_per_epoch)]
 
 
 # -- the course of a run -----------------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ def test_every_epoch_trains_and_is_logged_at_its_learning_rate(build) -> None:
 def test_everything_happens_in_its_order(build) -> None:
     world = build(phases={"a": {"epochs": 1}, "b": {"epochs": 2}})
     loop.train(world.run)
-    steps = world.run.info.steps_per_epoch
+    steps = world.run.info.plan.steps_per_epoch
     words = [word for word, _ in world.ear.said]
     epoch = ["step"] * steps + ["metrics"]
     due = ["phase", *epoch, "phase", *epoch, *epoch]
@@ -261,7 +261,7 @@ def test_batches_are_a_partition_of_the_train_rows_and_differ_in_size_by_one_at_
             world.run.growth.observe()
             orders.append([row for part in parts for row in part])
             sizes = {len(part) for part in parts}
-            assert len(parts) == world.run.info.steps_per_epoch == math.ceil(len(world.run.splits.train) / batch)
+            assert len(parts) == world.run.info.plan.steps_per_epoch == math.ceil(len(world.run.splits.train) / batch)
             assert max(sizes) - min(sizes) <= 1 and max(sizes) <= batch
             assert sorted(orders[-1]) == list(range(len(world.run.splits.train)))
     assert orders[0] != orders[1]

@@ -240,4 +240,4 @@ def test_a_host_that_no_graph_can_say_has_no_network(tmp_path: Path, monkeypatch
 
 def test_a_run_knows_its_classes_and_its_data(tmp_path: Path) -> None:
     info: RunInfo = played(tmp_path / "run", Deaf()).info
-    assert info.classes == ("left", "right") and len(info.digest) == 64
+    assert info.data.classes == ("left", "right") and len(info.data.digest) == 64

@@ -343,7 +343,7 @@ STEPS = 5 * EPOCHS
 @settings(deadline=None, max_examples=30)
 def test_a_run_from_its_checkpoint_ends_as_the_one_that_went_on(build, tmp_path_factory, plan, step) -> None:
     whole = begun(build(plan))
-    assert whole.info.steps_per_epoch == STEPS // EPOCHS
+    assert whole.info.plan.steps_per_epoch == STEPS // EPOCHS
     whole.callback = witness = Witness(whole, step)
     due = end(whole)
     assert not whole.states.why_not_resumable

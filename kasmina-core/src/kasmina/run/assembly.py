@@ -21,7 +21,7 @@ from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.messages import one_line
 from kasmina.plugins.plugin_state import PluginStates
 from kasmina.plugins.user_code import UserCallable
-from kasmina.records import Data, RunInfo
+from kasmina.records import Data, DataInfo, Plan, RunInfo
 from kasmina.run.data import Splits, prepare
 from kasmina.run.device import resolve, settle_threads
 from kasmina.run.eligibility import check_offers, eligible_builders
@@ -61,31 +61,27 @@ def assemble(config: Config, plugins: PluginSet, folder: Folder, warn: Callable[
     offered = eligible_builders(sites, plugins.blueprints)
     places = {name: places[name] for name in offered}
     raw = written(config, plugins, patterns)
-    steps = math.ceil(len(splits.train) / settings.batch)
     info = RunInfo(
         name=folder.path.name,
         folder=folder.path,
-        task=plugins.entries["task"].name,
-        host=plugins.entries["host"].name,
-        controller=plugins.entries["controller"].name,
-        blueprint=plugins.entries["blueprint"].name,
-        alternatives=tuple(entry.name for entry, _ in plugins.blueprints[1:]),
+        choices=plugins.names,
+        data=DataInfo(
+            goal=data.goal,
+            metric=OBJECTIVES[data.goal].metric_name,
+            target=data.target,
+            in_shape=data.in_shape,
+            outputs=data.outputs,
+            classes=data.classes,
+            features=data.features,
+            digest=splits.digest,
+            rows={name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
+        ),
+        plan=Plan(config.phases, math.ceil(len(splits.train) / settings.batch)),
         seed=settings.seed,
         device=str(device),
-        goal=data.goal,
-        metric=OBJECTIVES[data.goal].metric_name,
-        target=data.target,
-        in_shape=data.in_shape,
-        outputs=data.outputs,
         parameters=size,
         sites=tuple(place.site for place in places.values()),
-        phases=config.phases,
-        steps_per_epoch=steps,
         config=raw,
-        classes=data.classes,
-        features=data.features,
-        digest=splits.digest,
-        rows={name: len(getattr(splits, name)) for name in ("train", "validation", "test")},
     )
     return connect(config, hooks, plugins.states(warn), info, host, places, offered, splits)
 
@@ -106,7 +102,7 @@ def connect(
         UsageError: the host alone is over the budget.
     """
     settings = config.settings
-    objective = OBJECTIVES[info.goal]
+    objective = OBJECTIVES[info.data.goal]
     optimizer = AdamW(host.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
 
     def validation() -> Evaluation:
@@ -121,7 +117,7 @@ def connect(
         offered,
         hooks,
         validation=validation,
-        aim=MetricTarget(info.metric, info.target),
+        aim=MetricTarget(info.data.metric, info.data.target),
         recipe=settings.growth,
         batch=settings.batch,
         seed=settings.seed,
@@ -139,7 +135,7 @@ def connect(
         settings=settings,
         governor=Governor(
             settings.governor,
-            chance_loss(info.goal, splits.train.y, info.outputs, min(settings.batch, len(splits.train))),
+            chance_loss(info.data.goal, splits.train.y, info.data.outputs, min(settings.batch, len(splits.train))),
         ),
     )
 

@@ -95,7 +95,7 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False, profile: bool
         tell_changes(last.facts["code"], plugins.code, warn)
         run = assemble(config, plugins, folder, warn)
         if last.facts["data"] != run.splits.digest:
-            raise UsageError(f"the data of task {run.info.task!r} is not what {path} began with; put it back")
+            raise UsageError(f"the data of task {run.info.choices.task!r} is not what {path} began with; put it back")
         with fitting(last.path):
             restore_state(run, last.state)
             run.governor.load_state_dict(last.state["governor"])
@@ -144,7 +144,7 @@ def reason_of(failure: Exception) -> str:
 
 def take_up(run: Training, found: ResumePoint) -> None:
     """Tells the plugins where the run stands; whatever they draw meanwhile, its random numbers go on from there too."""
-    for phase in run.info.phases:
+    for phase in run.info.plan.phases:
         if phase.name == run.growth.phase:
             run.hooks.on_phase_start(phase=phase, run=run.info)
     restore_plugins(run, found.last.state)

@@ -28,8 +28,8 @@ def train(run: Training) -> None:
         Stopped: `run.stop` was set.
         KasminaError: a plugin broke the contract, or the governor has gone back too often.
     """
-    while run.growth.epochs < run.info.epochs:
-        phase, epoch = place(run.info.phases, run.growth.epochs)
+    while run.growth.epochs < run.info.plan.epochs:
+        phase, epoch = place(run.info.plan.phases, run.growth.epochs)
         if run.growth.phase != phase.name:
             run.growth.phase = phase.name
             run.hooks.on_phase_start(phase=phase, run=run.info)
@@ -117,7 +117,7 @@ def train_epoch(run: Training) -> None:
         seeding.seed_everything(y.device, run.settings.seed, epoch)
     rows = seeding.order(len(y), run.settings.order, epoch).to(y.device)
     # Parts of equal size, so that no last batch is too small for a batch norm.
-    batches = rows.tensor_split(run.info.steps_per_epoch)
+    batches = rows.tensor_split(run.info.plan.steps_per_epoch)
     # Asked once an epoch: a call that nobody hears costs 2 % of a small step.
     told = run.hooks.implements("on_step_end")
     for number, index in enumerate(batches[done:], done + 1):

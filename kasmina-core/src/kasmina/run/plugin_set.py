@@ -17,6 +17,7 @@ from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.messages import one_line
 from kasmina.plugins.plugin_state import PluginStates
 from kasmina.plugins.user_code import UserCallable, is_user_code, load_user_callable
+from kasmina.records import Choices
 from kasmina.run.options.config import Config, PluginChoice
 from kasmina.run.options.sources import Raw
 
@@ -72,6 +73,12 @@ class PluginSet:
             (self.entries[f"alternative.{name}"], alternative) for name, alternative in self.alternatives.items()
         ]
         return [(self.entries["blueprint"], self.blueprint), *alternatives]
+
+    @property
+    def names(self) -> Choices:
+        """Names of all but the loggers."""
+        task, host, controller = (self.entries[kind].name for kind in ("task", "host", "controller"))
+        return Choices(task, host, controller, tuple(entry.name for entry, _ in self.blueprints))
 
     @property
     def code(self) -> dict[str, str]:

@@ -112,8 +112,8 @@ def predictions_of(run: Training) -> Predictions:
         y=array(outputs.invert(y)) if outputs else y.cpu().numpy(),
         outputs=told(run, answers),
         activations={name: array(values) for name, values in found.items()},
-        classes=run.info.classes,
-        plane=plane_of(run, x) if run.info.in_shape == (2,) else None,
+        classes=run.info.data.classes,
+        plane=plane_of(run, x) if run.info.data.in_shape == (2,) else None,
     )
 
 

@@ -26,18 +26,19 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
         seconds: of wall time.
         error: why it failed.
     """
+    choices, data = run.info.choices, run.info.data
     test, validation = (_measured(run, split, error) for split in (run.splits.test, run.splits.validation))
     summary = {
         "status": status,
-        "task": run.info.task,
-        "host": run.info.host,
-        "controller": run.info.controller,
-        "blueprint": run.info.blueprint,
-        "alternatives": list(run.info.alternatives),
+        "task": choices.task,
+        "host": choices.host,
+        "controller": choices.controller,
+        "blueprint": choices.blueprints[0],
+        "alternatives": list(choices.blueprints[1:]),
         "seed": run.info.seed,
         "device": run.info.device,
-        "metric": run.info.metric,
-        "target": run.info.target,
+        "metric": data.metric,
+        "target": data.target,
         "test": test,
         "validation": validation,
         "parameters": {"start": run.info.parameters, "final": run.growth.parameters},

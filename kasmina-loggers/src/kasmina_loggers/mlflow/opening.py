@@ -31,12 +31,12 @@ def facts(run: RunInfo, experiment: str) -> dict[str, Any]:
 def tags(run: RunInfo) -> dict[str, str]:
     """Of Kasmina's own the names begin with "kasmina."; the others are those by which MLflow shows who ran what."""
     about = {
-        "task": run.task,
-        "host": run.host,
-        "controller": run.controller,
-        "blueprint": ", ".join([run.blueprint, *run.alternatives]),
+        "task": run.choices.task,
+        "host": run.choices.host,
+        "controller": run.choices.controller,
+        "blueprint": ", ".join(run.choices.blueprints),
         "device": run.device,
-        "metric": run.metric,
+        "metric": run.data.metric,
     }
     versions = {"python": platform.python_version()} | {name: version(name) for name in DISTRIBUTIONS}
     return (
@@ -56,10 +56,10 @@ def user() -> str:
 def dataset(run: RunInfo) -> dict[str, str]:
     """The task's data, as MLflow's data sets are described: where it is from, its digest, its form and its rows."""
     source = {name: text(value) for name, value in flat({"task": run.config.get("task", {})})}
-    profile = {"rows": sum(run.rows.values()), **run.rows, "classes": len(run.classes)}
+    profile = {"rows": sum(run.data.rows.values()), **run.data.rows, "classes": len(run.data.classes)}
     return {
-        "name": cut(run.task, DATASET),
-        "digest": run.digest[:DIGEST],
+        "name": cut(run.choices.task, DATASET),
+        "digest": run.data.digest[:DIGEST],
         "source_type": "code",
         "source": text({"tags": source}),
         "schema": text(schema(run)),
@@ -69,10 +69,10 @@ def dataset(run: RunInfo) -> dict[str, str]:
 
 def schema(run: RunInfo) -> dict[str, Any]:
     """Columns by name, where the task names them; else the shapes of samples and targets."""
-    if run.features:
-        return {"mlflow_colspec": [{"name": name, "type": "float", "required": True} for name in run.features]}
-    target = ("int64", [-1]) if run.goal == "classification" else ("float32", [-1, run.outputs])
-    return {"mlflow_tensorspec": {"features": tensor("float32", [-1, *run.in_shape]), "targets": tensor(*target)}}
+    if run.data.features:
+        return {"mlflow_colspec": [{"name": name, "type": "float", "required": True} for name in run.data.features]}
+    target = ("int64", [-1]) if run.data.goal == "classification" else ("float32", [-1, run.data.outputs])
+    return {"mlflow_tensorspec": {"features": tensor("float32", [-1, *run.data.in_shape]), "targets": tensor(*target)}}
 
 
 def tensor(dtype: str, shape: list[int]) -> str:

@@ -53,7 +53,7 @@ class Tensorboard:
         self._run, self._events, self._embeddings = run, Events(folder), Embeddings(folder)
         self._epoch, self._pictured, self._alphas, self._story = 0, -1, set(), []
         if run.resumed_at is None:
-            self._add(values.layout(charts(run.metric)), 0)
+            self._add(values.layout(charts(run.data.metric)), 0)
 
     @hookimpl
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
@@ -86,7 +86,7 @@ class Tensorboard:
         from kasmina_loggers.pictures import figures
 
         self._pictured = step
-        self._add(values.images(figures(predictions, self._run.features)), step)
+        self._add(values.images(figures(predictions, self._run.data.features)), step)
         self._embeddings.add(predictions, step)
 
     @hookimpl
@@ -103,7 +103,7 @@ class Tensorboard:
     def on_run_end(self, run: RunInfo, summary: Mapping[str, Any]) -> None:
         found = results(summary)
         self._add(values.scalars(found), self._epoch)
-        named = [*found, f"validation/{run.metric}", "validation/loss", "parameters", "flops"]
+        named = [*found, f"validation/{run.data.metric}", "validation/loss", "parameters", "flops"]
         self._add(values.options(run.config, named, summary.get("status") == "failed"), self._epoch)
         self._close()
 

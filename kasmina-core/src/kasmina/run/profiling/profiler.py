@@ -99,8 +99,8 @@ class Profiler(Callback):
         """Whether a profile begins with the coming step."""
         if self._name() in self._profiles:
             return False
-        phase, epoch = place(self.run.info.phases, self.run.growth.epochs)
-        steps, done = self.run.info.steps_per_epoch, self.run.growth.batches
+        phase, epoch = place(self.run.info.plan.phases, self.run.growth.epochs)
+        steps, done = self.run.info.plan.steps_per_epoch, self.run.growth.batches
         roomy = not done or steps - done >= STEPS or epoch + 1 == phase.epochs
         return roomy and len(self._laps) >= min(WARM, phase.epochs * steps // 2)
 

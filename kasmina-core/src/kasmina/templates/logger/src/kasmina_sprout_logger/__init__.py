@@ -20,7 +20,7 @@ class Sprout:
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
         self._path = run.folder / self.file
-        self._write(f"run {run.name}: task {run.task}, host {run.host}, {run.parameters} parameters")
+        self._write(f"run {run.name}: task {run.choices.task}, host {run.choices.host}, {run.parameters} parameters")
 
     @hookimpl
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
