@@ -31,4 +31,4 @@ for epoch in range(60):
 growth.detach()  # 5
 host.eval()
 accuracy = (host(x_validation).argmax(1) == y_validation).float().mean()
-print(f"{growth.parameters} parameters after {len(growth.manager.seeds)} seeds, validation accuracy {accuracy:.3f}")
+print(f"{growth.parameters} parameters after {len(growth.live_seeds)} seeds, validation accuracy {accuracy:.3f}")

@@ -8,7 +8,8 @@ from torch import nn
 
 from kasmina.growth.export.formats import Torch
 from kasmina.growth.export.plain import plain
-from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.manager import Manager
+from kasmina.growth.recipe import Durations
 from kasmina.growth.sites.find import find_sites
 from kasmina_blueprints.neurons import Neurons
 

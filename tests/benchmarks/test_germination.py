@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from attrs import evolve
 from torch import nn
 from torch.nn import functional
 
-from kasmina.growth.growth import Evaluation, Growth, MetricTarget
+from kasmina.growth.evaluation import Evaluation, Evaluator
+from kasmina.growth.growth import Growth, GrowthOptions
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.sites.find import find_sites
 from kasmina.records import Observation, Proposal, Site
@@ -46,14 +48,11 @@ class Course:
         self.optimizer = torch.optim.Adam(self.host.parameters(), fused=True)
         self.growth = Growth(
             self.host,
-            find_sites(self.host, [SITE], self.x[:2]),
+            {SITE: evolve(find_sites(self.host, [SITE], self.x[:2])[SITE], builders={"body": body})},
             self.optimizer,
-            {SITE: {"body": body}},
             Answers(Proposal(SITE) if germinates else None),
-            lambda: Evaluation(0.0, 0.0),
-            MetricTarget("accuracy", None),
-            Recipe(init=init),
-            BATCH,
+            Evaluator(lambda: Evaluation(0.0, 0.0), "accuracy"),
+            GrowthOptions(Recipe(init=init), BATCH),
         )
         self.born = 0
         self.epoch()

@@ -19,7 +19,8 @@ from zoo_hosts import HOSTS
 from kasmina.growth.export import fold as fold_module
 from kasmina.growth.export import graph, linear, plain, tidy, tracer
 from kasmina.growth.export.plain import Plain, distance
-from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.manager import Manager
+from kasmina.growth.recipe import Durations
 from kasmina.growth.seed import Seed
 from kasmina.growth.sites.find import find_sites
 from kasmina.records import Stage

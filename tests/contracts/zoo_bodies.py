@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kasmina import Site
-from kasmina.growth.manager import Build
+from kasmina.growth.sites.find import Build
 from kasmina.testing.engine_fixture import anywhere
 from kasmina_blueprints.attention import Attention
 from kasmina_blueprints.bottleneck import Bottleneck

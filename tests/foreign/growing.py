@@ -14,7 +14,8 @@ from attrs import define
 from torch import Tensor, nn
 
 from kasmina import Site
-from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.manager import Manager
+from kasmina.growth.recipe import Durations
 from kasmina.growth.sites.find import find_sites
 from kasmina.records import Stage
 

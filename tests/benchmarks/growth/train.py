@@ -18,7 +18,8 @@ from torch.nn import functional
 
 from kasmina.growth.inits import INITS
 from kasmina.growth.inits.sample_matrices import ROWS
-from kasmina.growth.manager import Durations, Manager
+from kasmina.growth.manager import Manager
+from kasmina.growth.recipe import Durations
 from kasmina.growth.recorder import ActivationRecorder
 from kasmina.growth.sites.find import find_sites
 from kasmina.records import Site

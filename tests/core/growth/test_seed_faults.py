@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from kasmina.errors import PluginError, SeedError
 from kasmina.growth.candidates import SequentialGroup
-from kasmina.growth.growth import REST, Evaluation, Growth, MetricTarget
+from kasmina.growth.evaluation import Evaluation, Evaluator
+from kasmina.growth.growth import REST, Growth, GrowthOptions
 from kasmina.growth.health import finite
 from kasmina.growth.manager import IllegalTransition
 from kasmina.growth.recipe import Recipe
@@ -72,14 +74,14 @@ class World:
         self.hooks = Hooks()
         self.growth = Growth(
             self.host,
-            find_sites(self.host, ["0", "2"], self.x),
+            {
+                name: evolve(bound, builders={"body": lambda site: Body()})
+                for name, bound in find_sites(self.host, ["0", "2"], self.x).items()
+            },
             self.optimizer,
-            {name: {"body": lambda site: Body()} for name in ("0", "2")},
             self.hooks,
-            lambda: Evaluation(0.0, 0.0),
-            MetricTarget("metric"),
-            Recipe(training=4, blending=2, probation=9, init=init, candidates=candidates),
-            batch=8,
+            Evaluator(lambda: Evaluation(0.0, 0.0), "metric"),
+            GrowthOptions(Recipe(training=4, blending=2, probation=9, init=init, candidates=candidates), batch=8),
         )
         self.manager = self.growth.manager
 

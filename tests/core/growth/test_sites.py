@@ -14,10 +14,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils.checkpoint import checkpoint
 
 from kasmina.errors import UsageError
-from kasmina.growth.manager import Build, Durations, Manager
+from kasmina.growth.manager import Manager
+from kasmina.growth.recipe import Durations
 from kasmina.growth.recorder import ActivationRecorder
 from kasmina.growth.seed import Seed
-from kasmina.growth.sites.find import BoundSite, find_sites
+from kasmina.growth.sites.find import BoundSite, Build, find_sites
 from kasmina.growth.sites.key_path import KeyPath, tensors
 from kasmina.records import Site, Stage
 

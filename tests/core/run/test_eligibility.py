@@ -13,8 +13,7 @@ from torch import nn
 
 from kasmina import Site
 from kasmina.errors import PluginError, UsageError
-from kasmina.growth.growth import Builders
-from kasmina.growth.sites.find import BoundSite, find_sites
+from kasmina.growth.sites.find import BoundSite, Builders, find_sites
 from kasmina.plugins.catalog import Entry
 from kasmina.run.eligibility import check_offers, eligible_builders
 from kasmina.run.options.config import PluginChoice

@@ -18,10 +18,9 @@ from kasmina.errors import UsageError
 from kasmina.growth.budget_options import Budget
 from kasmina.growth.candidates import Candidates
 from kasmina.growth.flop_counter import FlopCounter
-from kasmina.growth.manager import Builders
 from kasmina.growth.rng import RngStream
-from kasmina.growth.seed import Build, Seed
-from kasmina.growth.sites.find import BoundSite
+from kasmina.growth.seed import Seed
+from kasmina.growth.sites.find import BoundSite, Build
 from kasmina.growth.sites.probe import HostInput, batch_size, forward, slow_path, untouched
 from kasmina.records import Remaining
 
@@ -40,8 +39,7 @@ class BudgetTracker:
     Args:
         host: which must itself be within the budget.
         sample: for the host, of any size.
-        places: where seeds can grow, by site name.
-        offers: at each of them, what makes a seed's module, by blueprint.
+        sites: where seeds can grow, by name, with their builders.
 
     Raises:
         UsageError: the host alone is over the budget.
@@ -52,11 +50,10 @@ class BudgetTracker:
         budget: Budget,
         host: nn.Module,
         sample: HostInput,
-        places: Mapping[str, BoundSite],
-        offers: Mapping[str, Builders],
+        sites: Mapping[str, BoundSite],
     ) -> None:
         self.budget = budget
-        self._places, self._offers = places, offers
+        self._sites = sites
         self._costs: dict[tuple[str, str], Cost] = {}
         """By site and blueprint; only what was asked for."""
         self._weighs = budget.parameters is not None or budget.multiply_adds is not None
@@ -104,7 +101,7 @@ class BudgetTracker:
     def _cost(self, site: str, blueprint: str) -> Cost:
         key = site, blueprint
         if key not in self._costs:
-            self._costs[key] = seed_cost(self._places[site], self._offers[site][blueprint])
+            self._costs[key] = seed_cost(self._sites[site], self._sites[site].builders[blueprint])
         return self._costs[key]
 
 

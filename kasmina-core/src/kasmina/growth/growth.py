@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import torch
-from attrs import define, frozen
+from attrs import define, field, frozen
 from cattrs import structure, unstructure
 from torch import Tensor, nn
 
 from kasmina.errors import PluginError, UsageError
 from kasmina.growth.budget import BudgetTracker
+from kasmina.growth.evaluation import Evaluator
 from kasmina.growth.export.plain import plain
 from kasmina.growth.health import Nonfinite, finite, is_kept, kept, unsound
 from kasmina.growth.inits.initialise import initialise, needs_sample
-from kasmina.growth.manager import Builders, IllegalTransition, Manager
+from kasmina.growth.manager import IllegalTransition, Manager
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.recorder import ROWS, ActivationRecorder
 from kasmina.growth.seed import Seed
-from kasmina.growth.sites.find import BoundSite
+from kasmina.growth.sites.find import BoundSite, Builders
 from kasmina.records import Event, Incident, Observation, Proposal, Remaining, SeedState, SiteState, Stage, Verdict
 
 ROWS_TO_BEGIN = 128
@@ -41,53 +42,39 @@ class PendingGermination:
 
 
 @frozen
-class Evaluation:
-    """What the host is worth on the validation split. A higher metric is better."""
+class GrowthOptions:
+    """Options of growth, apart from where and when."""
 
-    loss: float
-    metric: float
-
-
-@frozen
-class MetricTarget:
-    """What the metric is called, and its value at which the task counts as solved, if there is one."""
-
-    metric: str
-    target: float | None = None
+    recipe: Recipe = field(factory=Recipe)
+    batch: int = 1
+    """Number of samples in a training step."""
+    seed: int = 0
+    """Seed of the random numbers of all seeds."""
+    budget: BudgetTracker | None = None
+    """Budget that growth must keep to. None: there is no limit."""
 
 
 class Growth:
     """What a controller decides about one host, carried out.
 
     Args:
-        host: the network that is trained, from outside.
-        places: where seeds can grow, by site name (`find_places`).
-        optimizer: of the host; it gets the seeds' parameters too.
-        offers: at each of them, what makes a seed's module, by blueprint. If there are several, they compete.
-        hooks: answers the deciding hooks of `kasmina.hookspecs`, and is told of seeds and epochs, by keyword.
-        validation: measures the host on the validation split, in evaluation mode.
-        aim: of the training.
-        recipe: how seeds come to be.
-        batch: samples in a training step.
-        seed: of the random numbers of all seeds.
-        purse: the budget that growth must keep to; None: there is no limit.
-        states: what those that decide remember, by `state_dict` and `load_state_dict`, if it is kept here.
+        host: The network that is trained, from outside.
+        sites: Sites where seeds can grow, by name, with their builders (`find_sites`).
+        optimizer: The host's optimiser. It gets the seeds' parameters too.
+        hooks: Object that answers the deciding hooks of `kasmina.hookspecs`, and is told of seeds and epochs, by
+            keyword.
+        evaluator: Measures the host on the validation split.
+        options: Recipe, batch, seed and budget.
     """
 
     def __init__(
         self,
         host: nn.Module,
-        places: Mapping[str, BoundSite],
+        sites: Mapping[str, BoundSite],
         optimizer: torch.optim.Optimizer,
-        offers: Mapping[str, Builders],
         hooks: Any,
-        validation: Callable[[], Evaluation],
-        aim: MetricTarget,
-        recipe: Recipe,
-        batch: int,
-        seed: int = 0,
-        purse: BudgetTracker | None = None,
-        states: Any = None,
+        evaluator: Evaluator,
+        options: GrowthOptions,
     ) -> None:
         self.host = host
         self.epoch = 0
@@ -100,25 +87,22 @@ class Growth:
         self.resting: dict[str, list[int]] = {}
         """By site: the epoch from whose end on a seed may germinate there again, and how often it was put to rest."""
         self.manager = Manager(
-            places,
+            sites,
             optimizer,
-            recipe.durations(1),
-            seed=seed,
+            options.recipe.durations(1),
+            seed=options.seed,
             ramp=lambda seed, step: hooks.blend_step(seed=seed, step=step),
-            validation=lambda: validation().loss,
+            validation=lambda: evaluator().loss,
             on_change=self._announce,
         )
         self._optimizer = optimizer
-        self._offers = offers
         self._hooks = hooks
-        self._states = states
-        self._validation = validation
-        self._aim = aim
-        self._recipe = recipe
-        self._purse = purse
+        self._evaluator = evaluator
+        self._recipe = options.recipe
+        self._budget = options.budget
         self._refused: set[str] = set()
         """The refusals that were told since a seed last changed its stage: equal ones are not told again."""
-        self._watched_steps = math.ceil(ROWS / batch)
+        self._watched_steps = math.ceil(ROWS / options.batch)
         self._steps_per_epoch = 0
         self._losses: list[Tensor] = []
         """Of the steps of this epoch."""
@@ -144,9 +128,18 @@ class Growth:
         return sorted([*self.manager.past, *living], key=lambda seed: seed.id)
 
     @property
+    def live_seeds(self) -> list[Seed]:
+        """Seeds that take part in the forward pass, as modules, in the order of their germination."""
+        return list(self.manager.seeds.values())
+
+    def enter_phase(self, name: str) -> None:
+        """Begin the phase of this name: events and observations say so from now on."""
+        self.phase = name
+
+    @property
     def remaining(self) -> Remaining:
         """What is left of the budget."""
-        return self._purse.remaining(self.manager.seeds.values()) if self._purse else Remaining()
+        return self._budget.remaining(self.manager.seeds.values()) if self._budget else Remaining()
 
     @property
     def watches(self) -> list[ActivationRecorder]:
@@ -250,7 +243,7 @@ class Growth:
         needs = self._end_watch()
         if self._sown:
             self._bear(self._sown)
-        measure = self._validation()
+        measure = self._evaluator()
         return Observation(
             phase=self.phase,
             epoch=self.epoch,
@@ -259,8 +252,8 @@ class Growth:
             train_loss=torch.stack(losses).mean().item(),
             validation_loss=measure.loss,
             validation_metric=measure.metric,
-            metric=self._aim.metric,
-            target=self._aim.target,
+            metric=self._evaluator.metric,
+            target=self._evaluator.target,
             parameters=self.parameters,
             sites=tuple(
                 SiteState(place.site, self.free(name), needs.get(name)) for name, place in self.manager.places.items()
@@ -296,14 +289,13 @@ class Growth:
             "sown": self._sown and unstructure(self._sown.proposal),
             "sown_watch": self._sown and self._sown.watch.state_dict(),
             "manager": self.manager.state_dict(),
-            "states": self._states and self._states.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Becomes what it was. To be called before ``optimizer.load_state_dict``, for it brings the seeds' groups.
 
         Args:
-            state: from `state_dict`, of the same host, places, offers and recipe.
+            state: from `state_dict`, of the same host, sites and recipe.
 
         Raises:
             KeyError, RuntimeError, ValueError: it is of others.
@@ -322,11 +314,9 @@ class Growth:
             if self._watch is None and state["watch"] is not None and seed > state["watch_born"]:
                 self._start_watch(state["watch"])
 
-        self.manager.load_state_dict(state["manager"], self._offers, before=resume_watch)
+        self.manager.load_state_dict(state["manager"], before=resume_watch)
         resume_watch(math.inf)
         self._watch_born = state["watch_born"]
-        if self._states:
-            self._states.load_state_dict(state["states"])
         if state["sown"] is not None:
             proposal = structure(state["sown"], Proposal)
             self._sow(proposal, self._offered(proposal), state["sown_watch"])
@@ -368,7 +358,7 @@ class Growth:
     def _judge(self, seed: Seed, observation: Observation) -> None:
         """Measures what a seed is worth on the validation split, and keeps or culls it."""
         with seed.muted():
-            without = self._validation()
+            without = self._evaluator()
         seed.contribution = without.loss - observation.validation_loss
         verdict = self._hooks.judge_seed(seed=seed.state, observation=observation)
         if verdict is None:
@@ -389,7 +379,7 @@ class Growth:
 
     def _refuse(self, proposal: Proposal, offer: Builders) -> bool:
         """Whether the proposal is over the budget, which is told once until some seed changes its stage."""
-        reason = self._purse and self._purse.refusal(proposal.site, offer, self.remaining)
+        reason = self._budget and self._budget.refusal(proposal.site, offer, self.remaining)
         if reason and reason not in self._refused:
             self._refused.add(reason)
             incident = Incident(self.epoch, self.step, self.phase, "refusal", reason, site=proposal.site)
@@ -419,21 +409,15 @@ class Growth:
         self.manager.germinate(site, first[1], first[0], reason, alternatives, prepare)
 
     def _offered(self, proposal: Proposal) -> Builders:
-        """What may grow as it is proposed.
+        """Return the builders of what may grow as it is proposed.
 
         Raises:
-            PluginError: the proposal names a site or a blueprint that is not there.
+            PluginError: The proposal names a site or a blueprint that is not there.
         """
-        offer = self._offers.get(proposal.site)
-        if offer is None:
-            raise PluginError(f"propose_germination names {proposal.site!r}; the sites are {', '.join(self._offers)}")
-        if proposal.blueprint is None:
-            return offer
-        if proposal.blueprint not in offer:
-            raise PluginError(
-                f"propose_germination names {proposal.blueprint!r}; {proposal.site!r} has {', '.join(offer)}"
-            )
-        return {proposal.blueprint: offer[proposal.blueprint]}
+        sites = self.manager.places
+        if proposal.site not in sites:
+            raise PluginError(f"propose_germination names {proposal.site!r}; the sites are {', '.join(sites)}")
+        return sites[proposal.site].proposed(proposal.blueprint)
 
     def _set_pace(self, steps: int) -> None:
         """How many steps an epoch has."""

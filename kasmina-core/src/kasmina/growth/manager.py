@@ -18,12 +18,10 @@ from kasmina.errors import PluginError, SeedError
 from kasmina.growth.health import is_kept
 from kasmina.growth.recipe import Durations
 from kasmina.growth.rng import RngStream
-from kasmina.growth.seed import LEGAL, Build, Seed, revive
-from kasmina.growth.sites.find import BoundSite
+from kasmina.growth.seed import LEGAL, Seed, revive
+from kasmina.growth.sites.find import BoundSite, Build
 from kasmina.records import SeedState, Stage
 
-Builders = Mapping[str, Build]
-"""What makes a seed's module, by blueprint."""
 Ramp = Callable[[SeedState, int], float | None]
 Prepare = Callable[[nn.Module, torch.Generator], None]
 OnChange = Callable[[Seed, Stage, str], None]
@@ -145,7 +143,6 @@ class Manager:
     def load_state_dict(
         self,
         state: Mapping[str, Any],
-        offers: Mapping[str, Mapping[str, Build]],
         before: Callable[[int], None] = lambda id: None,
     ) -> None:
         """Becomes what it was; the host is as it was without seeds but for its weights, and gets them all anew.
@@ -153,7 +150,6 @@ class Manager:
         Args:
             state: from `state_dict`, of a manager of the same places. The optimiser has a group for every seed in it
                 afterwards, so that its own state can be loaded next.
-            offers: what makes the seeds' modules, by site and blueprint.
             before: called with the id of each seed before it joins the host's forward pass.
 
         Raises:
@@ -165,7 +161,7 @@ class Manager:
         self.seeds.clear()
         for record in state["seeds"]:
             site = record["_extra_state"]["site"]
-            seed = revive(record, self.places[site], offers[site])
+            seed = revive(record, self.places[site])
             before(seed.id)
             seed.attach()
             self.seeds[seed.id] = seed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,9 +16,7 @@ from kasmina.growth.health import is_sound
 from kasmina.growth.rng import RngStream
 from kasmina.growth.sites.find import BoundSite
 from kasmina.growth.sites.probe import untouched
-from kasmina.records import SeedState, Site, Stage
-
-Build = Callable[[Site], nn.Module]
+from kasmina.records import SeedState, Stage
 
 LEGAL: dict[Stage, frozenset[Stage]] = {
     Stage.DORMANT: frozenset({Stage.TRAINING}),
@@ -347,12 +345,11 @@ class Seed(nn.Module):
         return PluginError(f"blueprint {self.blueprint!r} at site {self.place.site.name!r}: its module {what}")
 
 
-def revive(state: Mapping[str, Any], place: BoundSite, offer: Mapping[str, Build]) -> Seed:
+def revive(state: Mapping[str, Any], place: BoundSite) -> Seed:
     """The seed of which this is the `state_dict`, built anew; not yet in the host's forward pass.
 
     Args:
-        place: that of its site.
-        offer: what makes its module, or those of its candidates, by blueprint.
+        place: its site, with the builder of its module, or those of its candidates.
 
     Raises:
         KeyError, RuntimeError: the state is of another module than the blueprint builds now.
@@ -360,7 +357,7 @@ def revive(state: Mapping[str, Any], place: BoundSite, offer: Mapping[str, Build
     facts = state["_extra_state"]
     stream = RngStream(place.device, 0)
     with stream.own():
-        first, *alternatives = [(name, offer[name](place.site)) for name in facts["blueprints"]]
+        first, *alternatives = [(name, place.builders[name](place.site)) for name in facts["blueprints"]]
     seed = Seed(facts["id"], place, first[1], first[0], facts["germinated_at"], stream, alternatives)
     seed.load_state_dict(state)
     return seed

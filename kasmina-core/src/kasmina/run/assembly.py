@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from kasmina.errors import KasminaError, PluginError, UsageError
 from kasmina.growth.budget import BudgetTracker
-from kasmina.growth.growth import Evaluation, Growth, MetricTarget
-from kasmina.growth.manager import Builders
+from kasmina.growth.evaluation import Evaluation, Evaluator
+from kasmina.growth.growth import Growth, GrowthOptions
 from kasmina.growth.sites.find import BoundSite, find_sites
 from kasmina.growth.sites.probe import untouched
 from kasmina.plugins.hooks import Hooks
@@ -24,7 +24,7 @@ from kasmina.plugins.user_code import UserCallable
 from kasmina.records import Data, DataInfo, Plan, RunInfo
 from kasmina.run.data import Splits, prepare
 from kasmina.run.device import resolve, settle_threads
-from kasmina.run.eligibility import check_offers, eligible_builders
+from kasmina.run.eligibility import check_offers, eligible_sites
 from kasmina.run.folder import Folder
 from kasmina.run.objective import OBJECTIVES, chance_loss, evaluate
 from kasmina.run.optimizer import AdamW
@@ -58,8 +58,7 @@ def assemble(config: Config, plugins: PluginSet, folder: Folder, warn: Callable[
     sites = [place.site for place in places.values()]
     if grows:
         check_offers(sites, plugins.blueprints, settings.growth.init)
-    offered = eligible_builders(sites, plugins.blueprints)
-    places = {name: places[name] for name in offered}
+    places = eligible_sites(places, plugins.blueprints)
     raw = written(config, plugins, patterns)
     info = RunInfo(
         name=folder.path.name,
@@ -83,7 +82,7 @@ def assemble(config: Config, plugins: PluginSet, folder: Folder, warn: Callable[
         sites=tuple(place.site for place in places.values()),
         config=raw,
     )
-    return connect(config, hooks, plugins.states(warn), info, host, places, offered, splits)
+    return connect(config, hooks, plugins.states(warn), info, host, places, splits)
 
 
 def connect(
@@ -93,7 +92,6 @@ def connect(
     info: RunInfo,
     host: nn.Module,
     places: dict[str, BoundSite],
-    offered: dict[str, Builders],
     splits: Splits,
 ) -> Training:
     """The host's growth, tied to its optimiser and to the run's hooks.
@@ -114,14 +112,14 @@ def connect(
         host,
         places,
         optimizer,
-        offered,
         hooks,
-        validation=validation,
-        aim=MetricTarget(info.data.metric, info.data.target),
-        recipe=settings.growth,
-        batch=settings.batch,
-        seed=settings.seed,
-        purse=BudgetTracker(settings.budget, host, splits.train.x[:1], places, offered),
+        Evaluator(validation, info.data.metric, info.data.target),
+        GrowthOptions(
+            recipe=settings.growth,
+            batch=settings.batch,
+            seed=settings.seed,
+            budget=BudgetTracker(settings.budget, host, splits.train.x[:1], places),
+        ),
     )
     return Training(
         info=info,

@@ -13,19 +13,57 @@ from torch import Tensor, nn
 from kasmina.errors import UsageError
 from kasmina.growth.budget import BudgetTracker
 from kasmina.growth.budget_options import Budget
-from kasmina.growth.growth import Evaluation, Growth, MetricTarget
+from kasmina.growth.evaluation import Evaluation, Evaluator
+from kasmina.growth.growth import Growth, GrowthOptions
 from kasmina.growth.recipe import Recipe
-from kasmina.growth.sites.find import find_sites
+from kasmina.growth.sites.find import BoundSite, find_sites
 from kasmina.growth.sites.probe import HostInput, batch_size
 from kasmina.plugins.catalog import KINDS, Entry, default
 from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.plugin_state import PluginStates
 from kasmina.plugins.structuring import structure
-from kasmina.run.eligibility import check_offers, eligible_builders
+from kasmina.run.eligibility import check_offers, eligible_sites
 from kasmina.run.options.config import PluginChoice
 from kasmina.run.plugin_set import choose
 
 Loss = Tensor | float
+
+
+class AttachedGrowth(Growth):
+    """Growth in a loop of the user's own, whose state holds what the plugins remember, too."""
+
+    def __init__(
+        self,
+        host: nn.Module,
+        sites: Mapping[str, BoundSite],
+        optimizer: torch.optim.Optimizer,
+        hooks: Hooks,
+        evaluator: Evaluator,
+        options: GrowthOptions,
+        plugins: PluginStates,
+    ) -> None:
+        super().__init__(host, sites, optimizer, hooks, evaluator, options)
+        self._plugins = plugins
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of growth and of the plugins, as plain values and tensors, at any step.
+
+        A loop of one's own saves it with ``host.state_dict()`` and ``optimizer.state_dict()``.
+        """
+        return super().state_dict() | {"plugins": self._plugins.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore growth and plugins. Call it before ``optimizer.load_state_dict``, for it brings the seeds' groups.
+
+        Args:
+            state: Value of `state_dict`, of growth with the same host, sites, plugins and recipe.
+
+        Raises:
+            KeyError, RuntimeError, ValueError: The state is of another host or recipe.
+            PluginError: A plugin cannot take its state.
+        """
+        super().load_state_dict(state)
+        self._plugins.load_state_dict(state["plugins"])
 
 
 def attach(
@@ -82,7 +120,6 @@ def attach(
     blueprints = [_chosen("blueprint", word) for word in named]
     sites_found = [place.site for place in places.values()]
     check_offers(sites_found, blueprints, options.init)
-    offered = eligible_builders(sites_found, blueprints)
 
     def measured() -> Evaluation:
         training = host.training
@@ -95,21 +132,17 @@ def attach(
         loss, metric = answer if isinstance(answer, tuple) else (answer, -float(answer))
         return Evaluation(float(loss), float(metric))
 
-    growing = {name: places[name] for name in offered}
     deciders = [_chosen("controller", controller), *blueprints]
-    return Growth(
+    growing = eligible_sites(places, blueprints)
+    limits = BudgetTracker(structure(budget or {}, Budget, "budget"), host, sample, growing)
+    return AttachedGrowth(
         host,
         growing,
         optimizer,
-        offered,
         Hooks(deciders, warnings.warn),
-        validation=measured,
-        aim=MetricTarget("metric", target),
-        recipe=options,
-        batch=batch_size(sample),
-        seed=seed,
-        states=PluginStates(deciders, warnings.warn),
-        purse=BudgetTracker(structure(budget or {}, Budget, "budget"), host, sample, growing, offered),
+        Evaluator(measured, "metric", target),
+        GrowthOptions(options, batch_size(sample), seed, limits),
+        PluginStates(deciders, warnings.warn),
     )
 
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from attrs import evolve
 
 from kasmina.errors import PluginError, UsageError
 from kasmina.growth.inits import unfit
 from kasmina.growth.inits.initialise import BUILT
-from kasmina.growth.manager import Builders
+from kasmina.growth.sites.find import BoundSite, Builders
 from kasmina.plugins.catalog import Entry
 from kasmina.plugins.messages import one_line
 from kasmina.records import Site
@@ -29,6 +30,16 @@ def eligible_builders(sites: Sequence[Site], blueprints: Sequence[tuple[Entry, A
         for site in sites
     }
     return {name: offer for name, offer in found.items() if offer}
+
+
+def eligible_sites(sites: Mapping[str, BoundSite], blueprints: Sequence[tuple[Entry, Any]]) -> dict[str, BoundSite]:
+    """Return the sites that some blueprint fits, each with the builders of those that do.
+
+    Raises:
+        PluginError: A blueprint's `fits` broke, or gave something other than a reason or None.
+    """
+    builders = eligible_builders([bound.site for bound in sites.values()], blueprints)
+    return {name: evolve(sites[name], builders=found) for name, found in builders.items()}
 
 
 def check_offers(sites: Sequence[Site], blueprints: Sequence[tuple[Entry, Any]], init: str | None) -> None:

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import nn
 
 from kasmina.errors import UsageError
-from kasmina.growth.manager import Builders
 from kasmina.growth.seed import Seed, revive
-from kasmina.growth.sites.find import BoundSite, find_sites
+from kasmina.growth.sites.find import BoundSite, Builders, find_sites
 from kasmina.records import Data, Stage
 from kasmina.run.assembly import build_host, load
 from kasmina.run.checkpoints.contents import load_weights
@@ -85,13 +84,13 @@ def restore(
     return Trained(config, host, seeds, OBJECTIVES[data.goal], data, splits)
 
 
-def grown(state: dict[str, Any], places: dict[str, BoundSite], offer: Builders) -> list[Seed]:
+def grown(state: dict[str, Any], places: dict[str, BoundSite], builders: Builders) -> list[Seed]:
     """The seeds of a run in their places; without those in training, which have no part in what the host gives."""
     seeds = []
     for record in state["growth"]["manager"]["seeds"]:
         facts = record["_extra_state"]
         if facts["stage"] != Stage.TRAINING:
-            seed = revive(record, places[facts["site"]], offer)
+            seed = revive(record, evolve(places[facts["site"]], builders=builders))
             seed.attach()
             seeds.append(seed)
     return seeds

@@ -8,8 +8,7 @@ import torch
 from attrs import field, frozen
 from torch import Tensor, nn
 
-from kasmina.growth.seed import Build
-from kasmina.growth.sites.find import BoundSite, find_sites
+from kasmina.growth.sites.find import BoundSite, Build, find_sites
 from kasmina.records import Site
 
 BATCH = 8

@@ -19,14 +19,14 @@ After a module that is called several times in one forward pass a seed runs at e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor, nn
 
-from kasmina.errors import UsageError
+from kasmina.errors import PluginError, UsageError
 from kasmina.growth.sites.endpoint import Probes, UnusableSite, find_endpoint, probe_twice
 from kasmina.growth.sites.key_path import KeyPath
 from kasmina.growth.sites.pattern import ends, split
@@ -34,6 +34,11 @@ from kasmina.growth.sites.probe import HostInput, arguments
 from kasmina.records import Kind, Site
 
 KINDS: dict[int, Kind] = {1: "vector", 2: "sequence", 3: "image"}
+
+Build = Callable[[Site], nn.Module]
+"""Function that builds a seed's module for a site."""
+Builders = Mapping[str, Build]
+"""Functions that build a seed's module, by blueprint."""
 
 
 @frozen(eq=False)
@@ -56,7 +61,22 @@ class BoundSite:
     gives: KeyPath
     """Which tensor of what `target` gives."""
     calls: int = 1
-    """How often one forward pass calls `target`."""
+    """Number of times that one forward pass calls `target`."""
+    builders: Builders = field(factory=dict)
+    """Builders of the blueprints that fit the site. If there are several, their seeds compete."""
+
+    def proposed(self, blueprint: str | None) -> Builders:
+        """Return the builders that a proposal of this blueprint means; None means all of them.
+
+        Raises:
+            PluginError: The blueprint is not one of the site's.
+        """
+        if blueprint is None:
+            return self.builders
+        if blueprint not in self.builders:
+            names = ", ".join(self.builders)
+            raise PluginError(f"propose_germination names {blueprint!r}; {self.site.name!r} has {names}")
+        return {blueprint: self.builders[blueprint]}
 
     def read(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
         """The tensor to read, batch first, in what `source` is called with."""
