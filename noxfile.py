@@ -77,6 +77,17 @@ def contracts(session: nox.Session) -> None:
 
 
 @nox.session
+def properties(session: nox.Session) -> None:
+    """Properties with examples that are drawn anew each time, and more of them than elsewhere. Takes long."""
+    # What is found by chance must not fail a change that has nothing to do with it, so this is no part of the default.
+    prepare(session, ALL, *TEST, *BUILD, *TRACKING)
+    folders = ["blueprints", "contracts", "controllers", "core", "loggers", "tracking"]
+    fresh = {"PYTHONWARNINGS": "default", "OMP_NUM_THREADS": "1", "HYPOTHESIS_PROFILE": "thorough"}
+    words = ["-n", "auto", "-m", "hypothesis", *(f"tests/{folder}" for folder in folders)]
+    session.run("pytest", *words, *session.posargs, env=fresh)
+
+
+@nox.session
 def foreign(session: nox.Session) -> None:
     """Growth of models that Kasmina never saw, a pretrained one from HuggingFace among them; prints what it reached."""
     prepare(session, (CORE, "kasmina-blueprints"), *TEST, "transformers==5.23.0")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
 
-# A busy machine is no fault of the code.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+# The same examples each time, so that what fails does not pass when it is run again. A busy machine is no fault.
+settings.register_profile("default", deadline=None, database=None, derandomize=True)
+# Other examples each time, and ten times as many where a test does not say how many itself: `nox -s properties`.
+settings.register_profile(
+    "thorough", deadline=None, database=None, derandomize=False, max_examples=1000, print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @pytest.fixture(autouse=True)

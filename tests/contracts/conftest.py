@@ -1,13 +1,15 @@
-"""Settings of the property tests. `HYPOTHESIS_PROFILE=thorough` draws ten times as many examples, at random."""
-
-import os
+"""Settings of the property tests: fewer examples than elsewhere, for each is a life of a host and its seeds."""
 
 import torch
 from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
 
-COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
-settings.register_profile("default", max_examples=60, derandomize=True, **COMMON)
-settings.register_profile("thorough", max_examples=600, **COMMON)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+PROFILE = settings.get_current_profile_name()
+settings.register_profile(
+    f"{PROFILE} contracts",
+    settings.get_profile(PROFILE),
+    max_examples=settings.default.max_examples * 6 // 10,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile(f"{PROFILE} contracts")

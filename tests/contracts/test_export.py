@@ -17,7 +17,7 @@ from zoo_bodies import BODIES, BUILT_IN, STEADY
 from zoo_hosts import HOSTS
 
 from kasmina.growth.export import fold as fold_module
-from kasmina.growth.export import graph, linear, plain, tidy, tracer
+from kasmina.growth.export import graph, linear, normalize, plain, tracer
 from kasmina.growth.export.plain import Plain, distance
 from kasmina.growth.manager import Manager
 from kasmina.growth.recipe import Durations
@@ -273,7 +273,12 @@ MUTANTS: dict[str, tuple[list[Change], Callable[[], nn.Module], str, Any]] = {
         "map",
         Lora().build,
     ),
-    "what is read later is read before": ([(tidy, "_rewired", lambda *_: None)], ReadLater, "map:map", Lora().build),
+    "what is read later is read before": (
+        [(normalize, "_rewired", lambda *_: None)],
+        ReadLater,
+        "map:map",
+        Lora().build,
+    ),
     "alpha is taken for 1": ([(linear, "scaled", lambda layer, factor: layer)], mlp, "0:2", wide),
     "seeds are left out": ([(tracer.Tracer, "own_hooks", lambda self, hooks: [])], mlp, "0:2", wide),
 }

@@ -89,11 +89,6 @@ def test_yaml_that_grows_or_breaks_its_reader_is_refused(tmp_path, text) -> None
         configure(tmp_path / "config.yaml", NAMED)
 
 
-def test_honest_aliases_are_read(tmp_path) -> None:
-    (tmp_path / "config.yaml").write_text("task: &one {name: a, b: 1}\nhost: {<<: *one, name: c}\n")
-    assert configure(tmp_path / "config.yaml", {"controller": "x", "blueprint": "x"}).host.options == {"b": 1}
-
-
 def test_a_link_in_the_way_of_a_write_is_not_followed(tmp_path) -> None:
     (tmp_path / "precious").write_text("mine")
     for name in (".model.pt.part", "model.pt"):

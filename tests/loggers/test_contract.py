@@ -10,7 +10,8 @@ import pytest
 from kasmina.testing import Check, logger_checks
 from kasmina.testing.options import Subject, refuse
 from kasmina.testing.resume import Stops, moments
-from kasmina.testing.simulated_run import Script, SimulatedRun
+from kasmina.testing.script import Script
+from kasmina.testing.simulated_run import SimulatedRun
 from kasmina_loggers.jsonl import Jsonl
 
 OURS = [
@@ -36,7 +37,7 @@ def test_a_run_that_is_stopped_anywhere_leaves_the_same_records(tmp_path: Path) 
             folder.mkdir()
             subject, logger = Subject("logger", Jsonl, {}), Jsonl()
             course = SimulatedRun(Script(seed, epochs=24), subject.hooks(logger, refuse), folder)
-            course.stops, course.on_stop = stops, Stops(subject, logger).resume
+            course.stops = dict.fromkeys(stops, Stops(subject, logger).resume)
             course.play()
             contents.append([(folder / name).read_bytes() for name in ("metrics.jsonl", "events.jsonl")])
     assert contents[::2] == contents[1::2] and all(map(all, contents))

@@ -19,7 +19,8 @@ from kasmina import Predictions, RunInfo, Stage
 from kasmina.testing import Check, logger_checks
 from kasmina.testing.options import Subject, refuse
 from kasmina.testing.resume import Stops, moments
-from kasmina.testing.simulated_run import Script, SimulatedRun
+from kasmina.testing.script import Script
+from kasmina.testing.simulated_run import SimulatedRun
 from kasmina_loggers.tensorboard import Tensorboard
 
 pytest.importorskip("tensorboard", reason="the extra kasmina-loggers[tensorboard] is not installed")
@@ -81,7 +82,7 @@ def test_a_run_that_is_stopped_anywhere_leaves_the_same_content(tmp_path: Path, 
         folder.mkdir()
         subject, logger = Subject("logger", Tensorboard, {}), Tensorboard()
         course = SimulatedRun(Script(seed, epochs=24), subject.hooks(logger, refuse), folder)
-        course.stops, course.on_stop = stops, Stops(subject, logger).resume
+        course.stops = dict.fromkeys(stops, Stops(subject, logger).resume)
         course.play()
         contents.append(content(folder))
     whole, stopped = contents

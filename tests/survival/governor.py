@@ -88,6 +88,7 @@ KINDS: dict[str, Callable[[nn.Module, Tensor], Any]] = {
     "NaN in eval": lambda module, y: y if module.training else y + math.nan,
     "raises in eval": lambda module, y: y if module.training else fail(RuntimeError("it broke")),
 }
+FINITE = {"1e30"}
 STAGES = ("training", "blending", "probation", "active", "fading")
 
 
@@ -130,7 +131,9 @@ class Injection:
         for seed in self.run.growth.manager.seeds.values():
             if seed.body is module:
                 stage = "fading" if seed.stage is Stage.CULLED else seed.stage.value
-                return stage == self.stage and seed.steps >= self.delay
+                # Blending begins at an alpha of 0, with which whatever is finite is multiplied away.
+                unfelt = seed.stage is Stage.BLENDING and not seed.alpha and self.kind in FINITE
+                return stage == self.stage and seed.steps >= self.delay and not unfelt
         return False
 
 

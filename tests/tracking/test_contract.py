@@ -8,7 +8,8 @@ import pytest
 
 from kasmina.testing import Check, logger_checks
 from kasmina.testing.options import Subject, refuse
-from kasmina.testing.simulated_run import Script, SimulatedRun
+from kasmina.testing.script import Script
+from kasmina.testing.simulated_run import SimulatedRun
 from kasmina_loggers.mlflow import Mlflow
 from kasmina_loggers.mlflow.outbox import read
 

@@ -11,7 +11,8 @@ from tracked import Tracked, sent, until
 
 from kasmina.cli.main import main
 from kasmina.testing.options import Subject, refuse
-from kasmina.testing.simulated_run import Script, SimulatedRun
+from kasmina.testing.script import Script
+from kasmina.testing.simulated_run import SimulatedRun
 from kasmina_loggers.mlflow import Mlflow
 from kasmina_loggers.mlflow.sender import BEHIND
 

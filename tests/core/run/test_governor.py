@@ -11,7 +11,7 @@ import pytest
 import torch
 from attrs import define, evolve
 from governor import EPOCHS, KINDS, OTHER, SITE, STAGES, STEPS, Injection, Outcome, suffer
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -52,6 +52,7 @@ def survived(outcome: Outcome) -> None:
 
 
 @given(seeds_break)
+@example(Injection("1e30", "blending", often=2, delay=0))
 @settings(deadline=None, max_examples=12)
 def test_a_seed_that_breaks_is_seen_within_the_step_and_costs_itself_alone(fresh, injection) -> None:
     outcome = suffer(fresh(), injection, keeps=injection.stage != "fading")

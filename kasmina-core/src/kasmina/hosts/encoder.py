@@ -23,7 +23,8 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.embed = nn.Linear(features, width)
-        self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
+        # A run builds its host without memory first; there, a product that is not in place imports torch.compile.
+        self.position = nn.Parameter(torch.randn(tokens, width).mul_(0.02))
         layer = nn.TransformerEncoderLayer(width, heads, hidden, dropout, batch_first=True, norm_first=True)
         # Nested tensors are for padded batches, and no hook sees a plain tensor within them.
         self.encoder = nn.TransformerEncoder(layer, depth, nn.LayerNorm(width), enable_nested_tensor=False)

@@ -12,14 +12,15 @@ import numpy as np
 from kasmina.testing.check import Check
 from kasmina.testing.options import Subject, hook_checks, option_checks, refuse
 from kasmina.testing.resume import Stops, moments
-from kasmina.testing.simulated_run import Answer, Script, SimulatedRun
+from kasmina.testing.script import Script
+from kasmina.testing.simulated_run import Answer, SimulatedRun
 
 SEEDS = range(12)
 ONE = ("layers.0",)
 SCRIPTS: dict[str, tuple[str, list[Script]]] = {
     "answers many runs": (
         "answers have the right type and propose free sites, whatever the losses do",
-        [Script(seed, 60, ripens=1 + seed % 4) for seed in SEEDS],
+        [Script(seed, 60, stage_epochs=1 + seed % 4) for seed in SEEDS],
     ),
     "bears a long run": (
         "a run of 2,000 epochs with 20 sites is like any other",
@@ -79,13 +80,13 @@ def _answers_alike(subject: Subject) -> None:
 
 
 def _goes_on(subject: Subject) -> None:
-    for script in (Script(seed, 60, ripens=1 + seed % 4) for seed in SEEDS):
+    for script in (Script(seed, 60, stage_epochs=1 + seed % 4) for seed in SEEDS):
         straight = _answers(subject, script)
         for how in (Stops.resume, Stops.go_back):
             plugin = subject.make()
             stops = Stops(subject, plugin)
             course = SimulatedRun(script, subject.hooks(plugin, refuse), Path("runs", script.name))
-            course.stops, course.on_stop = moments(script), partial(how, stops)
+            course.stops = dict.fromkeys(moments(script), partial(how, stops))
             course.play()
             for one, other in zip(straight, course.answers, strict=False):
                 assert one == other, f"{one.hook} answered {other.answer} in epoch {one.epoch}, and not {one.answer}"

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from kasmina.testing.check import Check
+from kasmina.testing.hook_calls import hook_calls
 from kasmina.testing.options import Subject, hook_checks, option_checks, refuse
 from kasmina.testing.resume import Stops, moments
-from kasmina.testing.simulated_run import Script, SimulatedRun, calls
+from kasmina.testing.script import Script
+from kasmina.testing.simulated_run import SimulatedRun
 
 ODD = ("a/b/c", "../outside", "Überraschung 漢字", "[/bold] [red]", "two\nlines", "with space", "", "a" * 200, "%s {0}")
 SCRIPTS: dict[str, tuple[str, Script]] = {
@@ -103,7 +105,7 @@ def _any_order(subject: Subject) -> None:
     for _ in range(20):
         with _ground() as ground:
             course = _course(subject, ground, Script())
-            told = list(calls(course)) * 2
+            told = list(hook_calls(course)) * 2
             draw.shuffle(told)
             for hook, arguments in told:
                 getattr(course.hooks, hook)(**arguments)
@@ -131,7 +133,7 @@ def _taken_up(subject: Subject) -> None:
         with _ground() as ground:
             script, logger = Script(seed, epochs=24), subject.make()
             course = _course(subject, ground, script, logger)
-            course.stops, course.on_stop = moments(script), Stops(subject, logger).resume
+            course.stops = dict.fromkeys(moments(script), Stops(subject, logger).resume)
             course.play()
 
 

@@ -10,7 +10,8 @@ from attrs import define
 
 from kasmina.records import Phase
 from kasmina.testing.options import Subject, refuse
-from kasmina.testing.simulated_run import MOMENTS, Script, SimulatedRun
+from kasmina.testing.script import MOMENTS, Script
+from kasmina.testing.simulated_run import SimulatedRun
 
 
 def moments(script: Script, count: int = 6) -> frozenset[int]:

@@ -52,7 +52,7 @@ def _read(file: Path) -> Raw:
     except UnicodeDecodeError as error:
         raise UsageError(f"--config {file}: is not text in UTF-8") from error
     except YAMLError as error:
-        raise UsageError(f"--config {file}: is not YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"--config {file}: is not YAML for options: {' '.join(str(error).split())}") from error
     if raw is None:
         return {}
     if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
@@ -94,11 +94,16 @@ def _said(raw: Raw, word: str) -> Raw:
     try:
         layer = {last: yaml.load(text)}
     except YAMLError as error:
-        raise UsageError(f"--set {word}: {text!r} is not a YAML value") from error
+        raise UsageError(f"--set {word}: {text!r} is not a YAML value: {_problem(error)}") from error
     for key in reversed(parents):
         layer = {key: layer}
     _check_path(raw, word, parents)
     return _normal(layer)
+
+
+def _problem(error: YAMLError) -> str:
+    """Return what is wrong without the place, which one word does not need."""
+    return " ".join(str(getattr(error, "problem", None) or error).split())
 
 
 def _check_path(raw: Raw, word: str, parents: list[str]) -> None:
