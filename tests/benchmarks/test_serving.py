@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kasmina.cli.main import main
-from kasmina_loggers.mlflow.package import package
+from kasmina_loggers.registry.packaging import package
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of MLflow
 HERE = Path(__file__).parent / "serving"

@@ -12,7 +12,7 @@ from kasmina.testing.options import Subject, refuse
 from kasmina.testing.resume import Stops, moments
 from kasmina.testing.script import Script
 from kasmina.testing.simulated_run import SimulatedRun
-from kasmina_loggers.jsonl import Jsonl
+from kasmina_loggers.jsonl import JSONL
 
 OURS = [
     point.load()
@@ -35,7 +35,7 @@ def test_a_run_that_is_stopped_anywhere_leaves_the_same_records(tmp_path: Path) 
         for stops in (frozenset[int](), moments(Script(seed, epochs=24))):
             folder = tmp_path / f"{seed} {len(stops)}"
             folder.mkdir()
-            subject, logger = Subject("logger", Jsonl, {}), Jsonl()
+            subject, logger = Subject("logger", JSONL, {}), JSONL()
             course = SimulatedRun(Script(seed, epochs=24), subject.hooks(logger, refuse), folder)
             course.stops = dict.fromkeys(stops, Stops(subject, logger).resume)
             course.play()

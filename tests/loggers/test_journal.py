@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from kasmina import Incident, RunInfo
 from kasmina_loggers.journal import Journal
-from kasmina_loggers.jsonl import Jsonl
+from kasmina_loggers.jsonl import JSONL
 
 
 class Disk(io.BytesIO):
@@ -142,7 +142,7 @@ def test_what_could_never_be_written_is_told_at_the_end() -> None:
 
 
 def test_a_run_that_goes_back_tells_each_thing_once(course_of: Callable[..., Any], run: RunInfo) -> None:
-    logger = Jsonl()
+    logger = JSONL()
     course = course_of(logger)
     course.hooks.on_run_start(run=run)
     for phase in run.plan.phases[:1]:
@@ -163,7 +163,7 @@ def test_a_run_that_goes_back_tells_each_thing_once(course_of: Callable[..., Any
 
 
 def test_an_incident_is_one_flat_record(course_of: Callable[..., Any], run: RunInfo) -> None:
-    course = course_of(Jsonl())
+    course = course_of(JSONL())
     course.hooks.on_run_start(run=run)
     incident = Incident(3, 12, "warm-up", "rollback", "the training loss is nan at step 13", "culled seed 1", "a", 1)
     course.hooks.on_incident(incident=incident)
@@ -177,7 +177,7 @@ def test_an_incident_is_one_flat_record(course_of: Callable[..., Any], run: RunI
 def test_one_file_that_is_shorter_does_not_keep_the_other_from_going_back(
     course_of: Callable[..., Any], run: RunInfo
 ) -> None:
-    logger = Jsonl()
+    logger = JSONL()
     hooks = course_of(logger).hooks
     hooks.on_run_start(run=run)
     hooks.log_metrics(metrics={}, step=1)
@@ -204,7 +204,7 @@ def small_disk() -> Iterator[Path]:
 
 
 def test_a_full_disk_costs_no_record(make_run: Any, make_course: Any, small_disk: Path) -> None:
-    logger = Jsonl()
+    logger = JSONL()
     course = make_course(make_run(small_disk), logger)
     course.hooks.on_run_start(run=course.run)
     ballast = small_disk / "ballast"

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kasmina import Event, RunInfo, SeedState, Stage
-from kasmina_loggers.jsonl import Jsonl
+from kasmina_loggers.jsonl import JSONL
 
 
 def refuse(word: str) -> None:
@@ -28,7 +28,7 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 
 def test_one_record_an_epoch_and_one_a_change(course_of: Callable[..., Any], run: RunInfo) -> None:
-    course = course_of(Jsonl())
+    course = course_of(JSONL())
     course.play()
     metrics = records(run.folder / "metrics.jsonl")
     assert [record["step"] for record in metrics] == list(range(1, 121))
@@ -38,7 +38,7 @@ def test_one_record_an_epoch_and_one_a_change(course_of: Callable[..., Any], run
 
 
 def test_an_event_is_flat(course_of: Callable[..., Any], run: RunInfo) -> None:
-    course = course_of(Jsonl())
+    course = course_of(JSONL())
     course.play()
     assert records(run.folder / "events.jsonl")[3] == {
         "step": 144,
@@ -62,7 +62,7 @@ numbers = st.floats() | st.integers(-(2**60), 2**60) | st.floats(width=32).map(n
 @given(metrics=st.dictionaries(st.text(max_size=8), numbers, max_size=4))
 def test_any_number_is_strict_json(make_run: Any, make_course: Any, metrics: dict[str, float]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        course = make_course(make_run(Path(folder)), Jsonl())
+        course = make_course(make_run(Path(folder)), JSONL())
         course.hooks.on_run_start(run=course.run)
         course.hooks.log_metrics(metrics=metrics, step=1)
         course.hooks.on_run_end(run=course.run, summary={})
@@ -77,7 +77,7 @@ def test_any_event_is_one_line(
 ) -> None:
     seed = SeedState(1, site, "bottleneck", Stage.PROBATION, alpha, 96, 1, contribution=gain)
     with tempfile.TemporaryDirectory() as folder:
-        course = make_course(make_run(Path(folder)), Jsonl())
+        course = make_course(make_run(Path(folder)), JSONL())
         course.hooks.on_run_start(run=course.run)
         course.hooks.on_seed_change(event=Event(1, 4, "adaptation", seed, Stage.BLENDING, reason))
         course.hooks.on_run_end(run=course.run, summary={})
@@ -86,7 +86,7 @@ def test_any_event_is_one_line(
 
 
 def test_a_record_is_on_disk_at_once(course_of: Callable[..., Any], run: RunInfo) -> None:
-    course = course_of(Jsonl())
+    course = course_of(JSONL())
     course.hooks.on_run_start(run=run)
     course.hooks.log_metrics(metrics={"train/loss": 0.5}, step=1)
     assert len(records(run.folder / "metrics.jsonl")) == 1  # The run has not ended: nothing was closed.
@@ -94,10 +94,10 @@ def test_a_record_is_on_disk_at_once(course_of: Callable[..., Any], run: RunInfo
 
 
 def test_a_resumed_run_appends(course_of: Callable[..., Any], run: RunInfo) -> None:
-    course_of(Jsonl()).play()
+    course_of(JSONL()).play()
     with (run.folder / "metrics.jsonl").open("a") as file:
         file.write('{"step": 121, "phase": "adap')  # The power went.
-    course_of(Jsonl()).play()
+    course_of(JSONL()).play()
     steps = [record["step"] for record in records(run.folder / "metrics.jsonl")]
     assert steps == [*range(1, 121), *range(1, 121)]
 
@@ -105,7 +105,7 @@ def test_a_resumed_run_appends(course_of: Callable[..., Any], run: RunInfo) -> N
 def test_an_unfinished_record_longer_than_a_block_is_cut(course_of: Callable[..., Any], run: RunInfo) -> None:
     (run.folder / "metrics.jsonl").write_text('{"step": 1}\n' + "x" * 10_000)
     (run.folder / "events.jsonl").write_text("x" * 10_000)
-    course = course_of(Jsonl())
+    course = course_of(JSONL())
     course.hooks.on_run_start(run=run)
     course.hooks.on_run_end(run=run, summary={})
     assert (run.folder / "metrics.jsonl").read_text() == '{"step": 1}\n'
@@ -113,7 +113,7 @@ def test_an_unfinished_record_longer_than_a_block_is_cut(course_of: Callable[...
 
 
 def test_closes_its_files_and_bears_an_end_without_a_start(course_of: Callable[..., Any], run: RunInfo) -> None:
-    logger = Jsonl()
+    logger = JSONL()
     course = course_of(logger)
     course.hooks.on_run_end(run=run, summary=course.summary("failed"))
     course.hooks.on_run_start(run=run)
@@ -123,7 +123,7 @@ def test_closes_its_files_and_bears_an_end_without_a_start(course_of: Callable[.
 
 
 def test_is_cheap(course_of: Callable[..., Any], run: RunInfo) -> None:
-    course = course_of(Jsonl())
+    course = course_of(JSONL())
     course.hooks.on_run_start(run=run)
     metrics = course.metrics(1) | {f"seed/{i}/alpha": 0.5 for i in range(8)}
     best = min(timed(lambda: course.hooks.log_metrics(metrics=metrics, step=1)) for _ in range(20))
@@ -139,4 +139,4 @@ def timed(call: Callable[[], object], times: int = 100) -> float:
 
 
 def test_has_no_options() -> None:
-    assert not [field.name for field in attrs.fields(Jsonl) if field.init]
+    assert not [field.name for field in attrs.fields(JSONL) if field.init]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kasmina_loggers.journal import opened
-from kasmina_loggers.picture import check_picture
 from kasmina_loggers.rich import Rich
+from kasmina_loggers.rich.svg import check_picture
 
 
 def test_records_do_not_follow_a_link(tmp_path) -> None:

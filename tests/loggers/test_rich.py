@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from kasmina import Event, Incident, Observation, Phase, Plan, RunInfo, SeedState, Site, Stage
-from kasmina_loggers.course import Course
-from kasmina_loggers.lines import Lines
 from kasmina_loggers.rich import Rich
-from kasmina_loggers.screen import Screen
+from kasmina_loggers.rich.plain_text import PlainText
+from kasmina_loggers.rich.progress import Progress
+from kasmina_loggers.rich.screen import Screen
 
 ESCAPE = "\x1b"
 HIDE_CURSOR, SHOW_CURSOR = f"{ESCAPE}[?25l", f"{ESCAPE}[?25h"
@@ -141,7 +141,7 @@ def test_the_live_part_shows_bars_numbers_and_seeds(course_of: Callable[..., Any
         course.hooks.log_metrics(metrics=course.metrics(30) | {"seed/1/alpha": 0.5}, step=30)
         course.hooks.on_step_end(step=122)
         lines = drawn(view, 110)
-        assert view.course.batch == 2
+        assert view.progress.batch == 2
     text = "\n".join(lines)
     assert re.search(r"run .* 30/120 ", text) and re.search(r"adaptation .* 10/100 ", text)
     assert re.search(r"0\.3359 +0\.3527 +0\.7600 +0\.003 +105", text)
@@ -166,9 +166,9 @@ def test_a_resumed_run_counts_from_where_it_stands(course_of: Callable[..., Any]
     course = course_of(logger)
     with screen(course, logger) as view:
         course.hooks.on_step_end(step=4 * 60 + 1)
-        assert (view.course.epoch, view.course.batch) == (60, 1)
+        assert (view.progress.epoch, view.progress.batch) == (60, 1)
         course.hooks.log_metrics(metrics={}, step=61)
-        assert view.course.seconds_left < 60 * 60  # type: ignore[operator]
+        assert view.progress.seconds_left < 60 * 60  # type: ignore[operator]
         assert any("61/120" in line for line in drawn(view, 80))
 
 
@@ -189,9 +189,9 @@ def test_a_resumed_run_learns_of_its_seeds_at_the_first_epochs_end(course_of: Ca
             (1, Stage.ACTIVE, 1.0), (3, Stage.CULLED, 0.5), (4, Stage.CULLED, 0.0), (5, Stage.BLENDING, 0.25)
         )
         course.hooks.on_epoch_end(observation=observed(there))
-        assert list(view.course.seeds) == [1, 3, 5] and view.course.seeds[5] == there[-1]
+        assert list(view.progress.seeds) == [1, 3, 5] and view.progress.seeds[5] == there[-1]
         course.hooks.on_epoch_end(observation=observed(there[:1]))  # it went back: what is not there is gone
-        assert list(view.course.seeds) == [1]
+        assert list(view.progress.seeds) == [1]
         assert re.search(r"1 +layers\.1 +bottleneck +active", "\n".join(drawn(view, 110)))
 
 
@@ -200,8 +200,8 @@ def test_the_pace_counts_the_steps_that_this_process_did(make_run: Any, make_cou
     """From wherever, and however often it goes back: an epoch takes as long as so many steps do."""
     with pytest.MonkeyPatch.context() as patch:
         now = [100.0]
-        patch.setattr("kasmina_loggers.course.time.monotonic", lambda: now[0])
-        course = Course(make_run(Path("runs")))
+        patch.setattr("kasmina_loggers.rich.progress.time.monotonic", lambda: now[0])
+        course = Progress(make_run(Path("runs")))
         course._started = now[0]
         for step in steps:
             now[0] += 0.5
@@ -358,11 +358,11 @@ def test_any_order_of_stages_and_any_numbers_can_be_shown(
 
 
 def test_the_view_is_chosen_by_the_output(run: RunInfo) -> None:
-    from kasmina_loggers.course import Course as State
+    from kasmina_loggers.rich.progress import Progress as State
 
     assert isinstance(on(terminal())._view_of(State(run)), Screen)
     for plain in (Console(file=io.StringIO(), _environ={}), terminal(TERM="dumb")):
-        assert isinstance(on(plain)._view_of(State(run)), Lines)
+        assert isinstance(on(plain)._view_of(State(run)), PlainText)
 
 
 def test_every_option_has_help() -> None:

@@ -21,19 +21,19 @@ from kasmina.testing.options import Subject, refuse
 from kasmina.testing.resume import Stops, moments
 from kasmina.testing.script import Script
 from kasmina.testing.simulated_run import SimulatedRun
-from kasmina_loggers.tensorboard import Tensorboard
+from kasmina_loggers.tensorboard import TensorBoard
 
 pytest.importorskip("tensorboard", reason="the extra kasmina-loggers[tensorboard] is not installed")
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
 from tensorboard.compat.proto.config_pb2 import RunMetadata  # noqa: E402
 
-from kasmina_loggers.tensorboard import values  # noqa: E402
+from kasmina_loggers.tensorboard import summary_values  # noqa: E402
 from kasmina_loggers.tensorboard.embeddings import Embeddings, as_bytes, widest  # noqa: E402
-from kasmina_loggers.tensorboard.graph import graph  # noqa: E402
+from kasmina_loggers.tensorboard.network_graph import graph  # noqa: E402
 
 
-@pytest.mark.parametrize("check", logger_checks(Tensorboard))
+@pytest.mark.parametrize("check", logger_checks(TensorBoard))
 def test_contract(check: Check) -> None:
     check()
 
@@ -80,7 +80,7 @@ def test_a_run_that_is_stopped_anywhere_leaves_the_same_content(tmp_path: Path, 
     for stops in (frozenset[int](), moments(Script(seed, epochs=24))):
         folder = tmp_path / str(len(stops))
         folder.mkdir()
-        subject, logger = Subject("logger", Tensorboard, {}), Tensorboard()
+        subject, logger = Subject("logger", TensorBoard, {}), TensorBoard()
         course = SimulatedRun(Script(seed, epochs=24), subject.hooks(logger, refuse), folder)
         course.stops = dict.fromkeys(stops, Stops(subject, logger).resume)
         course.play()
@@ -92,7 +92,7 @@ def test_a_run_that_is_stopped_anywhere_leaves_the_same_content(tmp_path: Path, 
 
 
 def test_a_run_that_goes_back_has_every_epoch_once(course_of: Callable[..., Any], run: RunInfo) -> None:
-    logger = Tensorboard()
+    logger = TensorBoard()
     hooks = course_of(logger).hooks
     hooks.on_run_start(run=run)
     tell(hooks, 1, 5, 1.0)
@@ -107,7 +107,7 @@ def test_a_run_that_goes_back_has_every_epoch_once(course_of: Callable[..., Any]
 def test_a_run_that_goes_back_to_where_nothing_was_told_begins_anew(
     course_of: Callable[..., Any], run: RunInfo
 ) -> None:
-    logger = Tensorboard()
+    logger = TensorBoard()
     hooks = course_of(logger).hooks
     nothing = logger.state_dict()
     hooks.on_run_start(run=run)
@@ -123,8 +123,8 @@ import json, os, signal, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from conftest import build_course, build_run
-from kasmina_loggers.tensorboard import Tensorboard
-logger = Tensorboard()
+from kasmina_loggers.tensorboard import TensorBoard
+logger = TensorBoard()
 course = build_course(build_run(Path({folder!r})), logger)
 course.hooks.on_run_start(run=course.run)
 for epoch in range(1, 9):
@@ -143,7 +143,7 @@ def test_a_run_that_was_killed_and_resumed_has_every_epoch_once(
     source = KILLED.format(tests=str(Path(__file__).parent), folder=str(run.folder), flush=flush)
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
     assert done.returncode == -9, done.stderr
-    logger = Tensorboard()
+    logger = TensorBoard()
     hooks = course_of(logger).hooks
     hooks.on_run_start(run=attrs.evolve(run, resumed_at=20))
     logger.load_state_dict(json.loads(done.stdout))
@@ -159,7 +159,7 @@ def test_files_of_a_summary_writer_come_before_ours(course_of: Callable[..., Any
 
     with SummaryWriter(str(run.folder / "tensorboard")) as writer:
         writer.add_scalar("train/loss", 7.0, 1)
-    hooks = course_of(Tensorboard()).hooks
+    hooks = course_of(TensorBoard()).hooks
     hooks.on_run_start(run=run)
     tell(hooks, 2, 3, 1.0)
     hooks.on_run_end(run=run, summary={})
@@ -170,7 +170,7 @@ def test_files_of_a_summary_writer_come_before_ours(course_of: Callable[..., Any
 
 
 def test_alpha_begins_and_ends_with_a_zero(course_of: Callable[..., Any], run: RunInfo) -> None:
-    hooks = course_of(Tensorboard()).hooks
+    hooks = course_of(TensorBoard()).hooks
     hooks.on_run_start(run=run)
     for epoch, alpha in enumerate((None, 0.3, 1.0, 0.4, None, None), 1):
         metrics = {"train/loss": 1.0} if alpha is None else {"train/loss": 1.0, "seed/1/alpha": alpha}
@@ -182,7 +182,7 @@ def test_alpha_begins_and_ends_with_a_zero(course_of: Callable[..., Any], run: R
 
 
 def test_histograms_count_what_is_finite(course_of: Callable[..., Any], run: RunInfo) -> None:
-    hooks = course_of(Tensorboard()).hooks
+    hooks = course_of(TensorBoard()).hooks
     hooks.on_run_start(run=run)
     given = {
         "weights/a": np.array([0.0, 1.0, 1.0, np.nan, np.inf]),
@@ -197,7 +197,7 @@ def test_histograms_count_what_is_finite(course_of: Callable[..., Any], run: Run
     assert set(events.Tags()["histograms"]) == {"weights/a", "weights/same", "weights/large"}
     first = events.Histograms("weights/a")[0].histogram_value
     assert (first.num, first.min, first.max, first.sum) == (3, 0, 1, 2)
-    assert len(first.bucket) == values.BINS and (first.bucket[0], first.bucket[-1]) == (1, 2)
+    assert len(first.bucket) == summary_values.BINS and (first.bucket[0], first.bucket[-1]) == (1, 2)
     same = events.Histograms("weights/same")[0].histogram_value
     assert (same.bucket_limit, same.bucket) == ([7.0], [12.0])
 
@@ -242,7 +242,7 @@ def test_a_network_that_cannot_be_traced_costs_its_graph_alone(course_of: Callab
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x if x.sum() > 0 else -x
 
-    hooks = course_of(Tensorboard()).hooks
+    hooks = course_of(TensorBoard()).hooks
     hooks.on_run_start(run=run)
     for step, network in enumerate((nn.Linear(3, 2), Branching())):
         hooks.log_network(network=network, sample=np.zeros((2, 3), np.float32), step=step)
@@ -286,7 +286,7 @@ def test_points_have_labels_and_pictures_and_are_listed_once(tmp_path: Path) -> 
 def test_a_run_that_goes_back_and_on_by_another_way_has_the_points_of_that_way(
     course_of: Callable[..., Any], run: RunInfo
 ) -> None:
-    logger = Tensorboard()
+    logger = TensorBoard()
     hooks = course_of(logger).hooks
     hooks.on_run_start(run=run)
     hooks.log_predictions(predictions=seen({"a": 4}), step=3)
@@ -315,7 +315,7 @@ def test_points_and_pictures_of_odd_numbers() -> None:
 
 
 def test_the_table_of_what_happened_is_whole_in_its_last_text(course_of: Callable[..., Any], run: RunInfo) -> None:
-    course = course_of(Tensorboard())
+    course = course_of(TensorBoard())
     course.play()
     texts = reader(run.folder).Tensors("growth/text_summary")
     assert len(texts) == len(course.events)
@@ -332,4 +332,4 @@ def test_where_the_extra_is_not_installed_it_says_how(
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match="pip install 'kasmina-loggers\\[tensorboard\\]'"):
-        Tensorboard().on_run_start(run)
+        TensorBoard().on_run_start(run)

@@ -25,7 +25,7 @@ from tracked import PATIENCE, until
 
 from kasmina.cli.main import main
 from kasmina.run.restore import restore
-from kasmina_loggers.mlflow.package import samples
+from kasmina_loggers.registry.packaging import samples
 
 SHORT = ["--epochs", "20", "--no-logger", "rich", "--device", "cpu"]
 RUNS: dict[str, list[str]] = {

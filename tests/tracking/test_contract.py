@@ -10,7 +10,7 @@ from kasmina.testing import Check, logger_checks
 from kasmina.testing.options import Subject, refuse
 from kasmina.testing.script import Script
 from kasmina.testing.simulated_run import SimulatedRun
-from kasmina_loggers.mlflow import Mlflow
+from kasmina_loggers.mlflow import MLflow
 from kasmina_loggers.mlflow.outbox import read
 
 
@@ -30,22 +30,22 @@ class Nobody:
 
 @pytest.fixture(autouse=True)
 def _nobody_sends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kasmina_loggers.mlflow.logger.Detached", Nobody)
+    monkeypatch.setattr("kasmina_loggers.mlflow.logger.SenderProcess", Nobody)
 
 
-@pytest.mark.parametrize("check", logger_checks(Mlflow))
+@pytest.mark.parametrize("check", logger_checks(MLflow))
 def test_contract(check: Check) -> None:
     check()
 
 
 @pytest.fixture
-def logger() -> Mlflow:
-    return Mlflow()
+def logger() -> MLflow:
+    return MLflow()
 
 
 @pytest.fixture
 def course(tmp_path, logger) -> SimulatedRun:
-    return SimulatedRun(Script(epochs=12), Subject("logger", Mlflow, {}).hooks(logger, refuse), tmp_path)
+    return SimulatedRun(Script(epochs=12), Subject("logger", MLflow, {}).hooks(logger, refuse), tmp_path)
 
 
 def epochs(course: SimulatedRun) -> list[tuple[int, float]]:

@@ -13,7 +13,7 @@ from kasmina.cli.main import main
 from kasmina.testing.options import Subject, refuse
 from kasmina.testing.script import Script
 from kasmina.testing.simulated_run import SimulatedRun
-from kasmina_loggers.mlflow import Mlflow
+from kasmina_loggers.mlflow import MLflow
 from kasmina_loggers.mlflow.sender import BEHIND
 
 
@@ -24,8 +24,8 @@ class Run:
         folder.mkdir(parents=True)
         for name in ("config.yaml", "summary.json"):
             (folder / name).write_text("{}\n")
-        self.folder, self.logger, self.step = folder, Mlflow(tracking_uri=uri, system=0.2, **options), 0
-        self.course = SimulatedRun(Script(epochs=12), Subject("logger", Mlflow, {}).hooks(self.logger, refuse), folder)
+        self.folder, self.logger, self.step = folder, MLflow(tracking_uri=uri, system=0.2, **options), 0
+        self.course = SimulatedRun(Script(epochs=12), Subject("logger", MLflow, {}).hooks(self.logger, refuse), folder)
         self.hooks = self.course.hooks
         self.hooks.on_run_start(run=self.course.run)
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from kasmina.run.restore import restore
-from kasmina_loggers.mlflow.package import as_input, identity, package, samples
+from kasmina_loggers.registry.packaging import as_input, identity, package, samples
 
 NAMES = ["spirals", "digits", "wine", "diabetes"]
 STRANGER = """

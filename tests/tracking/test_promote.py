@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from kasmina.cli.main import main
-from kasmina_loggers.mlflow import store
+from kasmina_loggers.mlflow import tracking_store
 
 LIGHT = """
 import sys
@@ -34,7 +34,7 @@ class Registry:
 
     @property
     def client(self):
-        return store.client(self.uri)
+        return tracking_store.client(self.uri)
 
     def call(self, *words, status=0):
         self.capsys.readouterr()
@@ -62,7 +62,7 @@ class Registry:
 def empty(tmp_path_factory):
     """A database in which nothing is registered: to make one takes seconds."""
     folder = tmp_path_factory.mktemp("empty")
-    store.client(f"sqlite:///{folder}/mlflow.db").search_registered_models()
+    tracking_store.client(f"sqlite:///{folder}/mlflow.db").search_registered_models()
     return folder / "mlflow.db"
 
 
@@ -136,7 +136,7 @@ def test_who_cannot_be_compared_is_refused_and_nothing_is_left(shop, registry) -
 
 def test_a_version_is_linked_to_the_run_that_mlflow_has(shop, registry) -> None:
     client, run = registry.client, shop.run("better")
-    sent = client.create_run(store.experiment(client, "mine", run.parent)).info.run_id
+    sent = client.create_run(tracking_store.experiment(client, "mine", run.parent)).info.run_id
     note = run / "mlflow" / "sent.json"
     note.parent.mkdir()
     try:
@@ -185,8 +185,10 @@ def test_a_name_that_mlflow_does_not_take_costs_a_sentence(shop, registry) -> No
 
 
 def test_the_path_of_a_database_is_as_good_as_its_uri(tmp_path) -> None:
-    assert store.where("some/mlflow.db", tmp_path) == store.where("sqlite:///some/mlflow.db", tmp_path)
-    assert store.where("http://here/mlflow.db", tmp_path) == "http://here/mlflow.db"
+    assert tracking_store.where("some/mlflow.db", tmp_path) == tracking_store.where(
+        "sqlite:///some/mlflow.db", tmp_path
+    )
+    assert tracking_store.where("http://here/mlflow.db", tmp_path) == "http://here/mlflow.db"
 
 
 def test_help_costs_nothing_and_what_is_missing_is_told(tmp_path) -> None:

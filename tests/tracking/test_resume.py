@@ -13,7 +13,7 @@ from tracked import Tracked, each_epoch_once, sent, until
 from kasmina.cli.main import main
 from kasmina.run import loop
 from kasmina.run.recovery.governor import TrainingFault
-from kasmina_loggers.mlflow import store
+from kasmina_loggers.mlflow import tracking_store
 
 EPOCHS = 20
 WORDS = ["run", "--epochs", str(EPOCHS), "--controller", "always", "--device", "cpu", "--no-logger", "rich"]
@@ -46,7 +46,7 @@ def status(tracked: Tracked) -> tuple[str, str]:
 
 def test_a_run_that_is_killed_and_resumed_is_one_run(tmp_path, monkeypatch) -> None:
     assert signalled(tmp_path, 7 * 22 + 3, f"kill(os.getpid(), {signal.SIGKILL:d})") == -signal.SIGKILL
-    tracked = Tracked(store.where("", tmp_path / "runs"), tmp_path / "runs" / "one")
+    tracked = Tracked(tracking_store.where("", tmp_path / "runs"), tmp_path / "runs" / "one")
     until(lambda: sent(tracked.run).get("over"), "the sender has sent what was told")
     assert status(tracked) == ("KILLED", "killed")
     assert [step for step, _ in tracked.history("train/loss")] == [1, 2, 3, 4, 5, 6, 7]
@@ -60,7 +60,7 @@ def test_a_run_that_is_killed_and_resumed_is_one_run(tmp_path, monkeypatch) -> N
 
 def test_ctrl_c_stops_the_run_and_not_the_sender(tmp_path) -> None:
     assert signalled(tmp_path, 5 * 22 + 3, f"killpg(0, {signal.SIGINT:d})") == 130
-    tracked = Tracked(store.where("", tmp_path / "runs"), tmp_path / "runs" / "one")
+    tracked = Tracked(tracking_store.where("", tmp_path / "runs"), tmp_path / "runs" / "one")
     until(lambda: sent(tracked.run).get("over"), "the sender has sent what was told")
     assert status(tracked) == ("KILLED", "stopped")
     each_epoch_once(tracked, 5)
@@ -81,7 +81,7 @@ def test_an_epoch_that_the_governor_takes_back_is_there_as_it_was_in_the_end(tmp
 
     monkeypatch.setattr(loop, "report_growth", failing)
     assert main(WORDS) == 0
-    tracked = Tracked(store.where("", Path("runs")), Path("runs/one"))
+    tracked = Tracked(tracking_store.where("", Path("runs")), Path("runs/one"))
     incidents = [json.loads(line) for line in Path("runs/one/events.jsonl").read_text().splitlines()]
     assert [line["incident"] for line in incidents if "incident" in line] == ["rollback", "rollback"]
     each_epoch_once(tracked, EPOCHS)

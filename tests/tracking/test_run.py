@@ -14,8 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tracked import Tracked, each_epoch_once, epochs_of, sent
 
 from kasmina.cli.main import main
-from kasmina_loggers.mlflow import store
-from kasmina_loggers.mlflow.limits import parameters
+from kasmina_loggers.mlflow import tracking_store
+from kasmina_loggers.mlflow.value_limits import parameters
 
 EPOCHS = 24
 WORDS = ["run", "--epochs", str(EPOCHS), "--controller", "always", "--device", "cpu", "--profile"]
@@ -48,7 +48,7 @@ def tracked(tmp_path_factory) -> Tracked:
     run = here / "runs" / "first"
     assert sent(run)["over"], (run / "mlflow" / "sender.log").read_text()
     assert "warning" not in done.stderr
-    return Tracked(store.where("", here / "runs"), run)
+    return Tracked(tracking_store.where("", here / "runs"), run)
 
 
 def test_every_option_is_a_parameter(tracked) -> None:

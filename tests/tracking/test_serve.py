@@ -17,7 +17,7 @@ from shipped import ask
 from tracked import until
 
 from kasmina.cli.main import main
-from kasmina_loggers.mlflow.package import package
+from kasmina_loggers.registry.packaging import package
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kasmina.cli.main import main
-from kasmina_loggers.mlflow import limits, store
-from kasmina_loggers.mlflow.sent import Sent
+from kasmina_loggers.mlflow import tracking_store, value_limits
+from kasmina_loggers.mlflow.delivery_state import DeliveryState
 
 BEGIN = {
     "kind": "begin",
@@ -44,7 +44,7 @@ def test_files_of_elsewhere_are_not_sent(tmp_path, monkeypatch, capsys) -> None:
     (run / "folder").symlink_to(tmp_path)
     (run / "kept.txt").write_text("theirs")
     assert main(["sync", "runs/one"]) == 0, capsys.readouterr().err
-    client = store.client(store.where("", tmp_path / "runs"))
+    client = tracking_store.client(tracking_store.where("", tmp_path / "runs"))
     found = json.loads((run / "mlflow" / "sent.json").read_text())["run_id"]
     assert [item.path for item in client.list_artifacts(found)] == ["kept.txt"]
     assert client.get_run(found).info.status == "FAILED"
@@ -69,7 +69,7 @@ def test_a_server_that_a_file_names_is_not_asked(tmp_path, monkeypatch, capsys) 
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "runs" / "one"
     outbox(run, BEGIN, END)
-    Sent(tracking_uri="http://127.0.0.1:9").save(run / "mlflow")
+    DeliveryState(tracking_uri="http://127.0.0.1:9").save(run / "mlflow")
     assert main(["sync", "runs/one"]) == 2
     assert "goes on there, and" in capsys.readouterr().err
 
@@ -77,25 +77,25 @@ def test_a_server_that_a_file_names_is_not_asked(tmp_path, monkeypatch, capsys) 
 @pytest.mark.parametrize("content", ["", "[]", '{"position": -1}', '{"run_id": "../x"}', '{"lacks": 3}', "[" * 10**5])
 def test_a_damaged_memory_is_none(content, tmp_path) -> None:
     (tmp_path / "sent.json").write_text(content)
-    assert Sent.load(tmp_path) == Sent()
+    assert DeliveryState.load(tmp_path) == DeliveryState()
 
 
 @given(st.text(max_size=400))
 def test_any_name_becomes_one_that_mlflow_takes(name) -> None:
     from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
-    key = limits.key(name)
+    key = value_limits.key(name)
     _validate_metric_name(key)
     _validate_param_name(key)
-    assert len(key) <= limits.KEY and posixpath.normpath(key) == key
+    assert len(key) <= value_limits.KEY and posixpath.normpath(key) == key
 
 
 @pytest.mark.parametrize("name", ["train/loss", "seed/1/alpha", "validation/accuracy", "phases.warm-up.epochs", "a b"])
 def test_names_that_mlflow_takes_stay(name) -> None:
-    assert limits.key(name) == name
+    assert value_limits.key(name) == name
 
 
 def test_options_are_flat_and_no_longer_than_mlflow_allows() -> None:
-    found = limits.parameters({"a": {"b": {"c": 1}, "d": {}}, "e": [1, 2], "f": None, "g": "x" * 9999})
+    found = value_limits.parameters({"a": {"b": {"c": 1}, "d": {}}, "e": [1, 2], "f": None, "g": "x" * 9999})
     assert {name: found[name] for name in "aef" if name in found} == {"e": "[1, 2]", "f": "None"}
-    assert (found["a.b.c"], found["a.d"], len(found["g"])) == ("1", "{}", limits.PARAM)
+    assert (found["a.b.c"], found["a.d"], len(found["g"])) == ("1", "{}", value_limits.PARAM)

@@ -16,7 +16,7 @@ from tracked import until
 
 from kasmina.cli.main import main
 from kasmina.errors import KasminaError
-from kasmina_loggers.pages import Page, free_port, show
+from kasmina_loggers.commands.page_server import Page, free_port, show
 
 
 def children(process):
@@ -62,7 +62,7 @@ def test_both_answer_and_both_end(pages) -> None:
 SHOWS = """
 import sys
 from contextlib import nullcontext
-from kasmina_loggers.pages import HOST, Page, show
+from kasmina_loggers.commands.page_server import HOST, Page, show
 page = Page("Files", [sys.executable, "-m", "http.server", sys.argv[1], "--bind", HOST], int(sys.argv[1]))
 show([page], print, lambda what: nullcontext())
 """

@@ -16,7 +16,7 @@ from typing import Any
 
 import attrs
 
-from kasmina_loggers.mlflow import store
+from kasmina_loggers.mlflow import tracking_store
 
 PATIENCE = 120.0
 """Seconds for whatever will certainly come, on a machine that is busy with other things."""
@@ -47,7 +47,7 @@ class Tracked:
 
     @property
     def client(self) -> Any:
-        return store.client(self.uri)
+        return tracking_store.client(self.uri)
 
     @property
     def found(self) -> Any:
@@ -88,7 +88,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        store.quiet()
+        tracking_store.quiet()
         words = ["--backend-store-uri", f"sqlite:///{self.folder}/server.db", "--host", "127.0.0.1", "--workers", "1"]
         words += ["--artifacts-destination", str(self.folder / "artifacts"), "--port", str(self.port)]
         with (self.folder / "log").open("ab") as log:

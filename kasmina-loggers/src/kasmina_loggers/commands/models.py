@@ -9,22 +9,22 @@ from typing import Any
 
 import click
 
-from kasmina_loggers.commands import common
+from kasmina_loggers.commands import click_options
 
 COLUMNS = ("model", "version", "alias", "metric", "run", "registered")
 
 
 @click.command()
-@common.tracking_uri
-@common.as_json
+@click_options.tracking_uri
+@click_options.as_json
 def models(tracking_uri: str, as_json: bool) -> None:
     """List the registered models: versions, aliases, and what each is worth."""
-    common.need("mlflow")
-    with common.working("asking MLflow"):
-        from kasmina_loggers.mlflow import store
-        from kasmina_loggers.mlflow.registry import nothing
+    click_options.need("mlflow")
+    with click_options.working("asking MLflow"):
+        from kasmina_loggers.mlflow import tracking_store
+        from kasmina_loggers.registry.model_registry import nothing
 
-        uri = store.where(tracking_uri, Path("runs"))
+        uri = tracking_store.where(tracking_uri, Path("runs"))
         found = registered(uri)
     if as_json:
         click.echo(json.dumps(found, indent=2))
@@ -36,8 +36,8 @@ def models(tracking_uri: str, as_json: bool) -> None:
 
 def registered(uri: str) -> list[dict[str, Any]]:
     """A record of each version of each model, the newest of a model first."""
-    from kasmina_loggers.mlflow.registry import fact, has_store, registry, versions
-    from kasmina_loggers.mlflow.registry import models as all_models
+    from kasmina_loggers.registry.model_registry import fact, has_store, registry, versions
+    from kasmina_loggers.registry.model_registry import models as all_models
 
     if not has_store(uri):
         return []

@@ -9,7 +9,7 @@ import click
 
 from kasmina.cli import common as core
 from kasmina.errors import UsageError
-from kasmina_loggers.commands import common
+from kasmina_loggers.commands import click_options
 
 
 @click.command()
@@ -18,9 +18,9 @@ from kasmina_loggers.commands import common
 @click.option("--alias", default="champion", show_default=True, help="What the better one is called.")
 @click.option("--if-better", "metric", metavar="METRIC", help="The run's metric, or loss. [default: the metric]")
 @core.checkpoint
-@common.tracking_uri
+@click_options.tracking_uri
 @core.trust
-@common.as_json
+@click_options.as_json
 def promote(
     run: Path,
     name: str | None,
@@ -37,21 +37,22 @@ def promote(
     test split of RUN's task, by what would be served. Who is not better is registered without the alias; a network that
     is registered already is not registered again.
     """
-    common.need("mlflow")
-    with common.working("restoring the network"):
+    click_options.need("mlflow")
+    with click_options.working("restoring the network"):
         from attrs import asdict
 
         from kasmina.run.restore import restore
-        from kasmina_loggers.mlflow import promotion, store
-        from kasmina_loggers.mlflow.registry import registry
+        from kasmina_loggers.mlflow import tracking_store
+        from kasmina_loggers.registry import promotion
+        from kasmina_loggers.registry.model_registry import registry
 
         trained = restore(run, "cpu", trust, checkpoint=checkpoint, warn=core.warn)
     metric = metric or trained.objective.metric_name
     if metric not in ("loss", trained.objective.metric_name):
         raise UsageError(f"--if-better {metric}: of this run there are {trained.objective.metric_name} and loss")
     name = name or promotion.usual_name(trained.config.task)
-    with common.working("registering and measuring"):
-        uri = store.where(tracking_uri, run.absolute().parent)
-        with registry(uri) as client, store.turn(uri):
+    with click_options.working("registering and measuring"):
+        uri = tracking_store.where(tracking_uri, run.absolute().parent)
+        with registry(uri) as client, tracking_store.turn(uri):
             done = promotion.promote(client, trained, run, name, alias, metric)
     click.echo(json.dumps(asdict(done), indent=2) if as_json else done.sentence())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kasmina.errors import UsageError
-from kasmina_loggers.commands import common
+from kasmina_loggers.commands import click_options
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,18 +31,18 @@ CHAMPION = "champion"
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=5001, show_default=True, help="0: one that is free.")
 @click.option("--dockerfile", "folder", type=click.Path(path_type=Path), help="Write what a container build needs.")
-@common.tracking_uri
+@click_options.tracking_uri
 def serve(uri: str | None, host: str, port: int, folder: Path | None, tracking_uri: str) -> None:
     """Serve a registered model over HTTP, by MLflow's scoring server.
 
     POST /invocations predicts, GET /health and /metrics tell how it is. With --dockerfile nothing is served: the
     folder gets a Dockerfile and the model, which need no Kasmina.
     """
-    common.need("mlflow", "uvicorn", "prometheus_fastapi_instrumentator")
-    from kasmina_loggers.mlflow import store
+    click_options.need("mlflow", "uvicorn", "prometheus_fastapi_instrumentator")
+    from kasmina_loggers.mlflow import tracking_store
 
-    store.quiet()
-    where = store.where(tracking_uri, Path("runs"))
+    tracking_store.quiet()
+    where = tracking_store.where(tracking_uri, Path("runs"))
     if folder:
         _write(where, uri, folder)
     else:
@@ -50,32 +50,32 @@ def serve(uri: str | None, host: str, port: int, folder: Path | None, tracking_u
 
 
 def _serve(where: str, uri: str | None, host: str, port: int) -> None:
-    from kasmina_loggers.mlflow import server
+    from kasmina_loggers.serving import scoring_server
 
-    with server.listen(host, port) as listening:
-        with common.working("loading the model"):
+    with scoring_server.listen(host, port) as listening:
+        with click_options.working("loading the model"):
             import torch
 
-            from kasmina_loggers.mlflow.registry import load
+            from kasmina_loggers.registry.model_registry import load
 
             torch.set_num_threads(1)  # requests run side by side, each in a thread of its own
             with meant(where, uri) as uri:
                 model = load(uri)
-            app, body = server.application(model), server.example(model)
+            app, body = scoring_server.application(model), scoring_server.example(model)
         with suppress(KeyboardInterrupt):
             address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
             click.echo(f"{uri} listens at {address}; Ctrl-C ends it")
             if body and len(body) <= LINE:
                 click.echo(f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} {address}/invocations")
             sys.stdout.flush()
-            server.serve(app, listening)
+            scoring_server.serve(app, listening)
 
 
 def _write(where: str, uri: str | None, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty: name a new folder")
-    with common.working("writing the model and the Dockerfile"):
-        from kasmina_loggers.mlflow.container import write
+    with click_options.working("writing the model and the Dockerfile"):
+        from kasmina_loggers.serving.dockerfile import write
 
         with meant(where, uri) as uri:
             write(uri, folder)
@@ -91,7 +91,7 @@ def meant(where: str, uri: str | None) -> Iterator[str]:
     Raises:
         UsageError: it is not there, or it is not clear which.
     """
-    from kasmina_loggers.mlflow.registry import has_store, nothing, registry, told
+    from kasmina_loggers.registry.model_registry import has_store, nothing, registry, told
 
     if uri and (Path(uri) / "MLmodel").is_file():
         with told(where):
@@ -113,7 +113,7 @@ def champion(client: MlflowClient, where: str) -> str:
     Raises:
         UsageError: there is none, or more than one model.
     """
-    from kasmina_loggers.mlflow.registry import models, nothing
+    from kasmina_loggers.registry.model_registry import models, nothing
 
     found = models(client)
     if not found:

@@ -14,7 +14,7 @@ WAIT = 40
 """Seconds for another process that is at it: one attempt of it to reach a server takes less."""
 
 if TYPE_CHECKING:
-    from kasmina_loggers.mlflow.sent import Sent
+    from kasmina_loggers.mlflow.delivery_state import DeliveryState
 
 
 @click.command()
@@ -64,32 +64,32 @@ def synced(run: Path, said: str) -> str:
     """
     from filelock import FileLock, Timeout
 
-    from kasmina_loggers.mlflow import store
+    from kasmina_loggers.mlflow import tracking_store
 
-    store.quiet()
-    from kasmina_loggers.mlflow.outbox import place
-    from kasmina_loggers.mlflow.sent import Sent
+    tracking_store.quiet()
+    from kasmina_loggers.mlflow.delivery_state import DeliveryState
+    from kasmina_loggers.mlflow.outbox import outbox_folder
 
     if not run.is_dir():
         raise UsageError(f"there is no folder {run}: name the folder of a run")
     if not (run / "mlflow" / "outbox.jsonl").is_file():
         raise UsageError(f"{run} has nothing for MLflow; 'kasmina run --logger mlflow' makes runs that have")
-    folder, uri = place(run), store.where(said, run.absolute().parent)
+    folder, uri = outbox_folder(run), tracking_store.where(said, run.absolute().parent)
     try:
         with FileLock(folder / ".lock", timeout=WAIT):  # a sender in the background lets go between its attempts
-            sent = Sent.load(folder)
+            sent = DeliveryState.load(folder)
             if is_complete(folder, sent) and (not said or sent.tracking_uri == uri):
                 return f"{run}: all was sent already, as run {sent.run_id} of {sent.tracking_uri}"
             if sent.tracking_uri not in ("", uri):
                 check_consent(run, sent.tracking_uri, uri, said)
-                sent = Sent()
+                sent = DeliveryState()
             sent.tracking_uri = uri
             return delivered(run, folder, sent)
     except Timeout as error:
         raise UsageError(f"another process is sending {run}; wait until it ends") from error
 
 
-def is_complete(folder: Path, sent: Sent) -> bool:
+def is_complete(folder: Path, sent: DeliveryState) -> bool:
     return sent.over and sent.position == (folder / "outbox.jsonl").stat().st_size
 
 
@@ -106,12 +106,12 @@ def check_consent(run: Path, there: str, uri: str, said: str) -> None:
         raise UsageError(f"{run} was begun at {there}: '{again}' goes on there, and '{here}' sends all of it to here")
 
 
-def delivered(run: Path, folder: Path, sent: Sent) -> str:
-    from kasmina_loggers.mlflow.delivery import Delivery
-    from kasmina_loggers.mlflow.faults import Away, Refused
-    from kasmina_loggers.mlflow.model import log_model
+def delivered(run: Path, folder: Path, sent: DeliveryState) -> str:
+    from kasmina_loggers.mlflow.client import TrackingClient
+    from kasmina_loggers.mlflow.store_errors import Away, Refused
+    from kasmina_loggers.registry.run_model import log_model
 
-    delivery = Delivery(run, folder, sent, log_model)
+    delivery = TrackingClient(run, folder, sent, log_model)
     try:
         delivery.drain()
         if not sent.over and not lives(run):

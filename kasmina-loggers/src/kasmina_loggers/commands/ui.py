@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from kasmina.errors import UsageError
-from kasmina_loggers.commands import common
+from kasmina_loggers.commands import click_options
 
 RUNS = "/#/experiments?workflowType=machine_learning"
 """Where MLflow has runs: its first page is for other things."""
@@ -23,15 +23,15 @@ def ui(runs: Path, port_tensorboard: int, port_mlflow: int) -> None:
 
     Both end with Ctrl-C. What runs have written is shown; MLflow shows the database in RUNS.
     """
-    common.need("mlflow")
-    common.need("tensorboard", extra="tensorboard")
+    click_options.need("mlflow")
+    click_options.need("tensorboard", extra="tensorboard")
     if not runs.is_dir():
         raise UsageError(f"there is no folder {runs}: 'kasmina run' makes runs/, or name the folder in which runs lie")
     if (runs / "config.yaml").is_file():
         raise UsageError(f"{runs} is the folder of one run: name the folder in which it lies")
-    from kasmina_loggers.pages import Page, free_port, mlflow, show, tensorboard
+    from kasmina_loggers.commands.page_server import Page, free_port, mlflow, show, tensorboard
 
     first = free_port(port_tensorboard)
     second = free_port(port_mlflow, first)
     pages = [Page("TensorBoard", tensorboard(runs, first), first), Page("MLflow", mlflow(runs, second), second, RUNS)]
-    show(pages, click.echo, common.working)
+    show(pages, click.echo, click_options.working)

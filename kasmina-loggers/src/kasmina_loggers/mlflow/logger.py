@@ -14,10 +14,10 @@ import attrs
 from attrs import validators
 
 from kasmina import Event, Observation, Phase, Predictions, RunInfo, Stage, hookimpl
-from kasmina_loggers.mlflow import opening, store
-from kasmina_loggers.mlflow.detached import Detached
-from kasmina_loggers.mlflow.outbox import Outbox, place
-from kasmina_loggers.mlflow.watch import Watch
+from kasmina_loggers.mlflow import run_record, tracking_store
+from kasmina_loggers.mlflow.outbox import Outbox, outbox_folder
+from kasmina_loggers.mlflow.sender_process import SenderProcess
+from kasmina_loggers.mlflow.sender_status import SenderStatus
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,7 @@ def option(default: Any, text: str, *checks: Any) -> Any:
 
 
 @attrs.define(eq=False)
-class Mlflow:
+class MLflow:
     """Tracks the run in MLflow: options, metrics, growth, artefacts, the data set, the machine, and the model.
 
     Without a `tracking_uri` in the SQLite database beside the runs, which ``kasmina ui`` shows. Needs
@@ -40,9 +40,9 @@ class Mlflow:
     experiment: str = option("kasmina", "the experiment that the run is one of", validators.min_len(1))
     wait: float = option(60.0, "seconds to wait, at most, at the end until all is sent", validators.ge(0))
     system: float = option(5.0, "seconds from one measurement of the machine to the next; 0: none", validators.ge(0))
-    _sender: Detached | None = attrs.field(default=None, init=False)
+    _sender: SenderProcess | None = attrs.field(default=None, init=False)
     _outbox: Outbox | None = attrs.field(default=None, init=False)
-    _watch: Watch | None = attrs.field(default=None, init=False)
+    _watch: SenderStatus | None = attrs.field(default=None, init=False)
     _run: RunInfo | None = attrs.field(default=None, init=False)
     _stages: dict[int, Stage] = attrs.field(factory=dict, init=False)
     _phase: str = attrs.field(default="", init=False)
@@ -50,7 +50,7 @@ class Mlflow:
     def prepare(self) -> None:
         """The sender imports MLflow while data and host are made ready."""
         if not missing():
-            self._sender = Detached()
+            self._sender = SenderProcess()
 
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
@@ -62,14 +62,14 @@ class Mlflow:
             raise ImportError(f"{lacking[0]} is not installed; pip install 'kasmina-loggers[mlflow]'")
         self._close()  # a run that never ended
         self._run, self._stages, self._phase = run, {}, ""
-        folder = place(run.folder)
+        folder = outbox_folder(run.folder)
         self._outbox = outbox = Outbox(folder)
         mark = outbox.begun["id"] if outbox.begun else uuid.uuid4().hex
-        outbox.tell("begin", id=mark, **opening.facts(run, self.experiment))
-        uri = store.where(self.tracking_uri, run.folder.parent)
-        sender, self._sender = self._sender or Detached(), None
+        outbox.tell("begin", id=mark, **run_record.facts(run, self.experiment))
+        uri = tracking_store.where(self.tracking_uri, run.folder.parent)
+        sender, self._sender = self._sender or SenderProcess(), None
         sender.order(run.folder, tracking_uri=uri, system=self.system, process=os.getpid())
-        self._watch = Watch(run.folder, folder, uri, sender)
+        self._watch = SenderStatus(run.folder, folder, uri, sender)
 
     @hookimpl
     def on_phase_start(self, phase: Phase) -> None:
@@ -96,7 +96,7 @@ class Mlflow:
     def log_predictions(self, predictions: Predictions, step: int) -> None:
         if self._outbox is None or self._run is None:
             return
-        from kasmina_loggers.pictures import figures
+        from kasmina_loggers.figures.confusion_matrix import figures
 
         for name, picture in figures(predictions).items():
             path = save(self._run.folder, f"{name.replace('/', '-')}-{step:04}.png", picture)

@@ -23,7 +23,7 @@ FOLDER = "mlflow"
 """In a run's folder: the outbox, how far it was sent, and what the sender has to say."""
 
 
-def place(run: Path) -> Path:
+def outbox_folder(run: Path) -> Path:
     """The folder in the run's folder; a real one, for in a stranger's a link might lead anywhere.
 
     Raises:

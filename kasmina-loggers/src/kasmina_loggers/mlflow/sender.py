@@ -19,14 +19,14 @@ from pathlib import Path
 from attrs import define, field, frozen
 from filelock import FileLock
 
-from kasmina_loggers.mlflow import store
-from kasmina_loggers.mlflow.delivery import Delivery
-from kasmina_loggers.mlflow.faults import Away, Refused
-from kasmina_loggers.mlflow.model import log_model, rehearse
-from kasmina_loggers.mlflow.outbox import place
-from kasmina_loggers.mlflow.sent import Sent
-from kasmina_loggers.mlflow.system import Machine, Sample
-from kasmina_loggers.words import one_line
+from kasmina_loggers.formatting import one_line
+from kasmina_loggers.mlflow import tracking_store
+from kasmina_loggers.mlflow.client import TrackingClient
+from kasmina_loggers.mlflow.delivery_state import DeliveryState
+from kasmina_loggers.mlflow.outbox import outbox_folder
+from kasmina_loggers.mlflow.store_errors import Away, Refused
+from kasmina_loggers.mlflow.system_metrics import Machine, Sample
+from kasmina_loggers.registry.run_model import log_model, rehearse
 
 EVERY = 1.0
 """Seconds from one look into the outbox to the next."""
@@ -60,7 +60,7 @@ class Orders:
 class Sender:
     """Sends until all is there."""
 
-    delivery: Delivery
+    delivery: TrackingClient
     machine: Machine
     gone: threading.Event
     """The run's process has ended."""
@@ -139,21 +139,21 @@ def carry_out(orders: Orders) -> None:
     gone = threading.Event()
     threading.Thread(target=at_end_of_stdin, args=[gone.set], daemon=True).start()
     run = Path(orders.run)
-    folder = place(run)
+    folder = outbox_folder(run)
     log_to(folder / LOG)
     machine = Machine(orders.process, orders.system)
     late = None
     while late is None or time.monotonic() < late:
         with FileLock(folder / ".lock"):  # of a run that was resumed, an earlier sender sends what it finds, and ends
-            sent = Sent.load(folder)
+            sent = DeliveryState.load(folder)
             if sent.tracking_uri != orders.tracking_uri:
                 if late is not None:
                     return  # somebody has sent it elsewhere
-                sent = Sent(tracking_uri=orders.tracking_uri)
+                sent = DeliveryState(tracking_uri=orders.tracking_uri)
             sent.refused = None
             sent.trouble = sent.trouble if late else None  # an earlier sender's is none of this one's
             sent.save(folder)
-            if sent_all(Sender(Delivery(run, folder, sent, log_model), machine, gone)):
+            if sent_all(Sender(TrackingClient(run, folder, sent, log_model), machine, gone)):
                 return
         late = late or time.monotonic() + PATIENCE
         time.sleep(LONGEST)  # without the lock: 'kasmina sync' may be faster
@@ -182,11 +182,11 @@ def stand(behind: int) -> None:
 
 def get_ready() -> None:
     """Imports what takes seconds. What fails is told when it is needed."""
-    store.quiet()
+    tracking_store.quiet()
     with suppress(Exception):
         import mlflow  # noqa: F401
 
-        import kasmina_loggers.mlflow.package  # noqa: F401
+        import kasmina_loggers.registry.packaging  # noqa: F401
 
 
 def log_to(path: Path) -> None:

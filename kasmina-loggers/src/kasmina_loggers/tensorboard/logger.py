@@ -11,10 +11,10 @@ import attrs
 import numpy as np
 
 from kasmina import Event, Incident, Predictions, RunInfo, hookimpl
-from kasmina_loggers.facts import of_change, of_incident
-from kasmina_loggers.tensorboard import values
+from kasmina_loggers.descriptions import describe_change, describe_incident
+from kasmina_loggers.tensorboard import summary_values
 from kasmina_loggers.tensorboard.embeddings import Embeddings
-from kasmina_loggers.tensorboard.events import Events
+from kasmina_loggers.tensorboard.event_file import EventFile
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +24,7 @@ ROWS = 100
 
 
 @attrs.define(eq=False)
-class Tensorboard:
+class TensorBoard:
     """Writes a run to its folder `tensorboard`: ``tensorboard --logdir runs`` shows it.
 
     Every metric by epoch, weights and gradients as histograms, the network after each germination, what passes at the
@@ -34,7 +34,7 @@ class Tensorboard:
     """
 
     _run: RunInfo | None = attrs.field(default=None, init=False)
-    _events: Events | None = attrs.field(default=None, init=False)
+    _events: EventFile | None = attrs.field(default=None, init=False)
     _embeddings: Embeddings | None = attrs.field(default=None, init=False)
     _epoch: int = attrs.field(default=0, init=False)
     """Of the last metrics."""
@@ -50,29 +50,29 @@ class Tensorboard:
         self._close()  # a run that never ended
         needed()
         folder = run.folder / "tensorboard"
-        self._run, self._events, self._embeddings = run, Events(folder), Embeddings(folder)
+        self._run, self._events, self._embeddings = run, EventFile(folder), Embeddings(folder)
         self._epoch, self._pictured, self._alphas, self._story = 0, -1, set(), []
         if run.resumed_at is None:
-            self._add(values.layout(charts(run.data.metric)), 0)
+            self._add(summary_values.layout(charts(run.data.metric)), 0)
 
     @hookimpl
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """A seed's alpha begins with a 0, in the epoch before, and ends with one, however short it lived."""
         now = {name for name in metrics if name.startswith("seed/") and name.endswith("/alpha")}
         born = [name for name in now - self._alphas if metrics[name] > 0]
-        self._add(values.scalars(dict.fromkeys(sorted(born), 0.0)), step - 1)
-        self._add(values.scalars({**dict.fromkeys(sorted(self._alphas - now), 0.0), **metrics}), step)
+        self._add(summary_values.scalars(dict.fromkeys(sorted(born), 0.0)), step - 1)
+        self._add(summary_values.scalars({**dict.fromkeys(sorted(self._alphas - now), 0.0), **metrics}), step)
         self._epoch, self._alphas = step, now
         if self._events is not None:
             self._events.flush()
 
     @hookimpl
     def log_histograms(self, histograms: Mapping[str, np.ndarray[Any, Any]], step: int) -> None:
-        self._add(values.histograms(histograms), step)
+        self._add(summary_values.histograms(histograms), step)
 
     @hookimpl
     def log_network(self, network: nn.Module, sample: np.ndarray[Any, Any], step: int) -> None:
-        from kasmina_loggers.tensorboard.graph import graph
+        from kasmina_loggers.tensorboard.network_graph import graph
 
         drawn: list[Any] = []
         with suppress(Exception):  # whatever a stranger's forward may do: it costs its graph
@@ -83,28 +83,28 @@ class Tensorboard:
     def log_predictions(self, predictions: Predictions, step: int) -> None:
         if self._run is None or self._embeddings is None or step == self._pictured:
             return
-        from kasmina_loggers.pictures import figures
+        from kasmina_loggers.figures.confusion_matrix import figures
 
         self._pictured = step
-        self._add(values.images(figures(predictions, self._run.data.features)), step)
+        self._add(summary_values.images(figures(predictions, self._run.data.features)), step)
         self._embeddings.add(predictions, step)
 
     @hookimpl
     def on_seed_change(self, event: Event) -> None:
         seed = event.seed
         change = f"{event.before.value} → {seed.stage.value}"
-        self._tell(event.epoch, f"seed {seed.id} at {seed.site}", change, of_change(event))
+        self._tell(event.epoch, f"seed {seed.id} at {seed.site}", change, describe_change(event))
 
     @hookimpl
     def on_incident(self, incident: Incident) -> None:
-        self._tell(incident.epoch, "the run", incident.kind, of_incident(incident))
+        self._tell(incident.epoch, "the run", incident.kind, describe_incident(incident))
 
     @hookimpl
     def on_run_end(self, run: RunInfo, summary: Mapping[str, Any]) -> None:
         found = results(summary)
-        self._add(values.scalars(found), self._epoch)
+        self._add(summary_values.scalars(found), self._epoch)
         named = [*found, f"validation/{run.data.metric}", "validation/loss", "parameters", "flops"]
-        self._add(values.options(run.config, named, summary.get("status") == "failed"), self._epoch)
+        self._add(summary_values.options(run.config, named, summary.get("status") == "failed"), self._epoch)
         self._close()
 
     def state_dict(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class Tensorboard:
         """Another row of the table, and the whole of it: TensorBoard shows ten texts of a name, the last among them."""
         self._story = [*self._story, row(str(epoch), *cells)][-ROWS:]
         head = [row("at", "who", "what", "why"), row(*["---"] * 4)]
-        self._add(values.text("growth", "\n".join([*head, *self._story])), epoch)
+        self._add(summary_values.text("growth", "\n".join([*head, *self._story])), epoch)
 
     def _add(self, found: Iterable[Any], step: int) -> None:
         if self._events is not None:

@@ -1,0 +1,151 @@
+"""Metrics and events as lines of JSON in the run's folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+from kasmina import Event, Incident, Phase, RunInfo, hookimpl
+from kasmina_loggers.journal import Journal
+
+T = TypeVar("T")
+
+
+@attrs.define(eq=False)
+class JSONL:
+    """Writes metrics.jsonl, one record an epoch, and events.jsonl, one a change of a seed's stage and one an incident.
+
+    A record is written at once, so that ``tail -f`` sees it and a crash loses none; while the disk is full, records
+    wait in memory. The files are strict JSON: a number that is not finite becomes null. A run that is resumed, or goes
+    back to an earlier state, goes on after the last record from before that state, so each thing is told once.
+    """
+
+    _phase: str = attrs.field(default="", init=False)
+    _metrics: Journal | None = attrs.field(default=None, init=False)
+    _events: Journal | None = attrs.field(default=None, init=False)
+
+    @hookimpl
+    def on_run_start(self, run: RunInfo) -> None:
+        self.on_run_end()  # of a run that never ended
+        self._metrics = Journal(run.folder / "metrics.jsonl")
+        try:
+            self._events = Journal(run.folder / "events.jsonl")
+        except OSError:
+            self.on_run_end()
+            raise
+
+    @hookimpl
+    def on_phase_start(self, phase: Phase) -> None:
+        self._phase = phase.name
+
+    @hookimpl
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        numbers = {name: finite(value) for name, value in metrics.items()}
+        write(self._metrics, {"step": step, "phase": self._phase, "metrics": numbers})
+
+    @hookimpl
+    def on_seed_change(self, event: Event) -> None:
+        write(self._events, record_of(event))
+
+    @hookimpl
+    def on_incident(self, incident: Incident) -> None:
+        write(self._events, record_of_incident(incident))
+
+    @hookimpl
+    def on_run_end(self) -> None:
+        """Raises:
+        OSError: the disk is still full, and records that waited are lost; the sentence says how many.
+        """
+        journals = self._journals()
+        self._metrics = self._events = None
+        each(Journal.close, journals.values())
+
+    def state_dict(self) -> dict[str, Any]:
+        journals = self._journals()
+        positions = {"metrics": 0, "events": 0} | {name: journal.position for name, journal in journals.items()}
+        digests = {name: journal.digest for name, journal in journals.items()}
+        waiting = {name: journal.waiting.decode("ascii") for name, journal in journals.items()}
+        return {"phase": self._phase, "bytes": positions, "sha256": digests, "waiting": waiting}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises:
+        OSError: a file is shorter than it was or has been changed; it is appended to where it can be.
+        """
+        self._phase = state["phase"]
+        each(lambda name: self._go_back(name, state), self._journals())
+
+    def _go_back(self, name: str, state: Mapping[str, Any]) -> None:
+        waiting = state["waiting"].get(name, "").encode("ascii")
+        self._journals()[name].go_back(state["bytes"][name], state["sha256"].get(name), waiting)
+
+    def _journals(self) -> dict[str, Journal]:
+        both = {"metrics": self._metrics, "events": self._events}
+        return {name: journal for name, journal in both.items() if journal is not None}
+
+
+def each(call: Callable[[T], None], things: Iterable[T]) -> None:
+    """Calls it with all of them, whatever becomes of one.
+
+    Raises:
+        OSError: of those that failed, together.
+    """
+    failed = []
+    for thing in things:
+        try:
+            call(thing)
+        except OSError as error:
+            failed.append(str(error))
+    if failed:
+        raise OSError("; ".join(failed))
+
+
+def record_of(event: Event) -> dict[str, Any]:
+    """An event as one flat record, the seed's fields beside the event's own."""
+    seed = event.seed
+    return {
+        "step": event.step,
+        "epoch": event.epoch,
+        "phase": event.phase,
+        "seed": seed.id,
+        "site": seed.site,
+        "blueprint": seed.blueprint,
+        "before": event.before.value,
+        "stage": seed.stage.value,
+        "alpha": finite(seed.alpha),
+        "contribution": finite(seed.contribution),
+        "reason": event.reason,
+        "parameters": seed.parameters,
+    }
+
+
+def record_of_incident(incident: Incident) -> dict[str, Any]:
+    """An incident as a record; that it has ``"incident"`` tells it from a change of stage."""
+    return {
+        "step": incident.step,
+        "epoch": incident.epoch,
+        "phase": incident.phase,
+        "incident": incident.kind,
+        "reason": incident.reason,
+        "action": incident.action,
+        "site": incident.site,
+        "seed": incident.seed,
+    }
+
+
+def finite(value: float | None) -> float | None:
+    """`value` as JSON can say it: integers stay, scalars of other libraries become floats, NaN and infinities null."""
+    if value is None or isinstance(value, int):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def write(journal: Journal | None, record: Mapping[str, Any]) -> None:
+    """Append one record, if the file is open: a run that fails early may have opened none."""
+    if journal is not None:
+        # ASCII keeps one record one line for every reader: some take U+2028 or U+0085 for the end of a line.
+        journal.add(json.dumps(record, allow_nan=False).encode("ascii") + b"\n")

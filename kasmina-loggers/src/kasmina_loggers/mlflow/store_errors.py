@@ -1,0 +1,44 @@
+"""What became of a call of MLflow's that failed: was nobody there, or was it refused?"""
+
+from __future__ import annotations
+
+from kasmina_loggers.formatting import one_line
+
+MOST = 300
+AGAIN = (408, 425, 429)
+"""HTTP's words for: later."""
+
+
+class Refused(Exception):
+    """The store will not take it, now or later; the text says why."""
+
+
+class Away(Exception):
+    """Nobody takes it at the moment; the text says why."""
+
+
+def fault(error: Exception) -> Exception:
+    """The error as one of the two; another, such as a bug's, as it is."""
+    if isinstance(error, (Refused, Away)):
+        return error
+    from mlflow import MlflowException
+    from requests import RequestException
+
+    if isinstance(error, MlflowException):
+        status = int(error.get_http_status_code())  # type: ignore[no-untyped-call]
+    elif isinstance(error, RequestException):
+        status = 503 if error.response is None else error.response.status_code
+    elif isinstance(error, OSError):
+        status = 503  # a full disk, say
+    else:
+        return error
+    refused = 400 <= status < 500 and status not in AGAIN
+    return (Refused if refused else Away)(sentence(error))
+
+
+def sentence(error: Exception) -> str:
+    """The innermost reason that was given, and short."""
+    words = one_line(str(error))
+    for mark in ("Failed to establish a new connection: ", "(Caused by "):
+        words = words.rpartition(mark)[2]
+    return words.rstrip(")\"' ")[:MOST]

@@ -1,0 +1,1 @@
+"""Models in MLflow: packaged, registered and promoted."""

@@ -1,0 +1,213 @@
+"""A run's network as a model of MLflow's: a folder without a pickle in it, which needs torch and mlflow alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import warnings
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from kasmina import files
+from kasmina.errors import KasminaError
+from kasmina.growth.export.plain import TOLERANCE, distance, plain
+from kasmina.growth.export.program import program
+from kasmina.run.folder import Folder, digest
+from kasmina.run.inference import InferenceModel, endings
+from kasmina.run.objective import evaluate
+from kasmina.run.restore import Trained, restore
+from kasmina_loggers.mlflow.tracking_store import quiet
+from kasmina_loggers.registry.model_registry import PREFIX, tags_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+
+NAME = "model"
+"""Of a run's model in MLflow."""
+SCORER = Path(__file__).parents[1] / "serving" / "scorer.py"
+"""Code that travels with the model."""
+EXAMPLES = 4
+"""Rows of the input example."""
+
+
+def package(
+    folder: Path,
+    target: Path,
+    trust: bool = False,
+    *,
+    checkpoint: str = "last",
+    warn: Callable[[str], None] = warnings.warn,
+) -> dict[str, Any]:
+    """Writes the network of the run in `folder` as a model of MLflow's to the folder `target`; the model's metadata.
+
+    Args:
+        target: must not exist.
+        trust, checkpoint, warn: as for `kasmina.run.restore.restore`.
+
+    Raises:
+        UsageError: there is no run, its files are damaged, or its host cannot be exported.
+        KasminaError: the model would not give what the run's network does.
+    """
+    trained = restore(folder, "cpu", trust, checkpoint=checkpoint, warn=warn)
+    facts = facts_of(trained, folder)
+    write_model(trained, facts, target)
+    return facts
+
+
+def write_model(trained: Trained, facts: dict[str, Any], target: Path) -> None:
+    """As `package`, of a network that is on the CPU already, with the metadata `facts`."""
+    quiet()
+    from mlflow import pyfunc
+
+    x = samples(trained, "validation")
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "program.pt2"
+        save_program(trained, x, file)
+        pyfunc.save_model(
+            str(target),
+            python_model=str(SCORER),
+            artifacts={"program": str(file)},
+            model_config={"shape": list(trained.data.in_shape), "classes": list(trained.classes)},
+            signature=signature(trained),
+            input_example=as_input(trained, shortest(x[:EXAMPLES])),
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", "torch")],
+            metadata=facts,
+        )
+
+
+def save_program(trained: Trained, x: np.ndarray[Any, Any], file: Path) -> None:
+    """The network as a program that takes samples x (N, *in_shape) as the task loads them.
+
+    Its seeds are not folded into the host's layers, so that it gives what the run measured.
+    """
+    rows, splits = torch.from_numpy(x), trained.splits
+    bare = plain(trained.host, trained.seeds, splits.validation.x, folding=False).module
+    exported = program(InferenceModel(bare, splits).eval(), rows)
+    exported.example_inputs = None  # would be kept as a pickle
+    off = distance(exported.module(), InferenceModel(trained.host, splits), rows)
+    if off > TOLERANCE:
+        raise KasminaError(f"the model would be off by {off:.1e}: does the host draw random numbers as it is measured?")
+    torch.export.save(exported, file)
+
+
+def samples(trained: Trained, split: str) -> np.ndarray[Any, Any]:
+    """Samples (N, *in_shape) of a split as the task loads them, in the type that the network takes."""
+    return trained.rows(split)[0].astype(np.float32)
+
+
+def columns(trained: Trained) -> list[str]:
+    """Names of a vector's numbers; none for a sequence or an image."""
+    data = trained.data
+    if data.x.ndim != 2:
+        return []
+    width = data.x.shape[1]
+    return list(data.features) if len({*data.features}) == width else [f"x{k}" for k in range(1, width + 1)]
+
+
+def as_input(trained: Trained, x: np.ndarray[Any, Any]) -> Any:
+    """Samples as the model takes them: a table of named columns, or the array."""
+    import pandas as pd
+
+    names = columns(trained)
+    return pd.DataFrame(x.astype(np.float64), columns=names) if names else x
+
+
+def shortest(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Numbers of float32 as a person would write them: 187.1, and not 187.10000610351562."""
+    return x.astype(str).astype(np.float64).astype(np.float64 if x.ndim == 2 else np.float32)
+
+
+def signature(trained: Trained) -> ModelSignature:
+    """What the model takes and gives."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+    from mlflow.types.schema import Array
+
+    names, data = columns(trained), trained.data
+    tensor = TensorSpec(np.dtype(np.float32), (-1, *data.in_shape))
+    inputs: list[ColSpec | TensorSpec] = [ColSpec("double", name) for name in names]
+    if data.classes:
+        probabilities = ColSpec(Array("double"), "probabilities")
+        outputs: list[ColSpec | TensorSpec] = [ColSpec("string", "prediction"), probabilities]
+    else:
+        outputs = [ColSpec("double", f"prediction{end}") for end in endings(data.outputs)]
+    return ModelSignature(Schema(inputs or [tensor]), Schema(outputs))
+
+
+def facts_of(trained: Trained, folder: Path) -> dict[str, Any]:
+    """The model's metadata: where it comes from, and what it is worth on the test split."""
+    facts = {
+        "run": folder.absolute().name,
+        "task": trained.config.task.name,
+        "goal": trained.data.goal,
+        "classes": list(trained.classes),
+        "metric": trained.objective.metric_name,
+        "test": repr(evaluate(trained.host, trained.objective, trained.splits.test)[1]),
+        "data": trained.splits.digest,
+        "identity": identity(trained, folder),
+    }
+    run_id = sent_run(folder)
+    return facts | ({"mlflow_run": run_id} if run_id else {})
+
+
+def identity(trained: Trained, folder: Path) -> str:
+    """Of weights, options and data: the same for the same network only, wherever the run's folder lies."""
+    found = hashlib.sha256()
+    options = digest(files.read(Folder(folder).config))
+    found.update(json.dumps([options, trained.splits.digest]).encode())
+    parts = {"host": trained.host} | {f"seed/{seed.id}": seed for seed in trained.seeds}
+    for part, module in parts.items():
+        for name, value in module.state_dict().items():
+            if isinstance(value, torch.Tensor):
+                found.update(repr((part, name, value.dtype, tuple(value.shape))).encode())
+                found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def sent_run(folder: Path) -> str | None:
+    """The id of the run in MLflow that this one was sent to, if it was."""
+    try:
+        found = json.loads(files.read(folder / "mlflow" / "sent.json"))["run_id"]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def log_package(client: MlflowClient, run_id: str, target: Path) -> str:
+    """Sends the model in the folder `target` to a run in MLflow, which has it once; the model's URI there."""
+    from mlflow.models import Model
+
+    experiment, facts = client.get_run(run_id).info.experiment_id, Model.load(str(target)).metadata or {}
+    return find_model(client, experiment, facts, run_id) or log_model(client, experiment, target, facts, run_id)
+
+
+def find_model(client: MlflowClient, experiment: str, facts: dict[str, Any], run_id: str | None = None) -> str | None:
+    """The URI of the model with these metadata that is there already, whole, as one of the run if there is one."""
+    words = f"tags.`{PREFIX}identity` = '{facts['identity']}'" + (f" AND source_run_id = '{run_id}'" if run_id else "")
+    found = [model for model in client.search_logged_models([experiment], words) if model.status == "READY"]
+    return f"models:/{found[0].model_id}" if found else None
+
+
+def log_model(
+    client: MlflowClient, experiment: str, target: Path, facts: dict[str, Any], run_id: str | None = None
+) -> str:
+    """Sends the model in the folder `target` to an experiment, as one of the run if there is one; the model's URI."""
+    from mlflow.entities import LoggedModelOutput
+
+    model = client.create_logged_model(experiment, NAME, run_id, tags=tags_of(facts))
+    try:
+        client.log_model_artifacts(model.model_id, str(target))
+    except BaseException:
+        client.finalize_logged_model(model.model_id, "FAILED")
+        raise
+    client.finalize_logged_model(model.model_id, "READY")
+    if run_id:
+        client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    return f"models:/{model.model_id}"

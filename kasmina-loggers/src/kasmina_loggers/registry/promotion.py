@@ -1,0 +1,179 @@
+"""Who holds an alias: the better one, measured on the test split of the run that challenges."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from attrs import frozen
+
+from kasmina.errors import UsageError
+from kasmina.run.options.config import PluginChoice
+from kasmina.run.restore import Trained
+from kasmina_loggers.mlflow import tracking_store
+from kasmina_loggers.registry import model_registry
+from kasmina_loggers.registry.packaging import (
+    as_input,
+    facts_of,
+    find_model,
+    log_model,
+    samples,
+    signature,
+    write_model,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.pyfunc import PyFuncModel
+
+CHUNK = 4096
+"""Rows that a model is asked at once."""
+
+
+@frozen
+class Promotion:
+    """What became of a challenge."""
+
+    name: str
+    version: str
+    alias: str
+    promoted: bool
+    """Whether the alias has moved."""
+    registered: bool
+    """Whether the version is new."""
+    metric: str
+    value: float | None
+    """None: it was not measured, for it holds the alias already."""
+    holder: str | None
+    """The version that held the alias before."""
+    holder_value: float | None
+    identity: str
+
+    def sentence(self) -> str:
+        """What became of it, and by how much, in one line."""
+        this, that = f"version {self.version} of {self.name}", f"version {self.holder}"
+        if self.value is None:
+            return f"nothing changed: {this}, this very network, is {self.alias} already"
+        worth = f"test {self.metric} {self.value:.4f}"
+        if self.holder_value is None:
+            return f"{this} is {self.alias}: {worth}; nothing was before"
+        apart, theirs = abs(self.value - self.holder_value), f"{self.holder_value:.4f}"
+        if self.promoted:
+            return f"{this} is {self.alias}: {worth}, {apart:.3g} better than {that} ({theirs})"
+        if not apart:
+            return f"not promoted: {this} has a {worth}, exactly as {that}, which stays {self.alias}"
+        return f"not promoted: {this} has a {worth}, {apart:.3g} worse than {that} ({theirs}), which stays {self.alias}"
+
+
+def usual_name(task: PluginChoice) -> str:
+    """What a run's model is called if nobody says: as its task, or as the file of a task that has a path.
+
+    As the registry takes it: a task of one's own is called package.module:callable.
+    """
+    path = task.options.get("path")
+    return re.sub(r"[^\w.-]", "-", Path(path).stem if isinstance(path, str) and path else task.name)[:200]
+
+
+def promote(client: MlflowClient, trained: Trained, folder: Path, name: str, alias: str, metric: str) -> Promotion:
+    """Registers the run's network, if it is not yet, and gives it the alias if it is better than who holds it.
+
+    Args:
+        trained: what the run in `folder` has left, on the CPU.
+        metric: ``"loss"``, or the run's metric.
+
+    Raises:
+        UsageError: who holds the alias cannot be measured by this task.
+    """
+    facts = facts_of(trained, folder)
+    before = model_registry.holder(client, name, alias)
+    own = model_registry.registered(client, name, facts["identity"])
+    value = champion = None
+    if before is None or own is None or before.version != own.version:
+        champion = None if before is None else value_of(fitting(before, trained, alias), trained, metric)
+        version = own or enter(client, trained, folder, name, facts)
+        value = value_of(model_registry.load(model_registry.uri_of(version)), trained, metric)
+    else:
+        version = own
+    better = value is not None and (champion is None or (value < champion if metric == "loss" else value > champion))
+    if better:
+        client.set_registered_model_alias(name, alias, version.version)
+    return Promotion(
+        name=name,
+        version=str(version.version),
+        alias=alias,
+        promoted=better,
+        registered=own is None,
+        metric=metric,
+        value=value,
+        holder=None if before is None else str(before.version),
+        holder_value=champion,
+        identity=facts["identity"],
+    )
+
+
+def enter(client: MlflowClient, trained: Trained, folder: Path, name: str, facts: dict[str, Any]) -> ModelVersion:
+    """Registers the network; it is sent to MLflow, as a model of its run if MLflow knows that, unless it is there."""
+    run_id = known_run(client, facts.get("mlflow_run"))
+    if run_id:
+        experiment = client.get_run(run_id).info.experiment_id
+    else:
+        experiment = tracking_store.experiment(client, name, folder.absolute().parent)
+    uri = find_model(client, experiment, facts, run_id)
+    if uri is None:
+        with tempfile.TemporaryDirectory() as scratch:
+            target = Path(scratch) / "model"
+            write_model(trained, facts, target)
+            uri = log_model(client, experiment, target, facts, run_id)
+    return model_registry.register(client, name, uri, run_id, facts)
+
+
+def known_run(client: MlflowClient, run_id: str | None) -> str | None:
+    """The run's id, if this store has it: it may have been sent to another."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return run_id and str(client.get_run(run_id).info.run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
+def fitting(version: ModelVersion, trained: Trained, alias: str) -> PyFuncModel:
+    """The version's model.
+
+    Raises:
+        UsageError: it takes other samples than the task's, or tells other things apart.
+    """
+    model = model_registry.load(model_registry.uri_of(version))
+    facts, task = model.metadata.metadata or {}, trained.config.task.name
+    other = f"version {version.version} of {version.name}, which is {alias}, "
+    again = "promote under another --name or --alias"
+    if facts.get("task") != task or facts.get("goal") != trained.data.goal:
+        raise UsageError(f"{other}is no model of the task {task!r}: {again}")
+    if facts.get("classes") != list(trained.classes):
+        raise UsageError(f"{other}tells other classes apart than this run: {again}")
+    if model.metadata.signature is None or model.metadata.signature.inputs != signature(trained).inputs:
+        raise UsageError(f"{other}takes other inputs than this run: {again}")
+    return model
+
+
+def value_of(model: PyFuncModel, trained: Trained, metric: str) -> float:
+    """The metric, or the loss, of what the model would answer to the test split's samples."""
+    x, y = samples(trained, "test"), trained.splits.test.y
+    parts = [model.predict(as_input(trained, x[row : row + CHUNK])) for row in range(0, len(x), CHUNK)]
+    values = np.concatenate([array(part, bool(trained.classes)) for part in parts])
+    outputs, scaler = torch.from_numpy(values), trained.splits.outputs
+    outputs, y = (scaler.apply(outputs), y.double()) if scaler else (outputs.log(), y)
+    measure = trained.objective.loss if metric == "loss" else trained.objective.metric
+    return float(measure(outputs, y))
+
+
+def array(answer: Any, classifies: bool) -> np.ndarray[Any, Any]:
+    """A model's answer as its network gave it: probabilities, or values (N, outputs)."""
+    return np.array(answer["probabilities"].tolist()) if classifies else answer.to_numpy(np.float64)

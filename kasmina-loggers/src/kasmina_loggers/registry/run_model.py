@@ -1,0 +1,39 @@
+"""The run's network as a model in MLflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from kasmina_loggers.mlflow.outbox import outbox_folder
+from kasmina_loggers.mlflow.store_errors import Refused
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def log_model(client: MlflowClient, run_id: str, run: Path) -> str:
+    """Packs the network of a run's folder and logs it to that run in MLflow; its URI.
+
+    Raises:
+        Refused: it cannot be packed.
+        Exception: whatever the client raised.
+    """
+    from kasmina_loggers.registry.packaging import log_package, package
+
+    with TemporaryDirectory(dir=outbox_folder(run)) as here:
+        target = Path(here) / "model"
+        try:
+            package(run, target)
+        except Exception as error:
+            raise Refused(str(error)) from error
+        return str(log_package(client, run_id, target))
+
+
+def rehearse(run: Path) -> None:
+    """Packs the network as it is, for nothing: what is imported and traced for the first time is quick at the end."""
+    from kasmina_loggers.registry.packaging import package
+
+    with TemporaryDirectory() as here:
+        package(run, Path(here) / "model", warn=lambda sentence: None)

@@ -1,0 +1,99 @@
+"""What there is to say about a run, as pairs of a label and a text: the same for a terminal and for a pipe."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kasmina import Phase, RunInfo, Stage
+from kasmina_loggers.formatting import brief, count, duration, flops, measure, one_line, plural
+from kasmina_loggers.rich.progress import Progress
+
+Rows = list[tuple[str, str]]
+
+
+def start_rows(run: RunInfo) -> Rows:
+    """What is grown, on what, by whom and where."""
+    target = "" if run.data.target is None else f", target {run.data.metric} {brief(run.data.target)}"
+    resumed = [] if run.resumed_at is None else [("resumed", f"after step {run.resumed_at}, {epochs(run)}")]
+    return [
+        ("task", f"{run.choices.task}{target}"),
+        ("host", f"{run.choices.host}, {plural(run.parameters, 'parameter')}"),
+        ("sites", names([site.name for site in run.sites])),
+        ("controller", run.choices.controller),
+        ("blueprint", " against ".join(run.choices.blueprints)),
+        ("device", f"{run.device}, random seed {run.seed}"),
+        ("folder", str(run.folder)),
+        *resumed,
+    ]
+
+
+def epochs(run: RunInfo) -> str:
+    """How many epochs are done where a run is resumed, and how far the next one is."""
+    done, steps = divmod(run.resumed_at or 0, run.plan.steps_per_epoch)
+    return f"{plural(done, 'epoch')}" + (f" and {plural(steps, 'step')}" if steps else "")
+
+
+def names(words: Sequence[str], most: int = 4) -> str:
+    """A few names; of many only the first, and how many more there are."""
+    shown = ", ".join(words[:most]) or "none"
+    return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
+
+
+def describe_phase(phase: Phase) -> str:
+    """A phase's rules."""
+    rules = "germinations allowed" if phase.germinate else "no germinations"
+    return f"{plural(phase.epochs, 'epoch')}, {rules}, learning rate {phase.decay}"
+
+
+def epoch_rows(progress: Progress) -> Rows:
+    """The numbers of the last finished epoch."""
+    metrics, metric = progress.metrics, progress.run.data.metric
+    return [
+        ("train loss", measure(metrics.get("train/loss"))),
+        ("validation loss", measure(metrics.get("validation/loss"))),
+        (metric, measure(metrics.get(f"validation/{metric}"))),
+        ("learning rate", brief(metrics.get("learning_rate"))),
+        ("parameters", count(metrics.get("parameters", progress.run.parameters))),
+    ]
+
+
+def end_rows(summary: Mapping[str, Any], run: RunInfo) -> Rows:
+    """What came out and what it cost. Of a run that failed early, only what there is."""
+    facts = [
+        ("status", str(summary.get("status", "unknown"))),
+        ("error", one_line(str(summary.get("error") or ""))),
+        ("test", result_text(summary, "test")),
+        ("validation", result_text(summary, "validation")),
+        ("parameters", growth_text(summary.get("parameters") or {})),
+        ("seeds", seeds_text(summary.get("seeds") or [])),
+        ("epochs", count(summary.get("epochs"))),
+        ("cost", f"{flops(summary.get('flops'))} in {duration(summary.get('seconds'))}"),
+        ("folder", str(run.folder)),
+    ]
+    return [(label, text) for label, text in facts if text]
+
+
+def result_text(summary: Mapping[str, Any], split: str) -> str:
+    """The metric on one split, against the target."""
+    value, target = summary.get(split), summary.get("target")
+    if value is None:
+        return ""
+    verdict = "" if target is None else f", target {brief(target)} {'reached' if value >= target else 'missed'}"
+    return f"{summary.get('metric', 'metric')} {measure(value)}{verdict}"
+
+
+def growth_text(parameters: Mapping[str, int]) -> str:
+    start, final = parameters.get("start"), parameters.get("final")
+    if not start or final is None:
+        return ""
+    if final == start:
+        return f"{count(start)}, as at the start"
+    return f"{count(start)} to {count(final)}, {final / start:.2g} times as many"
+
+
+def seeds_text(seeds: Sequence[Mapping[str, Any]]) -> str:
+    """How many seeds ended in each stage, in the order of a seed's life."""
+    stages = Counter(str(seed["stage"]) for seed in seeds)
+    return ", ".join(f"{stages[stage]} {stage}" for stage in Stage if stage in stages) or "none"

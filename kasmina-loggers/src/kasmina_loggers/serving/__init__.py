@@ -1,0 +1,1 @@
+"""Models of MLflow over HTTP, and in a container."""

@@ -1,0 +1,84 @@
+"""MLflow's own scoring server, with what one that is asked by strangers needs besides."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from kasmina.errors import UsageError
+from kasmina.plugins.messages import one_line
+from kasmina_loggers.serving.request_limits import Limited, refusal
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request, Response
+    from mlflow.pyfunc import PyFuncModel
+
+TYPES = "application/json or text/csv"
+FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What MLflow's parsers let through when a body is not what they took it for."""
+FOREIGN = ("/docs", "/docs/oauth2-redirect", "/redoc")
+"""Pages of FastAPI's that would have the browser ask elsewhere."""
+
+
+def application(model: PyFuncModel) -> FastAPI:
+    """MLflow's app for the model, with a limit to bodies and ``/metrics`` for Prometheus; who asks amiss hears why."""
+    from mlflow.pyfunc import scoring_server
+    from prometheus_fastapi_instrumentator import Instrumentator
+
+    app: FastAPI = scoring_server.init(model)
+    app.router.routes = [route for route in app.router.routes if getattr(route, "path", "") not in FOREIGN]
+    app.add_middleware(Limited, numeric=numeric(model))
+    for fault in FAULTS:
+        app.add_exception_handler(fault, misunderstood)
+    Instrumentator(excluded_handlers=["/metrics"]).instrument(app).expose(app)
+    return app
+
+
+def numeric(model: PyFuncModel) -> bool:
+    """Whether all that it takes are numbers."""
+    schema = model.metadata.signature and model.metadata.signature.inputs
+    return bool(schema) and not any(str(kind).lower() in ("string", "datatype.string") for kind in schema.input_types())
+
+
+async def misunderstood(request: Request, error: Exception) -> Response:
+    if "content-type" not in request.headers:
+        return refusal(415, f"the request has no content-type: {TYPES} is due")
+    return refusal(400, f"the body is not what its content-type says: {one_line(error)[:300]}")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket on which connections wait from now on.
+
+    Raises:
+        UsageError: the port is taken, or the host is none of this machine.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.create_server((host, port), family=family, backlog=128)
+    except (OSError, OverflowError) as error:
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if isinstance(number, int) and number > 0 else error
+        raise UsageError(f"cannot listen at {host}:{port} ({reason}): choose another --port or --host") from error
+    # Connections inherit it; without it the second part of each answer waits 40 ms for word that the first has come.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
+
+
+def serve(app: FastAPI, listening: socket.socket) -> None:
+    """Answers until SIGTERM, or Ctrl-C, which is raised when all is in order."""
+    import uvicorn
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # what is wrong with a request is told to who sent it
+    config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=5)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def example(model: PyFuncModel) -> str | None:
+    """A body that the model takes: one row of its input example; None if it has none."""
+    from mlflow.models import convert_input_example_to_serving_input
+
+    rows: Any = model.input_example
+    body = None if rows is None else convert_input_example_to_serving_input(rows[:1])
+    return body and " ".join(body.split())
