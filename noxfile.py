@@ -76,6 +76,34 @@ def contracts(session: nox.Session) -> None:
     test(session, "contracts")
 
 
+@nox.session(venv_backend="uv", reuse_venv=False)
+def oldest(session: nox.Session) -> None:
+    """The lowest versions that are declared, extras included: commands, a real run, its exports, and the contracts."""
+    extras = {CORE: "[onnx]", LOGGERS: "[tensorboard,mlflow]"}
+    wanted = [word for name in ALL for word in ("-e", f"./{name}{extras.get(name, '')}")]
+    session.install("--resolution", "lowest-direct", *wanted)
+    run = f"{session.create_tmp()}/run"
+    session.run("rm", "-rf", run, external=True)
+    session.run("kasmina", "--help")
+    session.run("kasmina", "plugins")
+    session.run("kasmina", "run", "--out", run, "--logger", "rich", "--logger", "jsonl", "--logger", "tensorboard")
+    for format in ("torch", "pt2", "onnx"):
+        session.run("kasmina", "export", run, "--format", format)
+    tracked(session, run)
+    session.install(*TEST)  # last, because pytest asks for a newer pluggy than we do
+    few = {"PYTHONWARNINGS": "default", "OMP_NUM_THREADS": "1", "HYPOTHESIS_PROFILE": "few"}
+    session.run("pytest", "-n", "auto", "tests/contracts", *session.posargs, env=few)
+
+
+def tracked(session: nox.Session, run: str) -> None:
+    """Send a short run to MLflow and promote it."""
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{Path(run).resolve()}.db"}
+    session.run("rm", "-rf", f"{run}-tracked", f"{run}.db", external=True)
+    session.run("kasmina", "run", "--epochs", "2", "--out", f"{run}-tracked", "--logger", "mlflow", env=store)
+    session.run("kasmina", "sync", f"{run}-tracked", env=store)
+    session.run("kasmina", "promote", f"{run}-tracked", env=store)
+
+
 @nox.session
 def properties(session: nox.Session) -> None:
     """Properties with examples that are drawn anew each time, and more of them than elsewhere. Takes long."""

@@ -13,6 +13,8 @@ settings.register_profile("default", deadline=None, database=None, derandomize=T
 settings.register_profile(
     "thorough", deadline=None, database=None, derandomize=False, max_examples=1000, print_blob=True
 )
+# Enough to show that a property can be tried at all: `nox -s oldest`.
+settings.register_profile("few", settings.get_profile("default"), max_examples=10)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
