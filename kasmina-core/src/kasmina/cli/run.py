@@ -109,7 +109,7 @@ def run(
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from kasmina.run.folder import Folder
     from kasmina.run.options.config import configure
-    from kasmina.run.profiling.table import told
+    from kasmina.run.profiling.table import summary as profile_lines
 
     if resume:
         alone(click.get_current_context())
@@ -124,7 +124,7 @@ def run(
             folder, summary = resumed(resume, over, trust, profile)
         else:
             folder, summary = trained(configure(config, said, sets, epochs, trust), out, profile)
-    for line in told(Folder(folder).profile) if profile else ():
+    for line in profile_lines(Folder(folder).profile) if profile else ():
         click.echo(line, err=as_json)
     if as_json:
         click.echo(json.dumps(summary | {"folder": str(folder)}, indent=2))

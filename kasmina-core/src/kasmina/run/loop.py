@@ -165,8 +165,14 @@ def learn(run: Training, index: Tensor) -> None:
 
 def forward_and_backward(run: Training, index: Tensor) -> Tensor:
     run.optimizer.zero_grad()
-    loss = run.objective.loss(run.host(run.splits.train.x[index]), run.splits.train.y[index])
-    loss.backward()  # type: ignore[no-untyped-call]
+    with run.callback.range("data"):
+        x, y = run.splits.train.x[index], run.splits.train.y[index]
+    with run.callback.range("host"):
+        output = run.host(x)
+    with run.callback.range("loss"):
+        loss = run.objective.loss(output, y)
+    with run.callback.range("backward"):
+        loss.backward()  # type: ignore[no-untyped-call]
     return loss
 
 

@@ -18,6 +18,9 @@ from kasmina.run.objective import Objective
 from kasmina.run.options.config import Settings
 from kasmina.run.recovery.governor import Governor, TrainingFault
 
+NOTHING = nullcontext()
+"""Context of a part of a step at which nobody looks; made once, because it stands four times in each step."""
+
 
 class Stopped(Exception):
     """Somebody asked the run to stop, and the step in hand is done."""
@@ -29,6 +32,10 @@ class Callback:
     def steps(self) -> AbstractContextManager[None]:
         """Around the steps of an epoch."""
         return nullcontext()
+
+    def range(self, name: str) -> AbstractContextManager[None]:
+        """Return what stands around a part of a step: "data", "host", "loss" or "backward"."""
+        return NOTHING
 
     def on_step(self) -> None:
         """A step is done that is not the last of its epoch."""

@@ -29,7 +29,7 @@ class _Loader(yaml.SafeLoader):
     level = 0
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        event = self.peek_event()
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "anchor", None) is not None:  # nine lists of nine aliases each are a billion values
             raise ComposerError(None, None, "anchors (&) and aliases (*) are refused: write it out", event.start_mark)
         if self.level >= DEEPEST:  # checked here because the scanner's time grows with the square of the depth

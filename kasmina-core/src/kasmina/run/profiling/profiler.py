@@ -1,6 +1,7 @@
-"""``--profile``: where the time of a run goes, by a few steps of each phase.
+"""``--profile``: where the time of a run goes, measured in a few steps of each phase.
 
-A run that was not asked for it pays nothing: the profiler stands between the loop and its keeper.
+The profiler is the run's callback, and hands on to the callback that a run has otherwise. A run without it pays only
+for four calls a step that do nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from attrs import define, evolve, field
 
@@ -22,29 +23,29 @@ from kasmina.run.recovery.governor import TrainingFault
 from kasmina.run.training import Callback, Training
 
 STEPS, WARM = 10, 5
-"""How many steps a profile is of, and how many must have passed since the network last changed."""
+"""Number of steps that a profile is of, and that must have passed since the network last changed."""
 
 
 @define(eq=False)
 class Profiler(Callback):
-    """Takes a profile early in each phase, and another with seeds as soon as one has begun to blend in.
+    """Callback that profiles each phase early, and once more with seeds as soon as one has begun to blend in.
 
-    A profile is of steps of one epoch and of one network, and ends with either. It is written as the epoch ends: what a
-    fault or Ctrl-C breaks off is taken again.
+    A profile is of steps of one epoch and of one network, and ends with either. It is written when the epoch ends: a
+    profile that a fault or Ctrl-C breaks off is taken again.
     """
 
     run: Training
-    beside: Callback
-    """What else is done beside training."""
+    inner: Callback
+    """Callback that the run has without a profile."""
     warn: Callable[[str], None]
     _profiles: dict[str, Profile] = field(init=False)
-    """All of this run so far."""
+    """Profiles of this run so far, by name."""
     _fresh: dict[str, bytes] = field(factory=dict, init=False)
-    """Files that are not written yet, by name."""
+    """Contents of files that are not written yet, by name."""
     _network: tuple[str, int] | None = field(default=None, init=False)
-    """Its version, and the phase."""
+    """Phase and version of the network in the step before."""
     _laps: list[float] = field(factory=list, init=False)
-    """Milliseconds of each step since these last changed."""
+    """Milliseconds of each step since phase or network last changed."""
     _began: float = field(default=0.0, init=False)
     _recording: Recording | None = field(default=None, init=False)
 
@@ -63,18 +64,21 @@ class Profiler(Callback):
                 self._recording.drop()
                 self._recording = None
 
+    def range(self, name: str) -> AbstractContextManager[None]:
+        return self._recording.range(name) if self._recording else self.inner.range(name)
+
     def on_step(self) -> None:
-        self.beside.on_step()
+        self.inner.on_step()
         self._end_step()
         self._begin_step()
 
     def on_epoch(self, observation: Observation) -> None:
         if self._fresh:
             self._write()
-        self.beside.on_epoch(observation)
+        self.inner.on_epoch(observation)
 
     def on_fault(self, fault: TrainingFault) -> None:
-        self.beside.on_fault(fault)
+        self.inner.on_fault(fault)
 
     def _begin_step(self) -> None:
         network = self.run.growth.phase, self.run.growth.manager.version
@@ -96,7 +100,7 @@ class Profiler(Callback):
             self._finish()
 
     def _due(self) -> bool:
-        """Whether a profile begins with the coming step."""
+        """Return whether a profile begins with the coming step."""
         if self._name() in self._profiles:
             return False
         phase, epoch = place(self.run.info.plan.phases, self.run.growth.epochs)
@@ -105,13 +109,13 @@ class Profiler(Callback):
         return roomy and len(self._laps) >= min(WARM, phase.epochs * steps // 2)
 
     def _name(self) -> str:
-        """Of a profile that would be taken now; a part of file names, and a phase may be called anything."""
+        """Return the name of a profile taken now; files are named after it, and a phase may be called anything."""
         seeds = self.run.growth.manager.seeds.values()
         blended = any(seed.stage is not Stage.TRAINING for seed in seeds)
         return re.sub(r"[^\w.-]", "-", self.run.growth.phase)[:64] + "-with-seeds" * blended
 
     def _finish(self) -> None:
-        """Ends the profile in hand, if there is one."""
+        """End the current profile, if there is one."""
         recording, self._recording = self._recording, None
         if recording:
             profile, trace, table = recording.stop()
@@ -122,7 +126,7 @@ class Profiler(Callback):
             self._fresh |= {f"{name}.json.gz": trace, f"{name}.txt": table}
 
     def _write(self) -> None:
-        """Before a snapshot is taken, for loggers may remember what they are told."""
+        """Write the new files; before a snapshot is taken, because loggers may remember what they are told."""
         contents, self._fresh = self._fresh | {FILE: text(self._profiles)}, {}
         folder = Folder(self.run.info.folder).profile
         try:

@@ -1,4 +1,4 @@
-"""What the profiles of a run say, in figures: ``profile/profile.json`` of its folder."""
+"""Figures of a run's profiles, in ``profile/profile.json`` of its folder."""
 
 from __future__ import annotations
 
@@ -17,29 +17,36 @@ FILE = "profile.json"
 
 @frozen
 class Profile:
-    """Some steps of one epoch."""
+    """Where the time of some steps of one epoch goes."""
 
     phase: str
     epoch: int
-    """Counted from 1 over the whole run."""
+    """Number of the epoch, counted from 1 over the whole run."""
     step: int
-    """The first, likewise."""
+    """Number of the first step, counted likewise."""
     steps: int
+    """Number of steps."""
     seeds: dict[str, str]
-    """Those that live: the stage, by id."""
+    """Stages of the living seeds, by id."""
     milliseconds: float
-    """What a step takes when nothing looks on; of a phase of one step, what it took with the profiler."""
+    """Time of a step without a profiler; in a phase of one step, the time with it."""
     milliseconds_profiled: float
+    """Time of a step with the profiler."""
     shares: dict[str, float]
-    """Of these, by "host", "seed 1", …, "loss", "optimiser", "data", "plugins" and "Kasmina", the largest first; they
-    sum up to 1. Host and seeds with their part of the backward pass."""
+    """Shares of that time, the largest first, which sum up to 1.
+
+    The owners are "host" and "seed 1 (bottleneck)", … with their forward passes; "data", "loss", "backward" (the whole
+    backward pass), "optimiser" and "plugins"; "waiting" for a GPU; and "Kasmina" with the rest.
+    """
     memory: dict[str, int]
-    """Bytes of the last step: `allocated` in all, `peak` beyond what it began with; with a GPU of that alone, `in_use`
-    at most."""
+    """Bytes of the last step: `allocated` in all, `peak` beyond what it began with.
+
+    With a GPU both are of its memory alone, and `in_use` is the most of it that was in use.
+    """
 
 
 def read(folder: Path) -> dict[str, Profile]:
-    """By name, in their order; none if the file is not there or damaged."""
+    """Return a run's profiles by name, in their order; none if the file is missing or damaged."""
     try:
         return structure(json.loads(files.read(folder / FILE)), dict[str, Profile])
     except Exception:  # whatever a stranger may have written
@@ -47,12 +54,12 @@ def read(folder: Path) -> dict[str, Profile]:
 
 
 def text(profiles: Mapping[str, Profile]) -> bytes:
-    """As the file holds them."""
+    """Return the content of the file for these profiles."""
     return (json.dumps(unstructure(profiles), indent=2) + "\n").encode()
 
 
-def told(folder: Path) -> list[str]:
-    """Two lines about them: what the last says, and where all lie; none if there are none."""
+def summary(folder: Path) -> list[str]:
+    """Return two lines for the screen, the last profile and where all lie; none if there are no profiles."""
     profiles = read(folder)
     if not profiles:
         return []
@@ -61,8 +68,8 @@ def told(folder: Path) -> list[str]:
     for owner, share in last.shares.items():
         kind = "seeds" if owner.startswith("seed ") else owner
         shares[kind] = shares.get(kind, 0.0) + share
-    said = ", ".join(f"{owner} {share:.0%}" for owner, share in shares.items())
+    listed = ", ".join(f"{owner} {share:.0%}" for owner, share in shares.items())
     return [
-        f"profile of {name}: {last.milliseconds:.2g} ms a step; {said}",
+        f"profile of {name}: {last.milliseconds:.2g} ms a step; {listed}",
         f"profiles of {row(profiles)} are in {folder}; https://ui.perfetto.dev opens the traces",
     ]
