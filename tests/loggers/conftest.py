@@ -11,7 +11,7 @@ import attrs
 import pluggy
 import pytest
 
-from kasmina import Choices, DataInfo, Event, Phase, Plan, RunInfo, SeedState, Site, Stage, hookspecs
+from kasmina import Choices, DataInfo, Event, Metrics, Phase, Plan, RunInfo, SeedState, Site, Stage, hookspecs
 
 SITES = ("layers.0", "layers.1", "layers.2")
 LIFE = (Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.ACTIVE)
@@ -97,21 +97,18 @@ class Course:
     def parameters(self) -> int:
         return self.run.parameters + sum(s.parameters for s in self.seeds.values() if s.stage is not Stage.DORMANT)
 
-    def metrics(self, epoch: int) -> dict[str, float]:
+    def metrics(self, epoch: int) -> Metrics:
         loss = 0.69 * math.exp(-epoch / 40) + 0.01
-        numbers = {
-            "train/loss": loss,
-            "validation/loss": loss * 1.05,
-            f"validation/{self.run.data.metric}": 1 - loss / 1.4,
-            "learning_rate": 0.003,
-            "parameters": self.parameters,
-        }
-        for seed in self.seeds.values():
-            if seed.stage is not Stage.DORMANT:
-                numbers[f"seed/{seed.id}/alpha"] = seed.alpha
-                if seed.contribution is not None:
-                    numbers[f"seed/{seed.id}/contribution"] = seed.contribution
-        return numbers
+        return Metrics(
+            train_loss=loss,
+            validation_loss=loss * 1.05,
+            validation_metric=1 - loss / 1.4,
+            metric=self.run.data.metric,
+            learning_rate=0.003,
+            parameters=self.parameters,
+            flops=1000 * epoch,
+            seeds=tuple(seed for seed in self.seeds.values() if seed.stage is not Stage.DORMANT),
+        )
 
     def summary(self, status: str) -> dict[str, Any]:
         run = self.run

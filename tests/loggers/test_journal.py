@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kasmina import Incident, RunInfo
+from kasmina.testing.simulated_records import metrics as metrics_of
 from kasmina_loggers.journal import Journal
 from kasmina_loggers.jsonl import JSONL
 
@@ -148,7 +149,7 @@ def test_a_run_that_goes_back_tells_each_thing_once(course_of: Callable[..., Any
     for phase in run.plan.phases[:1]:
         course.hooks.on_phase_start(phase=phase, run=run)
     for epoch in range(1, 4):
-        course.hooks.log_metrics(metrics={"train/loss": 1.0}, step=epoch)
+        course.hooks.log_metrics(metrics=metrics_of(1.0), step=epoch)
     saved = logger.state_dict()
     metrics = (run.folder / "metrics.jsonl").read_bytes()
     course.hooks.on_phase_start(phase=run.plan.phases[1], run=run)
@@ -157,7 +158,7 @@ def test_a_run_that_goes_back_tells_each_thing_once(course_of: Callable[..., Any
     logger.load_state_dict(saved)
     assert (run.folder / "metrics.jsonl").read_bytes() == metrics
     assert (run.folder / "events.jsonl").read_bytes() == b""
-    course.hooks.log_metrics(metrics={"train/loss": 1.0}, step=4)
+    course.hooks.log_metrics(metrics=metrics_of(1.0), step=4)
     course.hooks.on_run_end(run=run, summary={})
     assert b'{"step": 4, "phase": "warm-up"' in (run.folder / "metrics.jsonl").read_bytes()
 
@@ -180,7 +181,7 @@ def test_one_file_that_is_shorter_does_not_keep_the_other_from_going_back(
     logger = JSONL()
     hooks = course_of(logger).hooks
     hooks.on_run_start(run=run)
-    hooks.log_metrics(metrics={}, step=1)
+    hooks.log_metrics(metrics=metrics_of(1.0), step=1)
     saved = logger.state_dict()
     hooks.on_incident(incident=Incident(1, 4, "warm-up", "refusal", "too many"))
     saved["bytes"]["metrics"] += 10
@@ -209,15 +210,15 @@ def test_a_full_disk_costs_no_record(make_run: Any, make_course: Any, small_disk
     course.hooks.on_run_start(run=course.run)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(40 * 1024))
-    for epoch in range(1, 601):
-        course.hooks.log_metrics(metrics={"train/loss": 0.5}, step=epoch)
+    for epoch in range(1, 301):
+        course.hooks.log_metrics(metrics=metrics_of(0.5), step=epoch)
     full = (small_disk / "metrics.jsonl").read_bytes()
     saved = logger.state_dict()
     assert full.endswith(b"\n") and len(full) < saved["bytes"]["metrics"] < 60_000
     ballast.unlink()
-    course.hooks.log_metrics(metrics={"train/loss": 0.5}, step=601)
+    course.hooks.log_metrics(metrics=metrics_of(0.5), step=301)
     lines = (small_disk / "metrics.jsonl").read_bytes().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == list(range(1, 602))
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 302))
     logger.load_state_dict(saved)
-    assert (small_disk / "metrics.jsonl").read_bytes().splitlines() == lines[:600]
+    assert (small_disk / "metrics.jsonl").read_bytes().splitlines() == lines[:300]
     course.hooks.on_run_end(run=course.run, summary={})

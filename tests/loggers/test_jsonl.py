@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kasmina import Event, RunInfo, SeedState, Stage
+from kasmina.testing.simulated_records import metrics as metrics_of
 from kasmina_loggers.jsonl import JSONL
 
 
@@ -33,7 +34,7 @@ def test_one_record_an_epoch_and_one_a_change(course_of: Callable[..., Any], run
     metrics = records(run.folder / "metrics.jsonl")
     assert [record["step"] for record in metrics] == list(range(1, 121))
     assert [record["phase"] for record in metrics] == ["warm-up"] * 20 + ["adaptation"] * 100
-    assert metrics[-1]["metrics"] == course.metrics(120)
+    assert metrics[-1]["metrics"] == course.metrics(120).as_dict()
     assert len(records(run.folder / "events.jsonl")) == len(course.events) > 20
 
 
@@ -59,16 +60,17 @@ def test_an_event_is_flat(course_of: Callable[..., Any], run: RunInfo) -> None:
 numbers = st.floats() | st.integers(-(2**60), 2**60) | st.floats(width=32).map(np.float32)
 
 
-@given(metrics=st.dictionaries(st.text(max_size=8), numbers, max_size=4))
-def test_any_number_is_strict_json(make_run: Any, make_course: Any, metrics: dict[str, float]) -> None:
+@given(metric=st.text(max_size=8), loss=numbers, value=numbers)
+def test_any_number_is_strict_json(make_run: Any, make_course: Any, metric: str, loss: float, value: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         course = make_course(make_run(Path(folder)), JSONL())
         course.hooks.on_run_start(run=course.run)
+        metrics = metrics_of(train_loss=loss, validation_loss=value, metric=metric, validation_metric=value)
         course.hooks.log_metrics(metrics=metrics, step=1)
         course.hooks.on_run_end(run=course.run, summary={})
         (record,) = records(Path(folder) / "metrics.jsonl")
-    finite = {name: value for name, value in metrics.items() if np.isfinite(float(value))}
-    assert record["metrics"] == {name: None for name in metrics} | finite
+    due = {name: value if np.isfinite(float(value)) else None for name, value in metrics.as_dict().items()}
+    assert record["metrics"] == due
 
 
 @given(site=st.text(), reason=st.text(), alpha=st.floats(0, 1), gain=st.none() | st.floats())
@@ -88,7 +90,7 @@ def test_any_event_is_one_line(
 def test_a_record_is_on_disk_at_once(course_of: Callable[..., Any], run: RunInfo) -> None:
     course = course_of(JSONL())
     course.hooks.on_run_start(run=run)
-    course.hooks.log_metrics(metrics={"train/loss": 0.5}, step=1)
+    course.hooks.log_metrics(metrics=metrics_of(0.5), step=1)
     assert len(records(run.folder / "metrics.jsonl")) == 1  # The run has not ended: nothing was closed.
     course.hooks.on_run_end(run=run, summary={})
 
@@ -125,7 +127,7 @@ def test_closes_its_files_and_bears_an_end_without_a_start(course_of: Callable[.
 def test_is_cheap(course_of: Callable[..., Any], run: RunInfo) -> None:
     course = course_of(JSONL())
     course.hooks.on_run_start(run=run)
-    metrics = course.metrics(1) | {f"seed/{i}/alpha": 0.5 for i in range(8)}
+    metrics = metrics_of(seeds=[SeedState(i, "layers.1", "bottleneck", Stage.BLENDING, 0.5, 40, 1) for i in range(8)])
     best = min(timed(lambda: course.hooks.log_metrics(metrics=metrics, step=1)) for _ in range(20))
     course.hooks.on_run_end(run=run, summary={})
     assert best < 60e-6  # Seconds a record; about 12 microseconds where this was written.

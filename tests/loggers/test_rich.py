@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from kasmina import Event, Incident, Observation, Phase, Plan, RunInfo, SeedState, Site, Stage
+from kasmina import Event, Incident, Metrics, Phase, Plan, RunInfo, SeedState, Site, Stage
+from kasmina.testing.simulated_records import metrics as metrics_of
 from kasmina_loggers.rich import Rich
 from kasmina_loggers.rich.plain_text import PlainText
 from kasmina_loggers.rich.progress import Progress
@@ -138,7 +139,9 @@ def test_the_live_part_shows_bars_numbers_and_seeds(course_of: Callable[..., Any
     course = course_of(logger)
     with screen(course, logger) as view:
         germinate(course, 1, Stage.BLENDING, alpha=0.25)
-        course.hooks.log_metrics(metrics=course.metrics(30) | {"seed/1/alpha": 0.5}, step=30)
+        course.hooks.log_metrics(
+            metrics=attrs.evolve(course.metrics(30), seeds=living((1, Stage.BLENDING, 0.5))), step=30
+        )
         course.hooks.on_step_end(step=122)
         lines = drawn(view, 110)
         assert view.progress.batch == 2
@@ -167,17 +170,13 @@ def test_a_resumed_run_counts_from_where_it_stands(course_of: Callable[..., Any]
     with screen(course, logger) as view:
         course.hooks.on_step_end(step=4 * 60 + 1)
         assert (view.progress.epoch, view.progress.batch) == (60, 1)
-        course.hooks.log_metrics(metrics={}, step=61)
+        course.hooks.log_metrics(metrics=metrics_of(1.0), step=61)
         assert view.progress.seconds_left < 60 * 60  # type: ignore[operator]
         assert any("61/120" in line for line in drawn(view, 80))
 
 
 def living(*seeds: tuple[int, Stage, float]) -> tuple[SeedState, ...]:
     return tuple(SeedState(id, "layers.1", "bottleneck", stage, alpha, 96, 30) for id, stage, alpha in seeds)
-
-
-def observed(seeds: tuple[SeedState, ...], epoch: int = 61) -> Observation:
-    return Observation("adaptation", epoch, 4 * epoch, 9, 1.0, 1.0, 0.5, "accuracy", 0.95, 105, (), seeds)
 
 
 def test_a_resumed_run_learns_of_its_seeds_at_the_first_epochs_end(course_of: Callable[..., Any]) -> None:
@@ -188,9 +187,11 @@ def test_a_resumed_run_learns_of_its_seeds_at_the_first_epochs_end(course_of: Ca
         there = living(
             (1, Stage.ACTIVE, 1.0), (3, Stage.CULLED, 0.5), (4, Stage.CULLED, 0.0), (5, Stage.BLENDING, 0.25)
         )
-        course.hooks.on_epoch_end(observation=observed(there))
+        course.hooks.log_metrics(metrics=metrics_of(seeds=there), step=61)
         assert list(view.progress.seeds) == [1, 3, 5] and view.progress.seeds[5] == there[-1]
-        course.hooks.on_epoch_end(observation=observed(there[:1]))  # it went back: what is not there is gone
+        course.hooks.log_metrics(
+            metrics=metrics_of(seeds=there[:1]), step=61
+        )  # it went back: what is not there is gone
         assert list(view.progress.seeds) == [1]
         assert re.search(r"1 +layers\.1 +bottleneck +active", "\n".join(drawn(view, 110)))
 
@@ -208,7 +209,7 @@ def test_the_pace_counts_the_steps_that_this_process_did(make_run: Any, make_cou
             course.take_step(step)
             assert course.epoch == (step - 1) // 4 and 1 <= course.batch <= 4
         assert course.seconds_per_epoch is None
-        course.finish_epoch({}, course.epoch + 1)
+        course.finish_epoch(metrics_of(), course.epoch + 1)
         assert course.seconds_per_epoch == pytest.approx(2.0)
 
 
@@ -239,7 +240,8 @@ def test_fits_any_terminal(make_run: Any, make_course: Any, tmp_path: Path, widt
     with screen(course, logger) as view:
         for seed in range(1, 31):
             germinate(course, seed, Stage.ACTIVE, names[seed % 12], contribution=-0.0123)
-        course.hooks.log_metrics(metrics=course.metrics(30), step=30)
+        seeds = tuple(view.progress.seeds.values())
+        course.hooks.log_metrics(metrics=attrs.evolve(course.metrics(30), seeds=seeds), step=30)
         lines = drawn(view, width, 16)
     assert max(map(len, lines)) <= width and len(lines) <= 16
     assert len({re.search("[━─]", line).start() for line in lines[1:3]}) == 1  # type: ignore[union-attr]
@@ -332,13 +334,21 @@ events = st.builds(
     before=st.sampled_from(Stage),
     reason=st.text(max_size=30) | st.just("[red]"),
 )
-names = st.sampled_from(
-    ["train/loss", "validation/loss", "validation/accuracy", "learning_rate", "seed/1/contribution", "x"]
+epochs = st.builds(
+    Metrics,
+    train_loss=st.floats(),
+    validation_loss=st.floats(),
+    validation_metric=st.floats(),
+    metric=st.just("accuracy"),
+    learning_rate=st.floats(),
+    parameters=st.integers(0),
+    flops=st.integers(0),
+    seeds=st.lists(seeds, max_size=3).map(tuple),
 )
 
 
 @settings(deadline=None, max_examples=40)
-@given(course=st.lists(events | st.dictionaries(names, st.floats())), width=st.integers(60, 200), live=st.booleans())
+@given(course=st.lists(events | epochs), width=st.integers(60, 200), live=st.booleans())
 def test_any_order_of_stages_and_any_numbers_can_be_shown(
     make_run: Any, make_course: Any, course: list[Any], width: int, live: bool
 ) -> None:

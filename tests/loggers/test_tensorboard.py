@@ -15,11 +15,12 @@ import pytest
 import torch
 from torch import nn
 
-from kasmina import Predictions, RunInfo, Stage
+from kasmina import Predictions, RunInfo, SeedState, Stage
 from kasmina.testing import Check, logger_checks
 from kasmina.testing.options import Subject, refuse
 from kasmina.testing.resume import Stops, moments
 from kasmina.testing.script import Script
+from kasmina.testing.simulated_records import metrics as metrics_of
 from kasmina.testing.simulated_run import SimulatedRun
 from kasmina_loggers.tensorboard import TensorBoard
 
@@ -51,7 +52,7 @@ def read(folder: Path, tag: str = "train/loss") -> list[tuple[int, float]]:
 
 def tell(hooks: Any, first: int, last: int, loss: float) -> None:
     for epoch in range(first, last + 1):
-        hooks.log_metrics(metrics={"train/loss": loss}, step=epoch)
+        hooks.log_metrics(metrics=metrics_of(loss), step=epoch)
 
 
 # -- what is taken back ------------------------------------------------------------------------------------------------
@@ -123,12 +124,13 @@ import json, os, signal, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from conftest import build_course, build_run
+from kasmina.testing.simulated_records import metrics as metrics_of
 from kasmina_loggers.tensorboard import TensorBoard
 logger = TensorBoard()
 course = build_course(build_run(Path({folder!r})), logger)
 course.hooks.on_run_start(run=course.run)
 for epoch in range(1, 9):
-    course.hooks.log_metrics(metrics={{"train/loss": 1.0}}, step=epoch)
+    course.hooks.log_metrics(metrics=metrics_of(1.0), step=epoch)
     if epoch == 5: print(json.dumps(logger.state_dict()), flush=True)
 course.hooks.log_histograms(histograms={{"weights/host/a": [1.0]}}, step=8)
 if {flush}: logger._events.flush()
@@ -173,8 +175,8 @@ def test_alpha_begins_and_ends_with_a_zero(course_of: Callable[..., Any], run: R
     hooks = course_of(TensorBoard()).hooks
     hooks.on_run_start(run=run)
     for epoch, alpha in enumerate((None, 0.3, 1.0, 0.4, None, None), 1):
-        metrics = {"train/loss": 1.0} if alpha is None else {"train/loss": 1.0, "seed/1/alpha": alpha}
-        hooks.log_metrics(metrics=metrics, step=epoch)
+        seed = SeedState(1, "layers.1", "bottleneck", Stage.BLENDING, alpha or 0.0, 40, 1)
+        hooks.log_metrics(metrics=metrics_of(seeds=() if alpha is None else [seed]), step=epoch)
     hooks.on_run_end(run=run, summary={})
     alphas = read(run.folder, "seed/1/alpha")
     assert [step for step, _ in alphas] == [1, 2, 3, 4, 5]

@@ -243,7 +243,7 @@ class Diary:
 
     @hookimpl
     def log_metrics(self, metrics: Any, step: int) -> None:
-        self._say((step, dict(metrics)))
+        self._say((step, metrics.as_dict()))
 
     @hookimpl
     def on_seed_change(self, event: Event) -> None:

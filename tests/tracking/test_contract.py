@@ -9,6 +9,7 @@ import pytest
 from kasmina.testing import Check, logger_checks
 from kasmina.testing.options import Subject, refuse
 from kasmina.testing.script import Script
+from kasmina.testing.simulated_records import metrics as metrics_of
 from kasmina.testing.simulated_run import SimulatedRun
 from kasmina_loggers.mlflow import MLflow
 from kasmina_loggers.mlflow.outbox import read
@@ -55,7 +56,7 @@ def epochs(course: SimulatedRun) -> list[tuple[int, float]]:
 
 def tell(course: SimulatedRun, first: int, last: int, loss: float) -> None:
     for step in range(first, last + 1):
-        course.hooks.log_metrics(metrics={"train/loss": loss}, step=step)
+        course.hooks.log_metrics(metrics=metrics_of(loss), step=step)
 
 
 def test_what_a_run_goes_back_from_is_never_told(course, logger) -> None:

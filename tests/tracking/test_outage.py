@@ -12,6 +12,7 @@ from tracked import Tracked, sent, until
 from kasmina.cli.main import main
 from kasmina.testing.options import Subject, refuse
 from kasmina.testing.script import Script
+from kasmina.testing.simulated_records import metrics as metrics_of
 from kasmina.testing.simulated_run import SimulatedRun
 from kasmina_loggers.mlflow import MLflow
 from kasmina_loggers.mlflow.sender import BEHIND
@@ -32,7 +33,7 @@ class Run:
     def epochs(self, count) -> None:
         for _ in range(count):
             self.step += 1
-            self.hooks.log_metrics(metrics={"train/loss": 1 / self.step}, step=self.step)
+            self.hooks.log_metrics(metrics=metrics_of(1 / self.step), step=self.step)
         self.logger.state_dict()
 
     def looks(self) -> None:

@@ -47,7 +47,18 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from kasmina.records import Event, Incident, Observation, Phase, Predictions, Proposal, RunInfo, SeedState, Verdict
+from kasmina.records import (
+    Event,
+    Incident,
+    Metrics,
+    Observation,
+    Phase,
+    Predictions,
+    Proposal,
+    RunInfo,
+    SeedState,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,8 +153,11 @@ def judge_seed(seed: SeedState, observation: Observation) -> Verdict | None:
 
 
 @hookspec
-def log_metrics(metrics: Mapping[str, float], step: int) -> None:
-    """Numbers of one epoch by name: "train/loss", "validation/accuracy", "seed/1/alpha", …; `step` is the epoch."""
+def log_metrics(metrics: Metrics, step: int) -> None:
+    """Log the numbers of one epoch.
+
+    `metrics.as_dict()` gives them by flat names, such as "train/loss" or "seed/1/alpha"; `step` is the epoch.
+    """
 
 
 @hookspec

@@ -136,7 +136,7 @@ class Ear:
 
     @hookimpl
     def log_metrics(self, metrics: Any, step: int) -> None:
-        self.said.append(("metrics", (step, dict(metrics))))
+        self.said.append(("metrics", (step, metrics.as_dict())))
 
     def of(self, kind: str) -> list[Any]:
         return [what for word, what in self.said if word == kind]

@@ -416,7 +416,7 @@ class Notes:
     def log_metrics(self, metrics, step) -> None:
         if self.path:
             with self.path.open("a") as file:
-                file.write(f"{step} {json.dumps(metrics)}\n")
+                file.write(f"{step} {json.dumps(metrics.as_dict())}\n")
 
     @hookimpl
     def on_run_end(self, summary) -> None:
@@ -433,16 +433,16 @@ def remembering_logger(give: Callable[..., Any], take: Callable[..., None] = lam
 
 def named_files(self, metrics, step) -> None:
     if self.path:
-        for name in metrics:
-            (self.path.parent / name).write_text("")
+        for seed in metrics.seeds:
+            (self.path.parent / seed.site).write_text("")
 
 
 def as_integers(self, metrics, step) -> None:
-    [int(value) for value in metrics.values()]
+    [int(value) for value in metrics.as_dict().values()]
 
 
-def mean(self, metrics, step) -> None:
-    sum(metrics.values()) / len(metrics)
+def mean(self, histograms) -> None:
+    sum(map(len, histograms.values())) / len(histograms)
 
 
 def results(self, summary) -> None:
@@ -489,7 +489,7 @@ LOGGERS = {
         logger(log_metrics=as_integers),
         logger(log_histograms=spread),
     ),
-    "bears no metrics": (logger(log_metrics=mean),),
+    "bears an empty epoch": (logger(log_histograms=mean),),
     "bears hooks in any order": (logger(log_metrics=lambda self, metrics: self.path.write_text("")),),
     "logs two runs": (logger(on_run_start=stays, on_run_end=lambda self: None),),
     "goes on where it stopped": (logger(on_run_start=once),),

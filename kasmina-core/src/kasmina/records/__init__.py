@@ -4,6 +4,7 @@ Plain numbers and names only, so that a controller can be tested, replayed and t
 plugin's author needs no torch to import them.
 """
 
+from kasmina.records.metrics import Metrics
 from kasmina.records.observation import (
     Event,
     Incident,
@@ -28,6 +29,7 @@ __all__ = [
     "Goal",
     "Incident",
     "Kind",
+    "Metrics",
     "Observation",
     "Phase",
     "Plan",

@@ -13,7 +13,7 @@ from kasmina.growth.activations import activations
 from kasmina.growth.export.lower import layers
 from kasmina.growth.export.plain import unfolded
 from kasmina.growth.sites.probe import untouched
-from kasmina.records import Observation, Plane, Predictions, Stage
+from kasmina.records import Metrics, Observation, Plane, Predictions, Stage
 from kasmina.run.objective import decode
 from kasmina.run.seeding import seed_everything
 from kasmina.run.training import Training
@@ -32,18 +32,16 @@ MARGIN = 0.1
 
 def report_epoch(run: Training, observation: Observation, rate: float) -> None:
     """One epoch's numbers, to all loggers, and every ten epochs the histograms."""
-    metrics = {
-        "train/loss": observation.train_loss,
-        "validation/loss": observation.validation_loss,
-        f"validation/{observation.metric}": observation.validation_metric,
-        "learning_rate": rate,
-        "parameters": observation.parameters,
-        "flops": run.flops.total,
-    }
-    for seed in observation.seeds:
-        metrics[f"seed/{seed.id}/alpha"] = seed.alpha
-        if seed.contribution is not None:
-            metrics[f"seed/{seed.id}/contribution"] = seed.contribution
+    metrics = Metrics(
+        train_loss=observation.train_loss,
+        validation_loss=observation.validation_loss,
+        validation_metric=observation.validation_metric,
+        metric=observation.metric,
+        learning_rate=rate,
+        parameters=observation.parameters,
+        flops=run.flops.total,
+        seeds=observation.seeds,
+    )
     run.hooks.log_metrics(metrics=metrics, step=observation.epoch)
     if observation.epoch % EPOCHS == 0 and run.hooks.implements("log_histograms"):
         run.hooks.log_histograms(histograms=histograms(run), step=observation.epoch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import random
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from kasmina.testing.hook_calls import hook_calls
 from kasmina.testing.options import Subject, hook_checks, option_checks, refuse
 from kasmina.testing.resume import Stops, moments
 from kasmina.testing.script import Script
+from kasmina.testing.simulated_records import metrics
 from kasmina.testing.simulated_run import SimulatedRun
 
 ODD = ("a/b/c", "../outside", "Überraschung 漢字", "[/bold] [red]", "two\nlines", "with space", "", "a" * 200, "%s {0}")
@@ -40,7 +42,7 @@ def checks(cls: Any, **options: Any) -> list[Check]:
     """The contract for the logger `cls` with these options."""
     subject = Subject("logger", cls, options)
     own = [
-        ("bears no metrics", "no hook raises where there is nothing to log", _no_metrics),
+        ("bears an empty epoch", "no hook raises where there is no seed and no histogram", _empty_epoch),
         ("bears hooks in any order", "no hook raises, whatever was called before: a run may fail early", _any_order),
         ("logs two runs", "one instance may log a run, and then another into another folder", _two_runs),
         ("goes on where it stopped", "a run may be resumed in its folder by a new instance", _resumed),
@@ -91,11 +93,11 @@ def _plays(subject: Subject, script: Script) -> None:
         _course(subject, ground, script).play()
 
 
-def _no_metrics(subject: Subject) -> None:
+def _empty_epoch(subject: Subject) -> None:
     with _ground() as ground:
         course = _course(subject, ground, Script())
         course.hooks.on_run_start(run=course.run)
-        course.hooks.log_metrics(metrics={}, step=1)
+        course.hooks.log_metrics(metrics=metrics(math.nan), step=1)
         course.hooks.log_histograms(histograms={}, step=1)
         course.hooks.on_run_end(run=course.run, summary={"status": "failed"})
 

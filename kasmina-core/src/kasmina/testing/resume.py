@@ -11,6 +11,7 @@ from attrs import define
 from kasmina.records import Phase
 from kasmina.testing.options import Subject, refuse
 from kasmina.testing.script import MOMENTS, Script
+from kasmina.testing.simulated_records import metrics
 from kasmina.testing.simulated_run import SimulatedRun
 
 
@@ -29,7 +30,7 @@ class Stops:
     def resume(self, course: SimulatedRun, phase: Phase) -> None:
         """As from a checkpoint, in a process that is new; what was told after the checkpoint is told again."""
         saved = self._saved()
-        course.hooks.log_metrics(metrics={"train/loss": 1.0}, step=course.epoch + 1)
+        course.hooks.log_metrics(metrics=metrics(), step=course.epoch + 1)
         course.hooks.on_run_end(run=course.run, summary=course.summary | {"status": "stopped"})
         self.plugin = self.subject.make()
         course.hooks = self.subject.hooks(self.plugin, refuse)

@@ -25,5 +25,5 @@ class Script:
     """Whether seeds of someone else are on their way at every site."""
     status: str = "finished"
     tags: tuple[str, ...] = ()
-    """Names of further metrics and histograms, whose values are unusual numbers."""
+    """Names of further histograms. With any, values of metrics and histograms are unusual numbers."""
     name: str = "first"

@@ -14,6 +14,7 @@ from kasmina.records import (
     Choices,
     DataInfo,
     Incident,
+    Metrics,
     Observation,
     Phase,
     Plan,
@@ -85,11 +86,16 @@ def parameters(seeds: Iterable[SeedState]) -> int:
     return HOST_PARAMETERS + sum(seed.parameters for seed in seeds)
 
 
-def metrics(script: Script, random: Random, loss: float, seeds: Iterable[SeedState]) -> dict[str, float]:
-    """Return the metrics of an epoch, with an unusual number for every tag of the script."""
-    alphas = {f"seed/{seed.id}/alpha": seed.alpha for seed in seeds}
-    tags = {tag: random.choice([0.5, 3, -1e300, float("nan"), float("inf")]) for tag in script.tags}
-    return {"train/loss": loss, "validation/loss": loss * 1.1, "validation/accuracy": 0.7} | alphas | tags
+def metrics(loss: float = 1.0, seeds: Iterable[SeedState] = (), **change: Any) -> Metrics:
+    """Return the metrics of an epoch with this training loss, with the fields in `change` as given."""
+    seeds = tuple(seeds)
+    found = Metrics(loss, loss * 1.1, 0.7, "accuracy", 0.003, parameters(seeds), 4_560_000, seeds)
+    return attrs.evolve(found, **change)
+
+
+def unusual_number(random: Random) -> float:
+    """Return one of the numbers that a logger may not expect."""
+    return random.choice([0.5, 3, -1e300, float("nan"), float("inf")])
 
 
 def histograms(script: Script) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from kasmina.plugins.hooks import Hooks
 from kasmina.records import (
     Event,
     Incident,
+    Metrics,
     Observation,
     Phase,
     Predictions,
@@ -27,6 +28,8 @@ from kasmina.records import (
 )
 from kasmina.testing import simulated_records
 from kasmina.testing.script import STEPS, Script
+
+NUMBERS = ("train_loss", "validation_loss", "validation_metric")
 
 
 @frozen
@@ -89,9 +92,10 @@ class SimulatedRun:
         return simulated_records.summary(self.script, self.run, self.seeds.values(), self.epoch)
 
     @property
-    def metrics(self) -> dict[str, float]:
+    def metrics(self) -> Metrics:
         """Metrics of the current epoch."""
-        return simulated_records.metrics(self.script, self.random, self.loss, self.seeds.values())
+        odd = {name: simulated_records.unusual_number(self.random) for name in NUMBERS if self.script.tags}
+        return simulated_records.metrics(self.loss, self.seeds.values(), **odd)
 
     @property
     def histograms(self) -> dict[str, Any]:

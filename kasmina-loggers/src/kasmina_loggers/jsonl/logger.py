@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from kasmina import Event, Incident, Phase, RunInfo, hookimpl
+from kasmina import Event, Incident, Metrics, Phase, RunInfo, hookimpl
 from kasmina_loggers.journal import Journal
 
 T = TypeVar("T")
@@ -43,8 +43,8 @@ class JSONL:
         self._phase = phase.name
 
     @hookimpl
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        numbers = {name: finite(value) for name, value in metrics.items()}
+    def log_metrics(self, metrics: Metrics, step: int) -> None:
+        numbers = {name: finite(value) for name, value in metrics.as_dict().items()}
         write(self._metrics, {"step": step, "phase": self._phase, "metrics": numbers})
 
     @hookimpl

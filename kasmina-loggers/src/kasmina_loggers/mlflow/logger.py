@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import validators
 
-from kasmina import Event, Observation, Phase, Predictions, RunInfo, Stage, hookimpl
+from kasmina import Metrics, Phase, Predictions, RunInfo, Stage, hookimpl
 from kasmina_loggers.mlflow import run_record, tracking_store
 from kasmina_loggers.mlflow.outbox import Outbox, outbox_folder
 from kasmina_loggers.mlflow.sender_process import SenderProcess
@@ -44,7 +44,6 @@ class MLflow:
     _outbox: Outbox | None = attrs.field(default=None, init=False)
     _watch: SenderStatus | None = attrs.field(default=None, init=False)
     _run: RunInfo | None = attrs.field(default=None, init=False)
-    _stages: dict[int, Stage] = attrs.field(factory=dict, init=False)
     _phase: str = attrs.field(default="", init=False)
 
     def prepare(self) -> None:
@@ -61,7 +60,7 @@ class MLflow:
         if lacking := missing():
             raise ImportError(f"{lacking[0]} is not installed; pip install 'kasmina-loggers[mlflow]'")
         self._close()  # a run that never ended
-        self._run, self._stages, self._phase = run, {}, ""
+        self._run, self._phase = run, ""
         folder = outbox_folder(run.folder)
         self._outbox = outbox = Outbox(folder)
         mark = outbox.begun["id"] if outbox.begun else uuid.uuid4().hex
@@ -76,18 +75,10 @@ class MLflow:
         self._phase = phase.name
 
     @hookimpl
-    def on_epoch_end(self, observation: Observation) -> None:
-        self._stages = {seed.id: seed.stage for seed in observation.seeds}
-
-    @hookimpl
-    def on_seed_change(self, event: Event) -> None:
-        self._stages[event.seed.id] = event.seed.stage
-
-    @hookimpl
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+    def log_metrics(self, metrics: Metrics, step: int) -> None:
         if self._outbox is not None:
-            numbers = {name: float(value) for name, value in metrics.items()}
-            tags = {"kasmina.phase": self._phase, "kasmina.growth": growth(self._stages.values())}
+            numbers = {name: float(value) for name, value in metrics.as_dict().items()}
+            tags = {"kasmina.phase": self._phase, "kasmina.growth": growth(seed.stage for seed in metrics.seeds)}
             self._outbox.hold_epoch(step, metrics=numbers, tags=tags)
         if self._watch is not None:
             self._watch.look()
@@ -143,7 +134,7 @@ def missing() -> list[str]:
     return [module for module in ("mlflow", "psutil", "PIL") if find_spec(module) is None]
 
 
-def growth(stages: Any) -> str:
+def growth(stages: Iterable[Stage]) -> str:
     """How many seeds are in each stage: "2 active, 1 training"."""
     counts = Counter(stages)
     return ", ".join(f"{counts[stage]} {stage}" for stage in reversed(Stage) if counts[stage]) or "none"

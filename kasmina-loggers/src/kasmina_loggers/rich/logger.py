@@ -11,7 +11,7 @@ import attrs
 from attrs import validators
 from rich.console import Console
 
-from kasmina import Event, Incident, Observation, Phase, RunInfo, hookimpl
+from kasmina import Event, Incident, Metrics, Phase, RunInfo, hookimpl
 from kasmina_loggers.rich.plain_text import PlainText
 from kasmina_loggers.rich.progress import Progress
 from kasmina_loggers.rich.screen import Screen
@@ -72,11 +72,6 @@ class Rich:
             self._progress.take_step(step)
 
     @hookimpl
-    def on_epoch_end(self, observation: Observation) -> None:
-        if self._progress:
-            self._progress.observe(observation)
-
-    @hookimpl
     def on_seed_change(self, event: Event) -> None:
         if self._progress:
             self._progress.change(event)
@@ -87,7 +82,7 @@ class Rich:
         self._show(lambda view: view.incident(incident))
 
     @hookimpl
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+    def log_metrics(self, metrics: Metrics, step: int) -> None:
         if self._progress:
             self._progress.finish_epoch(metrics, step)
             self._show(lambda view: view.metrics())

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
 import attrs
 
-from kasmina import Event, Observation, Phase, RunInfo, SeedState, Stage
+from kasmina import Event, Metrics, Phase, RunInfo, SeedState, Stage
 
 UNDER_WAY = (Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.CULLED)
 
@@ -25,7 +24,7 @@ class Progress:
     step: int = 0
     epoch: int = 0
     """Finished epochs."""
-    metrics: Mapping[str, float] = attrs.field(factory=dict)
+    metrics: Metrics | None = None
     seeds: dict[int, SeedState] = attrs.field(factory=dict)
     """Those that are in the host now, the one that changed last at the end."""
     _started: float = attrs.field(factory=time.monotonic, init=False)
@@ -50,21 +49,14 @@ class Progress:
         if in_host(seed):
             self.seeds[seed.id] = seed
 
-    def observe(self, observation: Observation) -> None:
-        """Take over which seeds there are: no event tells of those from before a resume, or lost by going back."""
-        there = {seed.id: seed for seed in observation.seeds if in_host(seed)}
+    def finish_epoch(self, metrics: Metrics, epoch: int) -> None:
+        """Take over an epoch's numbers, and its seeds: no event tells of those from before a resume or a rollback."""
+        self._epochs_done += 1
+        self.metrics, self.epoch = metrics, epoch
+        there = {seed.id: seed for seed in metrics.seeds if in_host(seed)}
         new = [id for id in there if id not in self.seeds]  # they changed before any that this process saw change
         known = [id for id in self.seeds if id in there]
         self.seeds = {id: there[id] for id in [*new, *known]}
-
-    def finish_epoch(self, metrics: Mapping[str, float], epoch: int) -> None:
-        """Take over an epoch's numbers, those of the seeds into the seeds."""
-        self._epochs_done += 1
-        self.metrics, self.epoch = metrics, epoch
-        for seed in self.seeds.values():
-            alpha = metrics.get(f"seed/{seed.id}/alpha", seed.alpha)
-            contribution = metrics.get(f"seed/{seed.id}/contribution", seed.contribution)
-            self.seeds[seed.id] = attrs.evolve(seed, alpha=alpha, contribution=contribution)
 
     @property
     def epochs_before_phase(self) -> int:

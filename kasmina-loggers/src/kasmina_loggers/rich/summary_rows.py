@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kasmina import Phase, RunInfo, Stage
-from kasmina_loggers.formatting import brief, count, duration, flops, measure, one_line, plural
+from kasmina_loggers.formatting import NOTHING, brief, count, duration, flops, measure, one_line, plural
 from kasmina_loggers.rich.progress import Progress
 
 Rows = list[tuple[str, str]]
@@ -49,14 +49,14 @@ def describe_phase(phase: Phase) -> str:
 
 def epoch_rows(progress: Progress) -> Rows:
     """The numbers of the last finished epoch."""
-    metrics, metric = progress.metrics, progress.run.data.metric
-    return [
-        ("train loss", measure(metrics.get("train/loss"))),
-        ("validation loss", measure(metrics.get("validation/loss"))),
-        (metric, measure(metrics.get(f"validation/{metric}"))),
-        ("learning rate", brief(metrics.get("learning_rate"))),
-        ("parameters", count(metrics.get("parameters", progress.run.parameters))),
-    ]
+    metrics, run = progress.metrics, progress.run
+    names = ["train loss", "validation loss", run.data.metric, "learning rate"]
+    texts = [NOTHING] * len(names)
+    if metrics is not None:
+        texts = [measure(metrics.train_loss), measure(metrics.validation_loss), measure(metrics.validation_metric)]
+        texts.append(brief(metrics.learning_rate))
+    parameters = run.parameters if metrics is None else metrics.parameters
+    return [*zip(names, texts, strict=True), ("parameters", count(parameters))]
 
 
 def end_rows(summary: Mapping[str, Any], run: RunInfo) -> Rows:

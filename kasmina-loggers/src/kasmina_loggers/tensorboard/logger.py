@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from kasmina import Event, Incident, Predictions, RunInfo, hookimpl
+from kasmina import Event, Incident, Metrics, Predictions, RunInfo, hookimpl
 from kasmina_loggers.descriptions import describe_change, describe_incident
 from kasmina_loggers.tensorboard import summary_values
 from kasmina_loggers.tensorboard.embeddings import Embeddings
@@ -40,8 +40,8 @@ class TensorBoard:
     """Of the last metrics."""
     _pictured: int = attrs.field(default=-1, init=False)
     """The epoch of the last pictures."""
-    _alphas: set[str] = attrs.field(factory=set, init=False)
-    """Names of the series of seeds that are in the network."""
+    _living: set[int] = attrs.field(factory=set, init=False)
+    """Ids of the seeds that are in the network."""
     _story: list[str] = attrs.field(factory=list, init=False)
     """Rows of the table of what happened."""
 
@@ -51,18 +51,18 @@ class TensorBoard:
         needed()
         folder = run.folder / "tensorboard"
         self._run, self._events, self._embeddings = run, EventFile(folder), Embeddings(folder)
-        self._epoch, self._pictured, self._alphas, self._story = 0, -1, set(), []
+        self._epoch, self._pictured, self._living, self._story = 0, -1, set(), []
         if run.resumed_at is None:
             self._add(summary_values.layout(charts(run.data.metric)), 0)
 
     @hookimpl
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """A seed's alpha begins with a 0, in the epoch before, and ends with one, however short it lived."""
-        now = {name for name in metrics if name.startswith("seed/") and name.endswith("/alpha")}
-        born = [name for name in now - self._alphas if metrics[name] > 0]
-        self._add(summary_values.scalars(dict.fromkeys(sorted(born), 0.0)), step - 1)
-        self._add(summary_values.scalars({**dict.fromkeys(sorted(self._alphas - now), 0.0), **metrics}), step)
-        self._epoch, self._alphas = step, now
+    def log_metrics(self, metrics: Metrics, step: int) -> None:
+        """Write an epoch's numbers; alpha begins with 0 in the epoch before, and ends with 0 however short it was."""
+        now = {seed.id for seed in metrics.seeds}
+        born = {seed.id for seed in metrics.seeds if seed.alpha > 0} - self._living
+        self._add(summary_values.scalars(alphas(born)), step - 1)
+        self._add(summary_values.scalars(alphas(self._living - now) | metrics.as_dict()), step)
+        self._epoch, self._living = step, now
         if self._events is not None:
             self._events.flush()
 
@@ -115,13 +115,13 @@ class TensorBoard:
             "embeddings": self._embeddings.count if self._embeddings else 0,
             "epoch": self._epoch,
             "pictured": self._pictured,
-            "alphas": sorted(self._alphas),
+            "living": sorted(self._living),
             "story": list(self._story),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._epoch, self._pictured = state["epoch"], state["pictured"]
-        self._alphas, self._story = set(state["alphas"]), list(state["story"])
+        self._living, self._story = set(state["living"]), list(state["story"])
         if self._events is not None and self._embeddings is not None:
             self._events.go_back(state["file"], state["bytes"])
             self._embeddings.go_back(state["embeddings"])
@@ -160,6 +160,11 @@ def charts(metric: str) -> dict[str, dict[str, list[str]]]:
         "learning": {"loss": ["train/loss", "validation/loss"], metric: [f"validation/{metric}", f"test/{metric}"]},
         "cost": {"parameters": ["parameters"], "flops": ["flops"], "learning rate": ["learning_rate"]},
     }
+
+
+def alphas(seeds: Iterable[int]) -> dict[str, float]:
+    """Return an alpha of 0 for each of these seeds, by the names of their series."""
+    return {f"seed/{seed}/alpha": 0.0 for seed in sorted(seeds)}
 
 
 def results(summary: Mapping[str, Any]) -> dict[str, float]:

@@ -1,11 +1,10 @@
 """What the logger `sprout` writes."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 
-from kasmina import Event, RunInfo, hookimpl
+from kasmina import Event, Metrics, RunInfo, hookimpl
 
 FORMAT = "{name} {value:.6g}"  # EDIT THIS LINE: how one number is written
 
@@ -23,8 +22,8 @@ class Sprout:
         self._write(f"run {run.name}: task {run.choices.task}, host {run.choices.host}, {run.parameters} parameters")
 
     @hookimpl
-    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        numbers = "  ".join(FORMAT.format(name=name, value=value) for name, value in metrics.items())
+    def log_metrics(self, metrics: Metrics, step: int) -> None:
+        numbers = "  ".join(FORMAT.format(name=name, value=value) for name, value in metrics.as_dict().items())
         self._write(f"epoch {step}: {numbers}")
 
     @hookimpl
