@@ -29,8 +29,9 @@ are given it again after `on_run_start` and `on_phase_start`:
   with text as keys, and torch tensors, and ``load_state_dict(state)``, which takes it back, as in torch. What is given
   passes through JSON: a tuple comes back as a list. Both are copies: nobody else changes them;
 - a controller or a blueprint needs neither if all that it remembers is in attrs fields with ``init=False``: these are
-  saved and put back by their declared types, records, enums, tuples, sets and deques among them. A field that cannot be
-  kept in this way (a `random.Random`) wants the two methods; without them, or if they fail, the run goes on but cannot
+  saved and put back by their declared types, which may be numbers, text, None, enums and attrs classes, and lists,
+  tuples, sets and dicts with text as keys of them. Whatever else a field holds (a `random.Random`, a deque) wants the
+  two methods; without them, or if they fail, the run goes on but cannot
   be resumed, and says so when it starts. A state that does not fit stops the run that would be resumed;
 - a logger keeps what its two methods say and nothing else. If one of them raises, that is reported once, the logger
   stays on, and the run goes on.

@@ -1,58 +1,51 @@
-"""What a plugin keeps in its attrs fields beside its options, as plain values and back, by the types it declares.
+"""What a plugin keeps in its attrs fields besides its options, as plain values and back, by the types it declares.
 
-cattrs does the work. Whether a value can be kept at all is not argued from its type but tried: it is turned into plain
-values, made anew of them, and the two compared; so what is not quite the same afterwards is refused while the run is
-still whole, and not found out by the one that resumes it.
+Numbers, text, None, enums and attrs classes are kept, and lists, tuples, sets and dicts with text as keys of them. All
+else is refused while the run is still whole, and not found out by the one that resumes it: a plugin that keeps more
+writes `state_dict` and `load_state_dict`.
 """
 
 from __future__ import annotations
 
 import sys
-from collections import deque
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from functools import cached_property
-from typing import Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
-from cattrs import Converter
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
-from cattrs.preconf.json import make_converter
 
-from kasmina.plugins.messages import described
+from kasmina.plugins.messages import described, shown
 
 State = dict[str, Any]
 
-HINT = "give it state_dict() and load_state_dict()"
+HINT = "write state_dict() and load_state_dict() for it, as in torch"
 UNSET = "(unset)"
-"""The key, which no field can have as its name, of those that had no value yet."""
+"""Key of the names of fields without a value; no field can be called so."""
+SCALARS = (bool, int, float, str, NoneType)
+ROWS = (list, tuple, set, frozenset)
 
 
 class Unkept(Exception):
-    """What a field, or a state, has in it cannot be kept; the text is a clause that says so."""
+    """A value, or a state, that cannot be kept; the text is a clause that says so."""
 
 
 def kept_fields(plugin: object) -> list[attrs.Attribute[Any]]:
-    """The fields that are no options: ``init=False``. Types that cannot be resolved stay as they are written."""
-    cls = type(plugin)
-    if not attrs.has(cls):
-        return []
-    try:
-        attrs.resolve_types(cls)
-    except (NameError, AttributeError, TypeError):
-        pass  # imported for type checkers only: then the value alone says what it is
-    return [field for field in attrs.fields(cls) if not field.init]
+    """Return the fields of a plugin that are not options: those with ``init=False``."""
+    return [field for field in _fields(type(plugin)) if not field.init]
 
 
 def fields_state(plugin: object) -> State:
-    """The values of its kept fields, plain and its own: what the plugin does later does not reach into them.
+    """Return the values of a plugin's kept fields as plain values: a copy, which the plugin does not change later.
 
     Raises:
-        Unkept: one of them cannot be made anew of plain values, or the plugin keeps something beside its fields.
+        Unkept: a value is of no type that can be kept, or the plugin keeps something outside its fields.
     """
+    if outside := outside_fields(plugin):
+        raise Unkept(f"keeps {outside!r}, which is no attrs field; {HINT}")
     fields = kept_fields(plugin)
-    if beside := beside_fields(plugin):
-        raise Unkept(f"keeps {beside!r}, which is no attrs field; {HINT}")
     there = [field for field in fields if hasattr(plugin, field.name)]
     state = {field.name: _kept(field, getattr(plugin, field.name)) for field in there}
     unset = [field.name for field in fields if field not in there]
@@ -60,7 +53,7 @@ def fields_state(plugin: object) -> State:
 
 
 def load_fields(plugin: object, state: Mapping[str, Any]) -> None:
-    """Puts the values back that `fields_state` gave; all of them or, if one does not fit, none.
+    """Put the values back that `fields_state` gave; all of them or, if one does not fit, none.
 
     Raises:
         Unkept: a field is missing or unknown, or a value is not of its type.
@@ -70,7 +63,7 @@ def load_fields(plugin: object, state: Mapping[str, Any]) -> None:
     names = {*state, *unset} - {UNSET}
     if wrong := sorted(names ^ set(fields)):
         raise Unkept(f"has {'no field' if wrong[0] in names else 'a field'} {wrong[0]!r}, and what was saved says else")
-    values = {name: _structured(field, state[name]) for name, field in fields.items() if name not in unset}
+    values = {name: _loaded(field, state[name]) for name, field in fields.items() if name not in unset}
     for name, value in values.items():
         # Past converters, validators and frozen classes: it is the value that stood there.
         object.__setattr__(plugin, name, value)
@@ -80,7 +73,7 @@ def load_fields(plugin: object, state: Mapping[str, Any]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A copy of plain values, tensors, and lists and dicts of them; tuples become lists, as they would in JSON.
+    """Return a copy of plain values, tensors, and lists and dicts of them; tuples become lists, as they would in JSON.
 
     Raises:
         Unkept: there is something else in it.
@@ -93,173 +86,148 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, Mapping):
-        if wrong := [key for key in value if not isinstance(key, str)]:
-            raise Unkept(f"a dict with the key {wrong[0]!r}, which is no text")
-        return {str(key): plain(item) for key, item in value.items()}
-    if _is_tensor(value):
+        return {_text(key): plain(item) for key, item in value.items()}
+    # Without an import: where nobody has loaded torch there are no tensors, and controllers need none.
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
         return value.detach().clone()
-    raise Unkept(f"a {type(value).__name__}")
+    raise _unkept(value)
 
 
-def beside_fields(plugin: object) -> str | None:
-    """Something that a class without slots keeps and that is no field; what is computed once may be computed again."""
+def outside_fields(plugin: object) -> str | None:
+    """Return the name of something that a class without slots keeps outside its fields; cached properties are not."""
     cls = type(plugin)
-    fields = {field.name for field in attrs.fields(cls)} if attrs.has(cls) else set()
+    fields = {field.name for field in _fields(cls)}
     for name in getattr(plugin, "__dict__", {}):
         if name not in fields and not isinstance(getattr(cls, name, None), cached_property):
             return str(name)
     return None
 
 
+def _fields(cls: type) -> tuple[attrs.Attribute[Any], ...]:
+    if not attrs.has(cls):
+        return ()
+    with suppress(NameError, AttributeError, TypeError):  # imported for type checkers only: the type stays text
+        attrs.resolve_types(cls)
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cls)
+    return fields
+
+
 def _kept(field: attrs.Attribute[Any], value: Any) -> Any:
-    declared = _declared(field)
-    clause = f"keeps in its field {field.name!r} ({described(declared)})"
     try:
-        state = plain(_CONVERTER.unstructure(value, unstructure_as=declared))
+        return _encode(value, field.type)
     except Unkept as error:
-        raise Unkept(f"{clause} {error}, which cannot be saved; {HINT}") from None
-    except Exception as error:
-        raise Unkept(f"{clause} a {type(value).__name__}, which cannot be saved; {HINT}") from error
+        clause = f"keeps in its field {field.name!r} ({described(_known(field.type))}) {error}"
+        raise Unkept(f"{clause}, which cannot be saved; {HINT}") from None
+
+
+def _loaded(field: attrs.Attribute[Any], state: Any) -> Any:
     try:
-        again = _CONVERTER.structure(state, declared)
-    except Exception as error:
-        raise Unkept(f"{clause} a {type(value).__name__}, which cannot be made anew; {HINT}") from error
-    if not _same(value, again):
-        raise Unkept(f"{clause} a {type(value).__name__}, which would not come back as it was; {HINT}")
-    return state
+        return _decode(state, field.type)
+    except Unkept:
+        raise Unkept(
+            f"finds {shown(state)} for its field {field.name!r}, due is {described(_known(field.type))}"
+        ) from None
 
 
-def _structured(field: attrs.Attribute[Any], state: Any) -> Any:
-    declared = _declared(field)
-    try:
-        value = _CONVERTER.structure(plain(state), declared)
-        fits = _same(plain(state), plain(_CONVERTER.unstructure(value, unstructure_as=declared)))
-    except Exception:
-        fits = False
-    if not fits:
-        raise Unkept(f"finds {_short(state)} for its field {field.name!r}, due is {described(declared)}")
-    return value
+# -- values and plain values -------------------------------------------------------------------------------------------
 
 
-def _declared(field: attrs.Attribute[Any]) -> Any:
-    return Any if field.type is None or isinstance(field.type, str) else field.type
+def _encode(value: Any, declared: Any) -> Any:
+    """Return a plain value from which `_decode` makes `value` again; refuse what is not just of the declared type."""
+    kind, args = _kind(declared, type(value)), get_args(declared)
+    if kind is Union:
+        # The member that is found again: "ACTIVE" could be a text or the name of a Stage.
+        for member in args:
+            with suppress(Unkept):
+                state = _encode(value, member)
+                if type(_decode(state, declared)) is type(_decode(state, member)):
+                    return state
+    elif kind in SCALARS:
+        return _scalar(value, declared, kind)
+    elif type(value) is not kind:
+        raise _unkept(value)
+    elif kind in ROWS:
+        items = [_encode(item, type_) for item, type_ in zip(value, _items(kind, args, value), strict=True)]
+        return sorted(items, key=repr) if isinstance(value, (set, frozenset)) else items  # in an order of their own
+    elif kind is dict:
+        return {_text(key): _encode(item, args[1] if args else Any) for key, item in value.items()}
+    elif attrs.has(kind):
+        return {field.name: _encode(getattr(value, field.name, None), field.type) for field in _fields(kind)}
+    elif isinstance(value, Enum) and kind.__members__.get(value.name) is value:
+        return value.name
+    raise _unkept(value)
 
 
-def _short(state: Any) -> str:
-    text = " ".join(repr(state).split())
-    return text if len(text) < 60 else f"{text[:57]}…"
+def _decode(state: Any, declared: Any) -> Any:
+    """Return the value of which `_encode` made `state`."""
+    kind, args = _kind(declared, type(state)), get_args(declared)
+    if kind is Union:
+        for member in args:
+            with suppress(Unkept):
+                return _decode(state, member)
+    elif kind in SCALARS:
+        return _scalar(state, declared, kind)
+    elif kind in ROWS and type(state) is list:
+        return kind(_decode(item, type_) for item, type_ in zip(state, _items(kind, args, state), strict=True))
+    elif kind is dict and type(state) is dict:
+        return {_text(key): _decode(item, args[1] if args else Any) for key, item in state.items()}
+    elif attrs.has(kind) and type(state) is dict and state.keys() == {field.name for field in _fields(kind)}:
+        made = object.__new__(kind)
+        for field in _fields(kind):
+            object.__setattr__(made, field.name, _decode(state[field.name], field.type))
+        return made
+    elif issubclass(kind, Enum) and type(state) is str and state in kind.__members__:
+        return kind[state]
+    raise _unkept(state)
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether nobody could tell the two apart; NaN is NaN."""
-    if isinstance(one, float) and type(other) is float:
-        return one == other or (one != one and other != other)
-    if type(one) is not type(other):
-        return False
-    if _is_tensor(one):
-        return bool(one.dtype == other.dtype and one.shape == other.shape and one.equal(other))
-    if isinstance(one, Mapping):
-        return _same(list(one.items()), list(other.items())) and _factory(one) is _factory(other)
-    if isinstance(one, (list, tuple, deque)):
-        alike = len(one) == len(other) and all(map(_same, one, other))
-        return alike and getattr(one, "maxlen", None) == getattr(other, "maxlen", None)
-    if attrs.has(type(one)):
-        names = [field.name for field in attrs.fields(type(one))]
-        return all(_same(getattr(one, name, None), getattr(other, name, None)) for name in names)
-    return bool(one == other)
+def _kind(declared: Any, found: type) -> Any:
+    """Return the class that a declared type is of; where nothing is declared, that of a plain value."""
+    declared = _known(declared)
+    if declared is Any:
+        return found if found in (*SCALARS, list, dict) else object
+    kind = get_origin(declared) or declared
+    if kind is UnionType:
+        return Union
+    if kind is Literal:
+        return found if found in SCALARS else object
+    if kind is Mapping:
+        return dict
+    return kind if isinstance(kind, type) or kind is Union else object
 
 
-def _factory(table: Any) -> Any:
-    """What a defaultdict has beside its items."""
-    return getattr(table, "default_factory", None)
+def _known(declared: Any) -> Any:
+    return Any if declared is None or isinstance(declared, str) else declared
 
 
-def _is_tensor(value: object) -> bool:
-    # Without an import: where nobody has loaded torch there are no tensors, and controllers need none.
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(value, torch.Tensor)
-
-
-# -- cattrs ------------------------------------------------------------------------------------------------------------
-
-
-def _scalar_out(value: Any) -> Any:
-    return value.value if isinstance(value, Enum) else value
-
-
-def _scalar_in(value: Any, cls: Any) -> Any:
-    """0 stays 0 in a field that is declared float, and nothing is converted."""
-    if issubclass(cls, Enum):
-        return next(member for member in cls if _same(plain(member.value), value))
-    if type(value) is cls or (cls is float and type(value) is int):
+def _scalar(value: Any, declared: Any, kind: type) -> Any:
+    """Return the value if it is just of the declared type; 0 stays 0 in a field that is declared float."""
+    if get_origin(declared) is Literal:
+        fits = any(type(value) is type(arg) and value == arg for arg in get_args(declared))
+    else:
+        fits = type(value) is kind or kind is float and type(value) is int
+    if fits:
         return value
-    raise ValueError(value)
+    if kind is float and isinstance(value, float) and not isinstance(value, Enum):  # such as numpy's float64
+        return float(value)
+    raise _unkept(value)
 
 
-def _pairs_out(cls: Any, converter: Converter) -> Callable[[Any], Any]:
-    key, item = get_args(cls)
-
-    def hook(value: Any) -> Any:
-        pair = converter.unstructure
-        return [[pair(k, unstructure_as=key), pair(v, unstructure_as=item)] for k, v in value.items()]
-
-    return hook
-
-
-def _pairs_in(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    key, item = get_args(cls)
-
-    def hook(value: Any, _: Any) -> Any:
-        return {converter.structure(k, key): converter.structure(v, item) for k, v in value}
-
-    return hook
+def _items(kind: type, args: tuple[Any, ...], row: Collection[Any]) -> Sequence[Any]:
+    """Return the declared type of each item of a list, tuple or set."""
+    if kind is not tuple or not args or args[-1] is Ellipsis:
+        return [args[0] if args else Any] * len(row)
+    if len(args) != len(row):
+        raise _unkept(row)
+    return args
 
 
-def _queue_out(cls: Any, converter: Converter) -> Callable[[Any], Any]:
-    (item,) = get_args(cls) or (Any,)
-    return lambda value: [value.maxlen, [converter.unstructure(one, unstructure_as=item) for one in value]]
+def _text(key: Any) -> str:
+    if type(key) is not str:
+        raise Unkept(f"a dict with the key {key!r}, which is no text")
+    return key
 
 
-def _queue_in(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    (item,) = get_args(cls) or (Any,)
-    return lambda value, _: deque((converter.structure(one, item) for one in value[1]), maxlen=value[0])
-
-
-def _set_out(cls: Any, converter: Converter) -> Callable[[Any], Any]:
-    (item,) = get_args(cls) or (Any,)
-    # In an order of its own: that of a set of texts is another in every process.
-    return lambda value: sorted((converter.unstructure(one, unstructure_as=item) for one in value), key=repr)
-
-
-def _base(cls: Any) -> Any:
-    return get_origin(cls) or cls
-
-
-def _has_other_keys(cls: Any) -> bool:
-    """Whether it is a dict whose keys JSON would turn into text."""
-    return get_origin(cls) in (dict, Mapping) and get_args(cls)[0] is not str
-
-
-def _made() -> Converter:
-    converter = make_converter(unstruct_collection_overrides={})
-    for cls in (Enum, bool, int, float, str):  # cattrs takes a StrEnum for a str
-        converter.register_unstructure_hook(cls, _scalar_out)
-        converter.register_structure_hook(cls, _scalar_in)
-    for fits, out, back in (
-        (_has_other_keys, _pairs_out, _pairs_in),
-        (lambda cls: _base(cls) is deque, _queue_out, _queue_in),
-        (
-            lambda cls: isinstance(cls, type) and attrs.has(cls),
-            lambda cls, inner: make_dict_unstructure_fn(cls, inner, _cattrs_include_init_false=True),
-            lambda cls, inner: make_dict_structure_fn(
-                cls, inner, _cattrs_include_init_false=True, _cattrs_forbid_extra_keys=True
-            ),
-        ),
-    ):
-        converter.register_unstructure_hook_factory(fits)(out)
-        converter.register_structure_hook_factory(fits)(back)
-    converter.register_unstructure_hook_factory(lambda cls: _base(cls) in (set, frozenset, Set))(_set_out)
-    return converter
-
-
-_CONVERTER = _made()
+def _unkept(value: Any) -> Unkept:
+    return Unkept(f"a {type(value).__name__}")

@@ -20,7 +20,7 @@ import pluggy
 from kasmina import hookspecs
 from kasmina.errors import PluginError, nearest
 from kasmina.plugins.catalog import Entry
-from kasmina.plugins.messages import one_line, place, row
+from kasmina.plugins.messages import one_line, place, row, shown
 from kasmina.records import Proposal, Verdict
 
 Method = Callable[..., Any]
@@ -114,7 +114,9 @@ class Hooks:
                 return None
             if fits(answer):
                 return answer
-            raise PluginError(f"the {entry} answers {hook} with {_shown(answer)}; due is {due}")
+            raise PluginError(
+                f"the {entry} answers {hook} with {shown(answer)} ({type(answer).__name__}); due is {due}"
+            )
 
         return guard
 
@@ -149,8 +151,3 @@ def _is_number(answer: object) -> bool:
     if type(answer) is float:  # the short way, for what is called at every step
         return math.isfinite(answer)
     return isinstance(answer, Real) and not isinstance(answer, bool) and math.isfinite(answer)
-
-
-def _shown(answer: object) -> str:
-    text = " ".join(repr(answer).split())
-    return f"{text if len(text) < 60 else text[:57] + '…'} ({type(answer).__name__})"

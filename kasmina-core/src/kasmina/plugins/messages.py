@@ -37,6 +37,12 @@ def place(traceback: TracebackType | None, file: str) -> str:
     return f" (line {line} of {os.path.basename(file)})" if line else ""
 
 
+def shown(value: object) -> str:
+    """Return the value as Python writes it, on one line and cut short: ``[1, 2, 3…``."""
+    text = " ".join(repr(value).split())
+    return text if len(text) < 60 else f"{text[:57]}…"
+
+
 def described(cls: Any) -> str:
     """A type as messages and help name it: ``int``, ``str or None``, ``'relu' or 'sine'``, ``list of int``."""
     origin, args = get_origin(cls), get_args(cls)

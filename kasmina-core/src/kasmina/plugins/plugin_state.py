@@ -9,7 +9,7 @@ from functools import partial
 
 from kasmina.errors import PluginError
 from kasmina.plugins.catalog import Entry
-from kasmina.plugins.field_state import State, Unkept, beside_fields, fields_state, kept_fields, load_fields, plain
+from kasmina.plugins.field_state import State, Unkept, fields_state, kept_fields, load_fields, outside_fields, plain
 from kasmina.plugins.messages import one_line, place
 
 METHODS = ("state_dict", "load_state_dict")
@@ -92,7 +92,7 @@ class PluginStates:
 def remembers(kind: str, plugin: object) -> bool:
     """Whether there is anything to be kept; of those that decide also what they have not said how to keep."""
     methods = any(hasattr(plugin, method) for method in METHODS)
-    return methods or kind != "logger" and bool(kept_fields(plugin) or beside_fields(plugin))
+    return methods or kind != "logger" and bool(kept_fields(plugin) or outside_fields(plugin))
 
 
 def state_of(plugin: object) -> State:
