@@ -1,1 +1,1 @@
-"""A grown host as plain modules of torch: traced with its seeds, and folded where the algebra allows."""
+"""Export of a grown host as plain modules of torch: traced with its seeds, and folded where the algebra allows."""

@@ -1,9 +1,9 @@
-"""Makes seeds part of the host's own layers, where that is the same function.
+"""Folding of seeds into the host's own layers, where the result is the same function.
 
-With L, M linear layers or convolutions and f an activation, over every sum of the graph until nothing more is found:
+L and M are linear layers or convolutions, and f is an activation. Until nothing more is found, three rules are applied:
 
-- of the same input: ``L1 x + L2 x = (L1 + L2) x``, where a bare ``x`` counts as a layer of ones;
-- one upon another: ``L (M x) = (L M) x``, where the product joins another term, or is no larger than the two were;
+- layers of the same input: ``L1 x + L2 x = (L1 + L2) x``, where a bare ``x`` counts as a layer of ones;
+- one layer after another: ``L (M x) = (L M) x``, where the product joins another term or is no larger;
 - side by side: ``L1 f(M1 x) + L2 f(M2 x) = L f(M x)``, M being the rows of M1 and M2, and L the columns of L1 and L2: a
   wider layer. If others read ``f(M1 x)`` too, they read the new part by weights of zero.
 
@@ -26,7 +26,7 @@ from kasmina.growth.export.normalize import activation, tidy
 
 
 def fold(module: fx.GraphModule) -> fx.GraphModule:
-    """A folded copy; `module`, which must be in evaluation mode, stays as it is."""
+    """Return a folded copy of `module`, which must be in evaluation mode and stays as it is."""
     module = copy.deepcopy(module)
     if tidy(module):
         while _absorb(module) or _merge(module) or _compose(module):
@@ -39,19 +39,20 @@ def fold(module: fx.GraphModule) -> fx.GraphModule:
 
 @frozen(eq=False)
 class Sum:
-    """A tree of additions of which only the root is read from outside, and what they add up."""
+    """A tree of additions, of which only the root is read from outside, and its terms."""
 
     adds: tuple[fx.Node, ...]
     terms: tuple[fx.Node, ...]
 
     def without(self, term: fx.Node) -> None:
-        """Takes one term out of the graph."""
+        """Remove one term from the graph."""
         add = next(add for add in self.adds if term in add.args)
         left = [part for part in add.args if part is not term]
         replace(add, left[0])  # type: ignore[arg-type]
 
 
 def sums(module: fx.GraphModule) -> list[Sum]:
+    """Return all sums of the graph, each with all of its terms."""
     roots = [node for node in module.graph.nodes if is_sum(node) and not _within(node)]
     return [_sum(root) for root in roots]
 
@@ -81,7 +82,7 @@ def _absorb(module: fx.GraphModule) -> bool:
 
 
 def _absorb_into(main: fx.Node, sum: Sum) -> bool:
-    """Adds to the weights of one term all others that are linear in what it reads."""
+    """Add to the weights of one term all other terms that are linear in its input."""
     layer = own_layer(main)
     if layer is None or len(set(sum.terms)) < len(sum.terms):
         return False
@@ -105,7 +106,7 @@ def _absorb_into(main: fx.Node, sum: Sum) -> bool:
 
 
 def _path(node: fx.Node, base: fx.Node) -> list[fx.Node] | None:
-    """The layers between `base` and what `node` gives, the last one first; None if there is more between them."""
+    """Return the layers from `node` back to `base`, the last one first; None if anything else stands between."""
     path = []
     while node is not base:
         if own_layer(node) is None:
@@ -135,27 +136,27 @@ def _sum_of(term: fx.Node) -> Sum:
 
 @frozen(eq=False)
 class Branch:
-    """``later(between(earlier(x)))`` as a term of a sum."""
+    """A term of a sum of the form ``later(between(earlier(x)))``."""
 
     later: fx.Node
     between: fx.Node | None
     earlier: fx.Node
     key: tuple[fx.Node, str, Geometry, Geometry]
-    """What must be equal in branches that become one: x, the activation, how each layer reads."""
+    """Properties that branches must share to be merged: x, the activation, and the geometry of both layers."""
 
     @property
     def hidden(self) -> fx.Node:
-        """What the later layer reads."""
+        """Node that the later layer reads."""
         return self.between or self.earlier
 
     @property
     def alone(self) -> bool:
-        """Nothing else reads what is within."""
+        """Whether nothing outside the branch reads its inner nodes."""
         return len(self.hidden.users) == len(self.earlier.users) == len(self.later.users) == 1
 
     @property
     def extensible(self) -> bool:
-        """All else that reads what is within could read more, by weights of zero."""
+        """Whether every outside reader of the inner nodes could read more features, by weights of zero."""
         inner = self.between is None or len(self.earlier.users) == 1
         return inner and len(self.later.users) == 1 and all(own_layer(user) is not None for user in self.hidden.users)
 

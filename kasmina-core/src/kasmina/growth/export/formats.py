@@ -1,4 +1,4 @@
-"""The kinds of file that a plain network can be written as."""
+"""File formats that a plain network can be written in."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class Format(Protocol):
 
     @property
     def exact(self) -> bool:
-        """Whether what is not folded is equal to the host to the bit: it is computed by torch."""
+        """Whether an unfolded file computes the same bits as the host, as torch does."""
 
     def write(self, plain: Plain, x: Tensor) -> tuple[bytes, Run]:
-        """The file's content, and what it computes."""
+        """Return the content of the file, and the function that it computes."""
 
 
 @frozen
 class Torch:
-    """A module, pickled: ``torch.load(file, weights_only=False)``."""
+    """A pickled module: ``torch.load(file, weights_only=False)``."""
 
     suffix: str = ".pt"
     exact: bool = True
@@ -54,7 +54,7 @@ class Torch:
 
 @frozen
 class Pt2:
-    """A program: ``torch.export.load(file).module()``."""
+    """A program of torch.export: ``torch.export.load(file).module()``."""
 
     suffix: str = ".pt2"
     exact: bool = True
@@ -68,7 +68,7 @@ class Pt2:
 
 @frozen
 class Onnx:
-    """A graph for onnxruntime; it reads ``x`` and gives ``y``."""
+    """A graph for onnxruntime, which reads ``x`` and returns ``y``."""
 
     suffix: str = ".onnx"
     exact: bool = False
@@ -93,7 +93,7 @@ class Onnx:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the exporter's talk of libraries that are not there and of its own ageing."""
+    """Silence the exporter's messages about missing libraries and deprecations."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What tracing and folding ask about a graph, and do to it."""
+"""Queries and edits of a graph that tracing and folding share."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ADD = frozenset({operator.add, torch.add, "add"})
 
 
 def named(target: Any) -> str:
-    """The plain name of a function or method: ``"relu"`` for ``torch.relu``."""
+    """Return the plain name of a function or method: ``"relu"`` for ``torch.relu``."""
     return target if isinstance(target, str) else str(getattr(target, "__name__", target))
 
 
 def overwrites(node: fx.Node, root: nn.Module) -> bool:
-    """Whether a node changes what it reads."""
+    """Return whether a node changes its input in place."""
     if node.op == "call_module":
         return any(getattr(part, "inplace", False) for part in root.get_submodule(str(node.target)).modules())
     if node.op not in ("call_function", "call_method"):
@@ -35,7 +35,7 @@ def overwrites(node: fx.Node, root: nn.Module) -> bool:
 
 
 def bare(root: nn.Module, graph: fx.Graph) -> fx.GraphModule:
-    """A graph with what it uses of `root`, in evaluation mode; who traced it, with what types and how, is forgotten."""
+    """Return a module in evaluation mode of the graph and what it uses of `root`, without the tracer's records."""
     fresh = fx.Graph()
     given = fresh.graph_copy(graph, {})
     fresh.output(given[0] if isinstance(given, tuple) else given)  # torch.export gives a tuple of one
@@ -47,7 +47,7 @@ def bare(root: nn.Module, graph: fx.Graph) -> fx.GraphModule:
 
 
 def put(root: nn.Module, target: str, value: nn.Module | Tensor) -> None:
-    """Puts a module, parameter or buffer at a dotted name, with empty modules on the way to it."""
+    """Set a module, parameter or buffer at a dotted name, and make the empty modules that lead to it."""
     *path, last = target.split(".")
     for name in path:
         if not hasattr(root, name):
@@ -62,7 +62,7 @@ def put(root: nn.Module, target: str, value: nn.Module | Tensor) -> None:
 
 
 def module_of(node: fx.Node) -> nn.Module | None:
-    """The module that a node calls with one tensor and nothing else."""
+    """Return the module that a node calls with one tensor and nothing else; None if it calls none."""
     if node.op != "call_module" or len(node.args) != 1 or node.kwargs or not isinstance(node.args[0], fx.Node):
         return None
     owner = node.graph.owning_module
@@ -70,14 +70,14 @@ def module_of(node: fx.Node) -> nn.Module | None:
 
 
 def source(node: fx.Node) -> fx.Node:
-    """What a node reads first."""
+    """Return the node that is the first argument."""
     first = node.args[0]
     assert isinstance(first, fx.Node)
     return first
 
 
 def own_layer(node: fx.Node) -> Layer | None:
-    """The linear layer that this node calls, if it is called nowhere else and shares its weights with nothing."""
+    """Return the linear layer that a node calls, if it is called nowhere else and shares its weights with no other."""
     module = module_of(node)
     if module is None or not linear.is_layer(module):
         return None
@@ -96,7 +96,7 @@ def _parameters(node: fx.Node) -> list[Any]:
 
 
 def is_sum(node: fx.Node) -> bool:
-    """Adds two tensors of one shape."""
+    """Return whether a node adds two tensors of one shape."""
     if node.op not in ("call_function", "call_method") or node.target not in ADD or node.kwargs or len(node.args) != 2:
         return False
     shapes = [part.meta.get("shapes") for part in (*node.args, node) if isinstance(part, fx.Node)]
@@ -104,13 +104,13 @@ def is_sum(node: fx.Node) -> bool:
 
 
 def replace(node: fx.Node, other: fx.Node) -> None:
-    """Lets `other` stand for `node`, which goes, together with what nobody reads any more."""
+    """Replace `node` by `other`, and erase all nodes that are no longer read."""
     node.replace_all_uses_with(other)
     erase(node)
 
 
 def erase(node: fx.Node) -> None:
-    """Takes out a node that nobody reads, and what only it read."""
+    """Erase a node that nobody reads, and the nodes that only it read."""
     if node.users or node.op in ("placeholder", "output"):
         return
     read = node.all_input_nodes

@@ -1,4 +1,4 @@
-"""The algebra of linear layers: products, sums, and layers side by side, in float64 and rounded once."""
+"""Algebra of linear layers: products, sums, and layers side by side, computed in float64 and rounded once."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Geometry = tuple[object, ...]
 
 
 def is_layer(module: nn.Module) -> bool:
-    """A linear map, or a convolution of all channels with zeros at its borders; nothing that hooks may change."""
+    """Return whether a module is a linear map or a zero-padded convolution of all channels, without hooks."""
     if type(module) not in KINDS or module._forward_hooks or module._forward_pre_hooks:
         return False
     return isinstance(module, nn.Linear) or bool(module.groups == 1 and module.padding_mode == "zeros")
 
 
 def geometry(layer: Layer) -> Geometry:
-    """All but the widths: layers of one geometry read the same numbers for the same output."""
+    """Return all settings of a layer except its widths; equal geometries read the same positions."""
     if isinstance(layer, nn.Linear):
         return (nn.Linear,)
     return type(layer), layer.kernel_size, layer.stride, layer.padding, layer.dilation
 
 
 def pointwise(layer: Layer) -> bool:
-    """Whether each position is mapped by itself."""
+    """Return whether a layer maps each position by itself."""
     if isinstance(layer, nn.Linear):
         return True
     plain = layer.padding in ("valid", "same") or not any(layer.padding)
@@ -37,7 +37,7 @@ def pointwise(layer: Layer) -> bool:
 
 
 def centred(layer: Layer) -> bool:
-    """Whether the output has the positions of the input, and a middle of the kernel that stands upon each."""
+    """Return whether the output has the positions of the input, with the middle of the kernel on each."""
     if isinstance(layer, nn.Linear):
         return True
     odd = all(size % 2 for size in layer.kernel_size) and prod(layer.stride) == 1
@@ -50,7 +50,7 @@ def size(layer: Layer) -> int:
 
 
 def product(later: Layer, earlier: Layer) -> Layer | None:
-    """``later(earlier(x))`` as one layer, if the later one is pointwise."""
+    """Return ``later(earlier(x))`` as one layer; None if the later layer is not pointwise."""
     if not pointwise(later) or isinstance(later, nn.Linear) is not isinstance(earlier, nn.Linear):
         return None
     map = later.weight.double().flatten(1)
@@ -60,7 +60,7 @@ def product(later: Layer, earlier: Layer) -> Layer | None:
 
 
 def total(like: Layer, others: Sequence[Layer | None]) -> Layer | None:
-    """The sum of layers of the same input, None standing for the input itself; None if they do not fit `like`."""
+    """Return the sum of layers of the same input, where None is the identity; None if they do not fit `like`."""
     weight, bias = like.weight.double().clone(), _double(like.bias)
     for other in others:
         if other is not None and geometry(other) == geometry(like):
@@ -75,14 +75,14 @@ def total(like: Layer, others: Sequence[Layer | None]) -> Layer | None:
 
 
 def stacked(layers: Sequence[Layer]) -> Layer:
-    """One layer that gives what each of these gives, one after the other, of the same input."""
+    """Return one layer that concatenates the outputs of these layers, which read the same input."""
     biased = any(layer.bias is not None for layer in layers)
     biases = [layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias for layer in layers]
     return made(layers[0], torch.cat([layer.weight for layer in layers]), torch.cat(biases) if biased else None)
 
 
 def abreast(layers: Sequence[Layer]) -> Layer:
-    """One layer that reads what all of these read, one after the other, and gives their sum."""
+    """Return one layer that reads the concatenated inputs of these layers and returns the sum of their outputs."""
     bias = None
     for layer in layers:
         bias = _plus(bias, _double(layer.bias))
@@ -90,7 +90,7 @@ def abreast(layers: Sequence[Layer]) -> Layer:
 
 
 def silent(like: Layer, read: Layer) -> Layer:
-    """A layer of zeros with the geometry and output of `like`, which reads as much as `read` does."""
+    """Return a layer of zeros with the geometry and output of `like` and the input width of `read`."""
     return made(like, like.weight.new_zeros(len(like.weight), read.weight.shape[1], *like.weight.shape[2:]), None)
 
 
@@ -100,7 +100,7 @@ def scaled(layer: Layer, factor: float) -> Layer:
 
 
 def made(like: Layer, weight: Tensor, bias: Tensor | None) -> Layer:
-    """A layer of the same geometry, type and mode, with these weights."""
+    """Return a layer of the same geometry, dtype and mode with these weights."""
     out, read = weight.shape[:2]
     with torch.device("meta"):  # no random number is drawn for weights that are replaced at once
         layer = (

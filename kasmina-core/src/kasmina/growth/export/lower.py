@@ -1,4 +1,4 @@
-"""How a graph is run: a mere chain as `nn.Sequential`, which anyone can read, any other at as little cost as may be."""
+"""Lowering of a graph to what runs it: `nn.Sequential` for a chain, and a graph of cheap calls for all else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FUNCTIONS: dict[type[nn.Module], Callable[..., Tensor]] = {
 
 
 def layers(module: fx.GraphModule) -> nn.Module:
-    """A chain of modules as such; or the graph with functions for modules where they cost less to call."""
+    """Return a chain as `nn.Sequential`, and any other graph with functions where they are cheaper than modules."""
     name_activations(module)
     chain = _chain(module)
     if chain is None:
@@ -33,7 +33,7 @@ def layers(module: fx.GraphModule) -> nn.Module:
 
 
 def direct(module: nn.Module) -> nn.Module:
-    """The same, called without the wrapper of a graph, which costs about a microsecond a call."""
+    """Return the same module without the wrapper of a graph, which costs about a microsecond a call."""
     if not isinstance(module, fx.GraphModule):
         return module
     outer = nn.Module()

@@ -1,4 +1,4 @@
-"""Brings a graph into the form in which folding recognises things: modules for functions, nothing that overwrites."""
+"""Normal form of a graph for folding: modules for activation functions, and nothing that overwrites its input."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "hardswish": nn.Hardswish,
     "hardsigmoid": nn.Hardsigmoid,
 }
-"""Elementwise, without weights, as functions and as modules; the options of both are the same."""
+"""Elementwise activations without weights: the module for the name of each function, with equal options."""
 ARITHMETIC = frozenset({operator.add, operator.sub, operator.mul, operator.truediv, torch.add, torch.mul, torch.clone})
 FRESH = (*linear.KINDS, nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, *ACTIVATIONS.values())
 
 
 def tidy(module: fx.GraphModule) -> bool:
-    """Changes no number. Gives whether nothing is left that overwrites what it reads, as folding needs it."""
+    """Normalise a graph without changing a number; return whether nothing in it overwrites its input any more."""
     for change in (_drop_dropout, _keep_apart, _name_activation, _drop_copies, _scale):
         _each(module, change)
     return not any(overwrites(node, module) for node in module.graph.nodes)
 
 
 def name_activations(module: fx.GraphModule) -> None:
-    """A function, ``torch.relu(x)`` or ``x.relu()``, becomes the module, which computes the same to the bit."""
+    """Replace functions such as ``torch.relu(x)`` and ``x.relu()`` by modules, which compute the same bits."""
     _each(module, _name_activation)
 
 
@@ -55,13 +55,13 @@ def _each(module: fx.GraphModule, change: Callable[[fx.GraphModule, fx.Node], No
 
 
 def activation(node: fx.Node) -> str | None:
-    """What kind of activation a node is, options included; None if it is none."""
+    """Return the kind of activation of a node with its options; None if it is no activation."""
     module = module_of(node)
     return repr(module) if type(module) in ACTIVATIONS.values() else None
 
 
 def _drop_dropout(module: fx.GraphModule, node: fx.Node) -> None:
-    """In evaluation it gives what it reads."""
+    """Remove dropout, which is the identity in evaluation mode."""
     called = module_of(node)
     if isinstance(called, dropout._DropoutNd | nn.Identity):
         replace(node, source(node))
@@ -86,7 +86,7 @@ def _name_activation(module: fx.GraphModule, node: fx.Node) -> None:
 
 
 def _keep_apart(module: fx.GraphModule, node: fx.Node) -> None:
-    """What overwrites its input gives a new tensor instead, where nothing else shares the input's memory."""
+    """Make in-place nodes return a new tensor, where nothing else shares the memory of their input."""
     before = node.args[0] if node.args else None
     if not overwrites(node, module) or not isinstance(before, fx.Node):
         return
@@ -96,13 +96,13 @@ def _keep_apart(module: fx.GraphModule, node: fx.Node) -> None:
 
 
 def _rewired(before: fx.Node, node: fx.Node) -> None:
-    """Who read what was overwritten, after that, reads what it was overwritten by."""
+    """Let nodes that read an overwritten tensor later read the node that overwrote it."""
     place = {each: number for number, each in enumerate(node.graph.nodes)}
     before.replace_all_uses_with(node, lambda user: place[user] > place[node])
 
 
 def _gives_new(node: fx.Node) -> bool:
-    """Makes a node leave its input alone; False if there is no way to say it."""
+    """Make a node leave its input unchanged; return False if that is not possible."""
     called, name = module_of(node), named(node.target)
     if called is not None and type(called) in ACTIVATIONS.values():
         assert node.graph.owning_module is not None
@@ -122,7 +122,7 @@ def _gives_new(node: fx.Node) -> bool:
 
 
 def _fresh(node: fx.Node) -> bool:
-    """Whether what a node gives lies in memory of its own, for all that this knows."""
+    """Return whether the output of a node is known to lie in memory of its own."""
     if node.op == "call_module":
         called = module_of(node)
         return type(called) in FRESH and not getattr(called, "inplace", False)
@@ -131,7 +131,7 @@ def _fresh(node: fx.Node) -> bool:
 
 
 def _drop_copies(module: fx.GraphModule, node: fx.Node) -> None:
-    """A copy is of use only where something overwrites; and modules read a tensor however it lies in memory."""
+    """Remove copies, which matter only where something overwrites."""
     if node.op != "call_method" or len(node.args) != 1 or node.kwargs:
         return
     if node.target == "clone" and not any(overwrites(each, module) for each in module.graph.nodes):
@@ -141,7 +141,7 @@ def _drop_copies(module: fx.GraphModule, node: fx.Node) -> None:
 
 
 def _scale(module: fx.GraphModule, node: fx.Node) -> None:
-    """A number times a layer is that layer with other weights: a seed that is blended in, at its alpha."""
+    """Multiply a constant, such as the alpha of a seed, into the weights of the layer that it scales."""
     if node.op != "call_function" or node.target not in (operator.mul, torch.mul) or len(node.args) != 2 or node.kwargs:
         return
     for number, node_scaled in (node.args, node.args[::-1]):
@@ -157,7 +157,7 @@ def _scale(module: fx.GraphModule, node: fx.Node) -> None:
 
 
 def free(module: nn.Module, name: str) -> str:
-    """A name that no part of the module has."""
+    """Return a name that no part of the module has."""
     return next(
         found for found in chain([name], (f"{name}_{number}" for number in count(1))) if not hasattr(module, found)
     )

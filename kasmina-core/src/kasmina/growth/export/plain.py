@@ -1,4 +1,4 @@
-"""A grown host without Kasmina: traced and folded, or as `torch.export` sees it where no plain graph can be had."""
+"""Grown hosts without Kasmina: traced and folded, or for `torch.export` where no plain graph can be had."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kasmina.growth.seed import Seed
 from kasmina.growth.sites.probe import untouched
 
 TOLERANCE = 1e-6
-"""How far a folded export may be off in float32: the norm of the difference, as a share of the norm of the outputs."""
+"""Largest error of a folded export in float32: norm of the difference, as a share of the norm of the outputs."""
 
 
 def tolerance(dtype: torch.dtype) -> float:
-    """The same number of roundings in any dtype."""
+    """Return the tolerance for a dtype: the same number of roundings as `TOLERANCE` in float32."""
     return TOLERANCE * torch.finfo(dtype).eps / torch.finfo(torch.float32).eps
 
 
@@ -32,15 +32,15 @@ class Plain:
 
     module: nn.Module
     live: bool
-    """There is no plain graph of the host: `module` is the host itself, which only `torch.export` can take along."""
+    """Whether there is no plain graph: `module` is then the host itself, which only `torch.export` can export."""
     folded: frozenset[int]
-    """Ids of the seeds that are part of the host's own layers now."""
+    """Ids of the seeds that are now part of the host's own layers."""
     unfolded_because: str
-    """Why nothing could be folded; empty if it could be, or if it was not asked for."""
+    """Reason why nothing could be folded; empty if it could be, or if folding was not asked for."""
 
 
 def plain(host: nn.Module, seeds: Sequence[Seed], x: Tensor, folding: bool = True) -> Plain:
-    """The host and its seeds without Kasmina; the host stays as it is, in evaluation mode.
+    """Return the host and its seeds without Kasmina; the host stays as it is, in evaluation mode.
 
     Args:
         x: samples (N, *in_shape), on which the result is compared with the host.
@@ -68,7 +68,7 @@ def plain(host: nn.Module, seeds: Sequence[Seed], x: Tensor, folding: bool = Tru
 
 
 def unfolded(host: nn.Module, seeds: Sequence[Seed], x: Tensor) -> fx.GraphModule:
-    """The host and its seeds, each by a name of its own (`named`), as one graph, equal to the host to the bit.
+    """Return the host and its seeds, each under its name from `named`, as one graph that computes the same bits.
 
     Raises:
         Exception: of whatever kind, if the forward does something that no graph can say.
@@ -82,12 +82,12 @@ def unfolded(host: nn.Module, seeds: Sequence[Seed], x: Tensor) -> fx.GraphModul
 
 
 def named(host: nn.Module, seeds: Sequence[Seed]) -> dict[str, Seed]:
-    """Seeds by the names that their modules have in a graph."""
+    """Return the seeds by the names that their modules have in a graph."""
     return {free_name(f"seed_{seed.id}", host): seed for seed in seeds}
 
 
 def enough(x: Tensor) -> Tensor:
-    """Samples for batches of several sizes: the same ones again, if they are few."""
+    """Return enough samples for batches of several sizes, repeated if they are few."""
     return x if len(x) >= 4 else torch.cat([x] * 4)
 
 
@@ -104,7 +104,7 @@ def _short(error: Exception) -> str:
 
 
 def distance(ours: Callable[[Tensor], Tensor], theirs: nn.Module, x: Tensor) -> float:
-    """How far two outputs are apart (`apart`).
+    """Return the distance of the outputs of two modules, as `apart` measures it.
 
     With gradients on: without them torch takes a short cut through attention, which rounds in another way and which a
     program of `torch.export` does not take.
@@ -114,7 +114,7 @@ def distance(ours: Callable[[Tensor], Tensor], theirs: nn.Module, x: Tensor) -> 
 
 
 def apart(one: Tensor, other: Tensor) -> float:
-    """The norm of the difference, as a share of the norm of the second; 0 if they are equal to the bit."""
+    """Return the norm of the difference as a share of the norm of the second tensor; 0 for equal bits."""
     if one.shape != other.shape or one.dtype != other.dtype:
         return math.inf
     if torch.equal(one, other) or torch.equal(one.nan_to_num(0, 1, -1), other.nan_to_num(0, 1, -1)):
@@ -124,13 +124,13 @@ def apart(one: Tensor, other: Tensor) -> float:
 
 
 def present(module: fx.GraphModule, names: dict[str, Seed]) -> set[str]:
-    """Which seeds still have a part of their own in the graph."""
+    """Return the names of the seeds that still have nodes of their own in the graph."""
     targets = {str(node.target).split(".")[0].removesuffix("_alpha") for node in module.graph.nodes}
     return {name for name in names if name in targets}
 
 
 def free_name(name: str, host: nn.Module) -> str:
-    """The name, with as many underscores as it needs to be no name of the host's."""
+    """Return the name with as many trailing underscores as it needs to differ from every name of the host."""
     while hasattr(host, name) or hasattr(host, f"{name}_alpha"):
         name += "_"
     return name

@@ -1,4 +1,4 @@
-"""A program of `torch.export`, for any number of rows, with no names of Kasmina's in it."""
+"""Programs of `torch.export` for any number of rows, without names of Kasmina in them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 NAMING = ("nn_module_stack", "stack_trace", "source_fn_stack", "from_node", "custom")
-"""What a node tells of the code that it came from: classes, files, lines."""
+"""Metadata of a node about the code that it came from: classes, files, lines."""
 
 
 def program(module: nn.Module, x: Tensor) -> ExportedProgram:
-    """The module as a program that takes (batch, *in_shape), for a batch of any size.
+    """Return the module as a program that takes (batch, *in_shape) for a batch of any size.
 
     Raises:
         Exception: of whatever kind, if its forward branches on values, or works for one size of a batch alone.

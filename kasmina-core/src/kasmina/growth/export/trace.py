@@ -1,4 +1,4 @@
-"""A host with its seeds as a module of torch's own: no hook, no class of Kasmina's or of the host's author."""
+"""Tracing of a host with its seeds into torch's own modules, without hooks or classes of anybody else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kasmina.growth.sites.probe import untouched
 
 
 def trace(host: nn.Module, seeds: Mapping[str, Seed], samples: Sequence[Tensor]) -> fx.GraphModule:
-    """The host and its seeds in evaluation mode, as one graph of torch's modules and functions; weights are copies.
+    """Return the host and its seeds in evaluation mode as one graph of torch's modules with copied weights.
 
     Args:
         seeds: by the names that their modules are to have; every part of the host keeps its own.
@@ -46,7 +46,7 @@ def trace(host: nn.Module, seeds: Mapping[str, Seed], samples: Sequence[Tensor])
 
 
 def _copied(graph: fx.Graph, root: nn.Module, tracer: Tracer) -> nn.Module:
-    """Copies of all that the graph uses; weights that were tied are tied in the copies."""
+    """Return a module with copies of all that the graph uses; tied weights stay tied."""
     plain, memo = nn.Module(), dict[int, Any]()
     for target in dict.fromkeys(node.target for node in graph.nodes if node.op in ("call_module", "get_attr")):
         part = attrgetter(target)(root)
@@ -59,7 +59,7 @@ def _copied(graph: fx.Graph, root: nn.Module, tracer: Tracer) -> nn.Module:
 
 
 def _copy_of_module(module: nn.Module, tracer: Tracer, memo: dict[int, Any]) -> nn.Module:
-    """Without the hooks of seeds, which are in the graph, and without parametrisations, whose classes are made anew."""
+    """Copy a module without the seeds' hooks, which are in the graph, and without parametrisations."""
     kept = module._forward_pre_hooks, module._forward_hooks
     for name, hooks in zip(("_forward_pre_hooks", "_forward_hooks"), kept, strict=True):
         own = tracer.own_hooks(hooks)

@@ -1,4 +1,4 @@
-"""Traces a host into a graph of torch's own modules and functions, with two batches running alongside.
+"""Tracer that writes a host as a graph of torch's own modules and functions, and runs two batches alongside.
 
 Two batches of different sizes are computed while the graph is written down. What Python asks about a tensor (its number
 of dimensions, its width, whether it is an image) has an answer if it is the same for both; if it is not, it depends on
@@ -22,15 +22,15 @@ ABOUT = frozenset(
     "size dim ndimension numel nelement stride is_floating_point is_complex element_size get_device is_contiguous type "
     "storage_offset getattr getitem".split()
 )
-"""What tells of a tensor's form and not of its values."""
+"""Names of functions that read the form of a tensor and not its values."""
 
 
 class Untraceable(Exception):
-    """Why a host cannot be written down as a graph."""
+    """Raised when a host cannot be written as a graph; the message says why."""
 
 
 class Proxy(fx.Proxy):
-    """A value in the graph, of which there are two examples."""
+    """A value in the graph, with an example from each of the two batches."""
 
     tracer: Tracer
 
@@ -54,7 +54,7 @@ class Proxy(fx.Proxy):
 
 
 class Root(nn.Module):
-    """The host's own parts under their own names, and the bodies of its seeds beside them."""
+    """Root module with the host's own parts under their own names and the seeds' modules next to them."""
 
     def __init__(self, host: nn.Module, bodies: Mapping[str, nn.Module], alphas: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Root(nn.Module):
 
 
 class Tracer(fx.Tracer):
-    """Writes down what a host computes, hooks of seeds included.
+    """Tracer of what a host computes, the hooks of seeds included.
 
     Args:
         samples: two batches of different sizes.
@@ -87,7 +87,7 @@ class Tracer(fx.Tracer):
     def __init__(self, samples: tuple[Tensor, Tensor], seeds: frozenset[nn.Module]) -> None:
         super().__init__()
         self.values: dict[fx.Node, tuple[Any, Any]] = {}
-        """Of every node what it is for either batch."""
+        """Value of every node for either batch."""
         self._samples = samples
         self._seeds = seeds
         self._computing = False
@@ -118,7 +118,7 @@ class Tracer(fx.Tracer):
         return iter([obj[place] for place in range(len(obj))])  # type: ignore[index]
 
     def path_of_module(self, mod: nn.Module) -> str:
-        """The host itself has no name: its parts stand in the root."""
+        """Return the path of a module; the host's own path is empty, because its parts stand in the root."""
         own = mod is getattr(self.root, "whole", None) and not leaf(mod)
         return "" if own else super().path_of_module(mod)
 
@@ -147,7 +147,7 @@ class Tracer(fx.Tracer):
         return attr_val if self._computing else super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def own_hooks(self, hooks: Mapping[int, Any]) -> list[Any]:
-        """Those of the seeds; a stranger's stay with the module, which is copied together with them."""
+        """Return the hooks of seeds; hooks of others stay with the module and are copied with it."""
         return [hook for hook in hooks.values() if getattr(hook, "__self__", None) in self._seeds]
 
     def _hooked(self, module: nn.Module) -> bool:
@@ -177,7 +177,7 @@ class Tracer(fx.Tracer):
 
     @contextmanager
     def _by_itself(self) -> Iterator[None]:
-        """Modules that are called within it leave nothing in the graph."""
+        """Keep calls of modules out of the graph within the context."""
         before, self._computing = self._computing, True
         try:
             yield
@@ -187,7 +187,7 @@ class Tracer(fx.Tracer):
 
 @contextmanager
 def counting(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Within it these modules' forwards may take ``len(x)`` of a batch, which Python wants as a number at once."""
+    """Let the forwards of these modules take ``len(x)`` of a batch within the context."""
 
     def count(x: Any) -> Any:
         if isinstance(x, Proxy) and isinstance(x.tracer.values[x.node][0], Tensor):
@@ -206,7 +206,7 @@ def counting(modules: Iterable[nn.Module]) -> Iterator[None]:
 
 
 def leaf(module: nn.Module) -> bool:
-    """A module of torch's own, that stays as it is; containers are gone through."""
+    """Return whether a module is torch's own and stays whole in the graph; containers do not."""
     own = type(module).__module__.startswith("torch.nn.modules.")
     return own and not isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict)
 

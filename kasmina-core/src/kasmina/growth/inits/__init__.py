@@ -1,4 +1,4 @@
-"""How a seed's weights begin: one file an init, each a function of the seed's body, in place.
+"""Initial weights of seeds: one file for each init, a function that sets the weights of a seed's module in place.
 
 All of them leave the host's output as it is, whatever they make of the body: a seed that trains adds nothing, and
 one that blends begins at alpha 0.
@@ -16,7 +16,7 @@ from kasmina.growth.inits.two_layer import TwoLayerBody, ends
 from kasmina.growth.recorder import SiteSample
 
 Init = Callable[[nn.Module, SiteSample | None, torch.Generator], None]
-"""Sets the weights of a body, from a sample of what passed at its site, with random numbers of the seed's own."""
+"""Function that sets the weights of a body from a site's sample, with the seed's own random numbers."""
 
 INITS: dict[str, Init] = {
     "zero_out": zero_out.apply,
@@ -26,7 +26,7 @@ INITS: dict[str, Init] = {
     "aligned": aligned.apply,
 }
 NEEDS_SAMPLE = frozenset({"gradmax", "tiny", "aligned"})
-"""Inits that look at what passed at the site; to the others a sample may be None."""
+"""Names of inits that read a sample of the site; the others accept None."""
 
 _ASKS: dict[str, Callable[[TwoLayerBody], str | None]] = {
     "gradmax": gradmax.unfit,
@@ -36,7 +36,7 @@ _ASKS: dict[str, Callable[[TwoLayerBody], str | None]] = {
 
 
 def unfit(name: str, body: nn.Module) -> str | None:
-    """Why the init of this name cannot be applied to this body; None if it can."""
+    """Return why the init of this name cannot be applied to this body; None if it can."""
     found = ends(body)
     if isinstance(found, str):
         return f"{name} {found}"

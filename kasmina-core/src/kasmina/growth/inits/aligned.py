@@ -1,4 +1,4 @@
-"""Aligned: of many random neurons, the few whose activations explain most of the wished change."""
+"""Aligned init: the few of many random neurons whose activations explain most of the wanted change."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from kasmina.growth.recorder import SiteSample
 
 CANDIDATES = 64
 SCALE = 1.5
-"""Of the candidates' weights, where the activation makes the same of all scales, as ReLU does."""
+"""Scale of the candidates' weights for activations that treat all scales alike, as ReLU does."""
 SCALES = 1.0, 15.0
-"""Least and most of them otherwise: what suits depends on the activation and on what is read."""
+"""Smallest and largest scale for all other activations, where the best scale depends on activation and input."""
 FAINT = 0.05
-"""Share of a candidate's own length that counts against it, so that what is left of it is more than noise."""
+"""Share of a candidate's own length that counts against it, so that its remainder is more than noise."""
 ROUNDING = 1e-6
 """Share of a candidate's own length below which nothing is left of it."""
 TINY = 1e-150
-"""Keeps candidates that are silent from being divided by zero; its square is still a number."""
+"""Lower bound of lengths that are divided by; its square is still a positive float64."""
 
 
 def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator) -> None:
-    """Incoming weights and biases of the chosen among random neurons; outgoing weights 0.
+    """Set the incoming weights and biases of the chosen random neurons, and outgoing weights of 0.
 
     With Phi (n, candidates) their activations on what the seed reads and G (n, out) the wish -dL/dz, both less what
     the target can make of what it has: greedily the neuron with the largest |phi'G| / (|phi| + .05 of its full
@@ -51,7 +51,7 @@ def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator
 
 
 def scales(ends: TwoLayerBody, count: int, generator: torch.Generator) -> Matrix | float:
-    """Of the candidates' weights: one for all, or one each (count, 1)."""
+    """Return the scale of the candidates' weights: one for all, or one for each (count, 1)."""
     some = np.linspace(-1, 1, 9)[:, None]
     if np.allclose(ends.between(4 * some), 4 * ends.between(some)):
         return SCALE
@@ -62,7 +62,7 @@ def scales(ends: TwoLayerBody, count: int, generator: torch.Generator) -> Matrix
 
 
 def pick(neurons: Matrix, wish: Matrix, whole: Matrix, count: int) -> NDArray[np.intp]:
-    """Indices of `count` candidates, greedily.
+    """Choose the indices of `count` candidates greedily.
 
     Args:
         neurons: what is left of the candidates (n, m).
@@ -89,12 +89,12 @@ def pick(neurons: Matrix, wish: Matrix, whole: Matrix, count: int) -> NDArray[np
 
 
 def lengths(matrix: Matrix) -> Matrix:
-    """Of the columns of a matrix."""
+    """Return the lengths of the columns of a matrix."""
     return np.sqrt(np.einsum("ij,ij->j", matrix, matrix))  # type: ignore[no-any-return]
 
 
 def unfit(ends: TwoLayerBody) -> str | None:
-    """Why candidates of a body with these ends would be nothing new to a layer."""
+    """Return why candidates of a body with these ends would add nothing new to a layer; None if they would."""
     if not ends.activations:
         return "chooses among neurons, and this seed has no activation between its two maps"
     return matched(ends)

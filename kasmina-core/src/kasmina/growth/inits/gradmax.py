@@ -1,4 +1,4 @@
-"""GradMax: outgoing weights for which the incoming weights have the largest gradient."""
+"""GradMax init: outgoing weights for which the incoming weights have the largest gradient."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIFT = 0.01
 
 
 def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator) -> None:
-    """Incoming weights 0; outgoing weights (out, hidden) the first singular vectors, on the output side, of H'G.
+    """Set incoming weights of 0, and outgoing weights (out, hidden) to the first output-side singular vectors of H'G.
 
     H (n, read) is what the seed reads and G (n, out) is -dL/dz where it adds. Of all outgoing weights with orthogonal
     columns of one length these give the incoming weights the largest gradient, in the Frobenius norm. The columns have
@@ -37,14 +37,14 @@ def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator
 
 
 def unfit(ends: TwoLayerBody) -> str | None:
-    """Why neurons with incoming weights of 0 could not learn in a body with these ends."""
+    """Return why neurons with incoming weights of 0 could not learn in a body with these ends; None if they could."""
     if not derivative(ends, 0.0) and (ends.first.bias is None or not derivative(ends, LIFT)):
         return "begins with incoming weights of 0, where this seed's activation is flat: no gradient would reach them"
     return matched(ends)
 
 
 def derivative(ends: TwoLayerBody, at: float) -> float:
-    """Of what stands between the two maps, as autograd has it."""
+    """Return the derivative at 0 of the part between the two maps, as autograd computes it."""
     value = point = torch.full((1, 1), at, dtype=torch.float64, requires_grad=True)
     with torch.enable_grad():
         for activation in ends.activations:

@@ -1,4 +1,4 @@
-"""Orthogonal in, zero out."""
+"""Orthogonal init: orthonormal incoming weights, outgoing weights of zero."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from kasmina.growth.recorder import SiteSample
 
 
 def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator) -> None:
-    """Incoming weights (hidden, read) with orthonormal rows, or columns if there are fewer of them; outgoing weights 0.
+    """Set incoming weights (hidden, read) with orthonormal rows, or columns if they are fewer; outgoing weights of 0.
 
-    So no two new neurons begin alike. Biases of the first map stay as the blueprint drew them; nothing is measured.
+    No two new neurons start alike. Biases of the first map stay as the blueprint drew them; nothing is measured.
     Maile et al., "When, where, and how to add new neurons to ANNs", AutoML 2022 (NORTH), with the orthogonality among
     the new neurons, and not to those that the host has.
     """

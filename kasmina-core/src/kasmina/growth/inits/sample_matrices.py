@@ -1,4 +1,4 @@
-"""A site's sample in the matrices that inits work on.
+"""Matrices of a site's sample that inits work on.
 
 They are numpy's and on the CPU, in float64, wherever the host is: they are small, so that what counts is how many
 operations there are, and not all devices have float64.
@@ -16,22 +16,22 @@ from kasmina.growth.recorder import SiteSample
 
 ROWS = 256
 RIDGE = 1e-9
-"""Of what a layer has, relative to its mean square: keeps what many columns explain from being all noise."""
+"""Ridge of the least squares, relative to the mean square of what a layer has, against fitting noise."""
 
 
 @frozen
 class Measured:
-    """Rows, one a position."""
+    """Matrices with one row for each position."""
 
     read: Matrix
-    """What a neuron of the first map reads: (n, read), patches if the map is a convolution with a kernel."""
+    """Input of a neuron of the first map: (n, read), patches if the map is a convolution with a kernel."""
     has: Matrix
-    """What the target has already, and the constant: (n, 1 + k)."""
+    """Input that the target layer already has, and the constant: (n, 1 + k)."""
     wish: Matrix
-    """-dL/d(what the seed adds to): (n, out)."""
+    """Wanted change -dL/dz of the tensor z that the seed adds to: (n, out)."""
 
     def left(self, matrix: Matrix) -> Matrix:
-        """A matrix (n, …) without the part that a linear map of `has` explains.
+        """Return a matrix (n, …) without the part that a linear map of `has` explains.
 
         Where `has` is wider than half of the rows it would explain whatever there is: then it is the constant alone.
         """
@@ -43,7 +43,7 @@ class Measured:
 
 
 def measured(ends: TwoLayerBody, sample: SiteSample | None, generator: torch.Generator) -> Measured:
-    """At most `ROWS` rows of a sample, drawn by the generator where there are more.
+    """Return the matrices of at most `ROWS` rows of a sample, drawn by the generator where there are more.
 
     Raises:
         ValueError: there is no sample.
@@ -64,7 +64,7 @@ def measured(ends: TwoLayerBody, sample: SiteSample | None, generator: torch.Gen
 
 
 def matched(ends: TwoLayerBody) -> str | None:
-    """Why the sample of a site cannot be used for a body with these ends, position by position; None if it can."""
+    """Return why a site's sample does not match a body with these ends position by position; None if it does."""
     if not isinstance(ends.first, nn.Conv2d):
         return None
     if ends.first.groups > 1 or ends.last.groups > 1:
@@ -76,7 +76,7 @@ def matched(ends: TwoLayerBody) -> str | None:
 
 
 def uniform(generator: torch.Generator, bound: float, *shape: int) -> Matrix:
-    """Numbers from -bound to bound."""
+    """Draw numbers uniformly from -bound to bound."""
     numbers: Tensor = torch.empty(shape, device=generator.device, dtype=torch.float64)
     drawn: Matrix = numbers.uniform_(-bound, bound, generator=generator).cpu().numpy()
     return drawn

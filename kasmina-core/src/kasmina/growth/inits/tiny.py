@@ -1,4 +1,4 @@
-"""TINY: the neurons that, to first order, decrease the loss most."""
+"""TINY init: the neurons that, to first order, decrease the loss most."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from kasmina.growth.recorder import SiteSample
 
 STEP = 1e-3
 CUT = 1e-6
-"""Directions of what is read, and of the wish, with less than this share of the largest one's length count as none."""
+"""Share of the largest singular value below which directions of the input and of the wanted change are dropped."""
 ROUNDING = 1e-5
-"""Share of the wish's cross products with what is read, below which a rest is rounding."""
+"""Share of the cross products of input and wanted change below which a remainder is rounding."""
 
 
 def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator) -> None:
-    """The best approximation of rank `hidden` to the wished change, as incoming and outgoing weights.
+    """Set incoming and outgoing weights to the best approximation of rank `hidden` to the wanted change.
 
     With H (n, read) what the seed reads, G (n, out) the wish -dL/dz less what the target can make of what it has,
     S = H'H/n and N = H'G/n, and the singular values S^-1/2 N = U s V': incoming weights sqrt(s) S^-1/2 U, outgoing
@@ -52,13 +52,13 @@ def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator
 
 
 def unfit(ends: TwoLayerBody) -> str | None:
-    """Why the activation of a body with these ends cannot be taken for linear about 0."""
+    """Return why the activation of a body with these ends is not nearly linear around 0; None if it is."""
     if abs(slope(ends)) < STEP:
         return "takes the seed's activation for linear about 0, where this one is flat or even"
     return matched(ends)
 
 
 def slope(ends: TwoLayerBody) -> float:
-    """Of what stands between the two maps, on both sides of 0 together."""
+    """Return the central-difference slope at 0 of the part between the two maps."""
     above, below = ends.between(np.array([[STEP, -STEP]]))[0]
     return float(above - below) / (2 * STEP)

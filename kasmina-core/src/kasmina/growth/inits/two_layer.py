@@ -1,4 +1,4 @@
-"""A seed's body as inits see it: a first map, what stands between, and a last map."""
+"""Two-layer bodies of seeds, as inits see them: a first map, activations, and a last map."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.func import functional_call
 Matrix = NDArray[np.float64]
 MAPS = (nn.Linear, nn.Conv2d)
 ELEMENTWISE = frozenset({nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid})
-"""Known to be so, and so not tried."""
+"""Activations that are known to be elementwise and need no trial."""
 
 
 @frozen(eq=False)
@@ -28,7 +28,7 @@ class TwoLayerBody:
     first: Any
     last: Any
     activations: tuple[nn.Module, ...]
-    """Copies of what stands between, on the CPU, in float64 and in evaluation mode."""
+    """Copies of the activations between the maps, on the CPU, in float64 and in evaluation mode."""
 
     @property
     def hidden(self) -> int:
@@ -36,24 +36,24 @@ class TwoLayerBody:
 
     @property
     def axis(self) -> int:
-        """Where a tensor that the body reads or gives has its width."""
+        """Dimension of width in the tensors that the body reads and returns."""
         return 1 if isinstance(self.first, nn.Conv2d) else -1
 
     @torch.no_grad()
     def between(self, x: Matrix) -> Matrix:
-        """What stands between the two maps, of numbers that may have any shape."""
+        """Apply the activations between the two maps to numbers of any shape."""
         passed = torch.from_numpy(x)
         for activation in self.activations:
             passed = activation(passed)
         return passed.numpy()
 
     def rows(self, tensor: Tensor) -> Tensor:
-        """(N, …) as (positions, width)."""
+        """Reshape a tensor (N, …) to (positions, width)."""
         tensor = tensor.detach()
         return tensor if tensor.dim() == 2 else tensor.movedim(self.axis, -1).flatten(0, -2)
 
     def patches(self, read: Tensor) -> Tensor:
-        """What each output position of the first map reads, as rows (positions, weights of one of its neurons)."""
+        """Return the input of each output position of the first map as rows (positions, weights of one neuron)."""
         if isinstance(self.first, nn.Linear):
             return self.rows(read)
         size = self.first.weight[0].numel()
@@ -66,7 +66,7 @@ class TwoLayerBody:
 
     @torch.no_grad()
     def set(self, incoming: Matrix, bias: Matrix | float, outgoing: Matrix | None) -> None:
-        """Weights of the first map (hidden, read) and its biases; of the last (out, hidden), None for zero.
+        """Set weights (hidden, read) and biases of the first map, and weights (out, hidden) of the last; None for 0.
 
         The biases of the last map become 0.
         """
@@ -81,7 +81,7 @@ class TwoLayerBody:
 
 
 def found(body: nn.Module) -> TwoLayerBody:
-    """The ends of a body that an init fits, which is not looked into again.
+    """Return the two maps of a body that an init is known to fit.
 
     Raises:
         ValueError: it has none.
@@ -93,7 +93,7 @@ def found(body: nn.Module) -> TwoLayerBody:
 
 
 def ends(body: nn.Module) -> TwoLayerBody | str:
-    """The ends of a body; if it has none that an init can work with, what is wrong, as the end of a sentence."""
+    """Return the two maps of a body; or, as the end of a sentence, why an init cannot work with it."""
     parts = _parts(body)
     if isinstance(parts, str):
         return parts
@@ -113,7 +113,7 @@ def _parts(body: nn.Module) -> list[nn.Module] | str:
 
 
 def _still(part: nn.Module) -> nn.Module:
-    """A copy in evaluation mode and float64."""
+    """Return a copy in evaluation mode and float64."""
     if part._parameters or part._buffers or part._modules:
         return copy.deepcopy(part).to("cpu", torch.float64).eval()
     # A deep copy of a bare ReLU would take longer than all else that an init does with it.
@@ -123,7 +123,7 @@ def _still(part: nn.Module) -> nn.Module:
 
 
 def _elementwise(found: TwoLayerBody) -> bool:
-    """Whether what stands between treats every number by itself: tried on a row of another width, and on its parts."""
+    """Return whether the activations treat every number by itself, tried on a row of another width and on its parts."""
     if all(type(part) in ELEMENTWISE for part in found.activations):
         return True
     row = np.linspace(-2, 2, found.hidden + 1)[None]

@@ -1,4 +1,4 @@
-"""Random in, zero out."""
+"""Zero-out init: random incoming weights, outgoing weights of zero."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kasmina.growth.recorder import SiteSample
 
 
 def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator) -> None:
-    """Incoming weights as the blueprint drew them, outgoing weights (out, hidden) and their biases 0.
+    """Keep the incoming weights as the blueprint drew them, and set outgoing weights (out, hidden) and biases to 0.
 
     The gradient alone decides what the outgoing weights become; nothing is measured.
     Hu et al., "LoRA: low-rank adaptation of large language models", ICLR 2022, section 4.1, begins so.
