@@ -12,7 +12,7 @@ from sources import Source
 # of one floor know nothing of each other. The longest name that fits is a module's entry; `kasmina` is the front door.
 FLOORS: list[tuple[str, ...]] = [
     ("kasmina.errors", "kasmina.files", "kasmina.records"),
-    ("kasmina.hookspecs", "kasmina.hosts", "kasmina.tasks"),
+    ("kasmina.hookspecs", "kasmina.hosts", "kasmina.protocols", "kasmina.tasks"),
     ("kasmina.growth",),
     ("kasmina.plugins",),
     ("kasmina.run",),

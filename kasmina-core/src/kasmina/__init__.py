@@ -23,7 +23,8 @@ Registered in the distribution's pyproject.toml, it is there on the day that it 
 
 ``kasmina new blueprint NAME`` writes all of that, and :mod:`kasmina.testing` checks that it keeps the contract.
 
-Controllers and loggers implement hooks, which :mod:`kasmina.hookspecs` describes, by methods marked ``@hookimpl``.
+Controllers and loggers implement hooks, which :mod:`kasmina.hookspecs` describes, by methods marked ``@hookimpl``. The
+methods of blueprints, hosts and tasks are in :mod:`kasmina.protocols`, as types.
 
 And :func:`kasmina.attach` grows a network in a training loop of your own.
 """
@@ -31,6 +32,7 @@ And :func:`kasmina.attach` grows a network in a training loop of your own.
 from typing import TYPE_CHECKING, Any
 
 from kasmina.hookspecs import hookimpl
+from kasmina.protocols import Blueprint, Host, Logger, SelectiveBlueprint, Stateful, Task
 from kasmina.records import (
     Choices,
     Data,
@@ -71,11 +73,14 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "Blueprint",
     "Choices",
     "Data",
     "DataInfo",
     "Event",
+    "Host",
     "Incident",
+    "Logger",
     "Metrics",
     "Remaining",
     "Observation",
@@ -86,9 +91,12 @@ __all__ = [
     "Proposal",
     "RunInfo",
     "SeedState",
+    "SelectiveBlueprint",
     "Site",
     "SiteState",
     "Stage",
+    "Stateful",
+    "Task",
     "Verdict",
     "attach",
     "hookimpl",
