@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import timeit
+import inspect
+import re
 from importlib.metadata import EntryPoint
 
 import attrs
@@ -217,12 +218,14 @@ def method(source: str, name: str = "log_metrics", mark: object = hookimpl) -> o
 def test_wrong_arguments(source, wrong) -> None:
     with pytest.raises(PluginError) as caught:
         hooks_of(method(source))
-    said = f"the logger 'p0' of waves 1.0 implements log_metrics with {wrong}; "
+    said = f"the logger 'p0' of waves 1.0 implements log_metrics (<string>:1) with {wrong}; "
     assert str(caught.value) == said + "plain arguments that it may name: metrics and step"
 
 
 def test_unknown_hook_gets_the_nearest() -> None:
-    with pytest.raises(PluginError, match="implements 'log_metric', which is no hook; did you mean log_metrics"):
+    with pytest.raises(
+        PluginError, match=r"implements 'log_metric' \(<string>:1\), which is no hook; did you mean log_metrics"
+    ):
         hooks_of(method("self", "log_metric"))
 
 
@@ -230,16 +233,27 @@ def test_unknown_hook_that_is_optional_is_let_be() -> None:
     hooks_of(method("self", "of_next_year", hookimpl(optionalhook=True)))
 
 
+def test_a_wrong_method_is_found_by_file_and_line() -> None:
+    class Logger:
+        @hookimpl
+        @staticmethod
+        def log_metric(step: int) -> None:
+            pass
+
+    line = inspect.getsourcelines(Logger)[1] + 1
+    with pytest.raises(PluginError, match=re.escape(f"'log_metric' ({__file__}:{line}), which")):
+        hooks_of(Logger())
+
+
 def test_wrappers_are_refused() -> None:
-    with pytest.raises(PluginError, match="implements log_metrics as a wrapper"):
+    with pytest.raises(PluginError, match=r"implements log_metrics \(<string>:1\) as a wrapper"):
         hooks_of(method("self", mark=hookimpl(wrapper=True)))
 
 
 def test_a_forgotten_mark_is_reported() -> None:
     _, warnings = hooks_of(method("self, metrics", mark=None))
-    assert warnings == [
-        "the logger 'p0' of waves 1.0 has a method log_metrics that is never called: it is not marked @hookimpl"
-    ]
+    said = "the logger 'p0' of waves 1.0 has a method log_metrics (<string>:1) that is never called: "
+    assert warnings == [said + "it is not marked @hookimpl"]
 
 
 def test_calling_an_unknown_hook() -> None:
@@ -248,12 +262,7 @@ def test_calling_an_unknown_hook() -> None:
         hooks.on_phase_begin(phase=None)
 
 
-def test_calls_are_cheap() -> None:
-    class Logger:
-        @hookimpl
-        def on_step_end(self, step) -> None:
-            pass
-
-    hooks, _ = hooks_of(Logger())
-    cost = min(timeit.repeat(lambda: hooks.on_step_end(step=1), number=2000, repeat=5)) / 2000
-    assert cost < 50e-6  # some 1.5 microseconds; the bound leaves room for a busy machine
+def test_no_call_pays_for_a_look_up() -> None:
+    """Through `__getattr__` the look-up would cost half as much as the call itself."""
+    hooks, _ = hooks_of()
+    assert set(HOOKS) <= set(vars(hooks))

@@ -1,4 +1,4 @@
-"""Calls the hooks of a run's plugins, and holds every plugin to the contract.
+"""Calls of the hooks of a run's plugins, which hold every plugin to the contract.
 
 pluggy does the calling; it stops at the first plugin that raises, takes any answer and says little about whose fault it
 was. So each implementation is wrapped once, when it is registered, in a guard that checks its answer, names its plugin
@@ -20,7 +20,7 @@ import pluggy
 from kasmina import hookspecs
 from kasmina.errors import PluginError, nearest
 from kasmina.plugins.catalog import Entry
-from kasmina.plugins.messages import one_line, place, row, shown
+from kasmina.plugins.messages import defined_at, one_line, raised_at, row, shown
 from kasmina.records import Proposal, Verdict
 
 Method = Callable[..., Any]
@@ -31,26 +31,26 @@ DUE: dict[str, tuple[Callable[[Any], bool], str]] = {
     "blend_step": (lambda answer: _is_number(answer), "a finite number or None"),
     "judge_seed": (lambda answer: isinstance(answer, Verdict), "a Verdict or None"),
 }
-"""What each deciding hook may answer besides None. All other hooks' answers are ignored."""
+"""Answers of each deciding hook besides None: a test, and the words for it. All other hooks' answers are ignored."""
 
 HOOKS: dict[str, list[str]] = {
     name: list(inspect.signature(function).parameters)
     for name, function in inspect.getmembers(hookspecs, inspect.isfunction)
     if hasattr(function, "kasmina_spec")
 }
-"""Every hook of the contract, with the names of its arguments."""
+"""Names of the arguments of every hook."""
 
 
 class Hooks:
-    """The hooks of one run: ``hooks.log_metrics(metrics=…, step=…)`` calls every plugin that implements `log_metrics`.
+    """Hooks of one run: ``hooks.log_metrics(metrics=…, step=…)`` calls every plugin that implements `log_metrics`.
 
     Args:
-        plugins: what is installed and the instance made from it, in the order in which they are to be called.
-        warn: is told, in one line each, what goes wrong without stopping the run.
+        plugins: Installed plugins with the instances made from them, in the order in which they are called.
+        warn: Function that is called, with one line each, about what goes wrong without stopping the run.
 
     Raises:
-        PluginError: a plugin implements a hook that does not exist, or with arguments that it does not have. When
-            called: it raised (and is no logger), or its answer is of the wrong type.
+        PluginError: A plugin implements a hook that does not exist, or with arguments that the hook does not have. When
+            called: a plugin raised that is not a logger, or its answer is of the wrong type.
     """
 
     def __init__(self, plugins: Iterable[tuple[Entry, object]], warn: Callable[[str], None]) -> None:
@@ -67,12 +67,12 @@ class Hooks:
         raise AttributeError(f"no hook is called {name!r}; {nearest(name, HOOKS)}")
 
     def implements(self, name: str) -> bool:
-        """Whether any plugin implements this hook."""
+        """Return whether any plugin implements this hook."""
         caller: pluggy.HookCaller = getattr(self, name)
         return bool(caller.get_hookimpls())
 
     def watch(self, before: Callable[[str], None], after: Callable[[], None]) -> Callable[[], None]:
-        """Has `before` called with a hook's name before each call of a hook, and `after` after it; what undoes that."""
+        """Call `before` with the name of a hook before each call of it, and `after` after it; return what ends that."""
         return self._manager.add_hookcall_monitoring(
             lambda name, methods, arguments: before(name), lambda outcome, name, methods, arguments: after()
         )
@@ -90,16 +90,19 @@ class Hooks:
         self._manager.register(guards, f"{entry.full} {id(guards)}")
 
     def _implementations(self, entry: Entry, plugin: object) -> Iterator[tuple[str, str]]:
-        """The plugin's methods that implement hooks, and which."""
+        """Yield the names of the plugin's methods that implement hooks, and of the hooks."""
         for name in dir(plugin):
             marked = self._manager.parse_hookimpl_opts(plugin, name)
             if marked is not None:
                 hook = marked.get("specname") or name
                 if hook in HOOKS or not marked.get("optionalhook"):
-                    _check_hook(entry, hook, wrapper=bool(marked.get("wrapper") or marked.get("hookwrapper")))
+                    _check_hook(
+                        entry, hook, getattr(plugin, name), bool(marked.get("wrapper") or marked.get("hookwrapper"))
+                    )
                     yield name, hook
             elif name in HOOKS and inspect.isroutine(inspect.getattr_static(plugin, name)):
-                self._warn(f"the {entry} has a method {name} that is never called: it is not marked @hookimpl")
+                where = defined_at(getattr(plugin, name))
+                self._warn(f"the {entry} has a method {name}{where} that is never called: it is not marked @hookimpl")
 
     def _guard(self, entry: Entry, hook: str, method: Method, guards: ModuleType) -> Method:
         fits, due = DUE.get(hook, (None, ""))
@@ -121,7 +124,7 @@ class Hooks:
         return guard
 
     def _failed(self, entry: Entry, hook: str, method: Method, guards: ModuleType, error: BaseException) -> None:
-        where = place(error.__traceback__, inspect.getfile(inspect.unwrap(method)))
+        where = raised_at(error.__traceback__, inspect.getfile(inspect.unwrap(method)))
         sentence = f"the {entry} failed in {hook}: {one_line(error)}{where}"
         if entry.kind != "logger":
             raise PluginError(sentence) from error
@@ -130,21 +133,26 @@ class Hooks:
             self._warn(f"{sentence}; it is switched off, the run goes on")
 
 
-def _check_hook(entry: Entry, hook: str, wrapper: bool) -> None:
+def _check_hook(entry: Entry, hook: str, method: Method, wrapper: bool) -> None:
+    where = defined_at(method)
     if hook not in HOOKS:
-        raise PluginError(f"the {entry} implements {hook!r}, which is no hook; {nearest(hook, HOOKS)}")
+        raise PluginError(f"the {entry} implements {hook!r}{where}, which is no hook; {nearest(hook, HOOKS)}")
     if wrapper:
-        raise PluginError(f"the {entry} implements {hook} as a wrapper around other plugins; it may only answer itself")
+        raise PluginError(
+            f"the {entry} implements {hook}{where} as a wrapper around other plugins; it may only answer itself"
+        )
 
 
 def _check_arguments(entry: Entry, hook: str, method: Method) -> None:
-    """pluggy passes arguments by position, and only those that the method names."""
+    """Refuse what pluggy cannot pass: it passes arguments by position, and only those that the method names."""
     parameters = inspect.signature(method).parameters.values()
     named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     wrong = [str(p).split(":")[0] for p in parameters if p.name not in HOOKS[hook] or p.kind not in named]
     if wrong:
-        known = row(HOOKS[hook])
-        raise PluginError(f"the {entry} implements {hook} with {row(wrong)}; plain arguments that it may name: {known}")
+        raise PluginError(
+            f"the {entry} implements {hook}{defined_at(method)} with {row(wrong)}; plain arguments that it may name:"
+            f" {row(HOOKS[hook])}"
+        )
 
 
 def _is_number(answer: object) -> bool:

@@ -1,40 +1,47 @@
-"""What messages about plugins have in common: an error in one line, a type in words, words in a row."""
+"""Parts of messages about plugins: an error in one line, where it arose, a type in words, words in a row."""
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from types import TracebackType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 
 def one_line(error: BaseException) -> str:
-    """The error's type and its text, on one line: ``ImportError: no module named 'x'``."""
+    """Return the error's type and its text, on one line: ``ImportError: no module named 'x'``."""
     # Some errors carry more than their text (attrs' validators do): the first argument is the text.
     text = " ".join(str(error.args[0] if error.args and isinstance(error.args[0], str) else error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def sentence(error: BaseException) -> str:
-    """The error's text on one line, or its type if it has none."""
+    """Return the error's text on one line, or its type if it has none."""
     return one_line(error).removeprefix(f"{type(error).__name__}: ")
 
 
 def row(words: Iterable[str], last: str = "and") -> str:
-    """``a, b and c``."""
+    """Return the words as a list in prose: ``a, b and c``."""
     *first, end = words
     return f"{', '.join(first)} {last} {end}" if first else end
 
 
-def place(traceback: TracebackType | None, file: str) -> str:
-    """Where in `file` the error arose, as ``" (line 12 of plugin.py)"``; nothing if it passed no line of that file."""
+def raised_at(traceback: TracebackType | None, file: str) -> str:
+    """Return where in `file` an error arose, as ``" (line 12 of plugin.py)"``; nothing if it passed no line of it."""
     line = None
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == file:
             line = traceback.tb_lineno
         traceback = traceback.tb_next
     return f" (line {line} of {os.path.basename(file)})" if line else ""
+
+
+def defined_at(function: Callable[..., Any]) -> str:
+    """Return where a function is written, as ``" (/home/me/plugin.py:12)"``; nothing if it is not written in Python."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
 
 
 def shown(value: object) -> str:
@@ -44,7 +51,7 @@ def shown(value: object) -> str:
 
 
 def described(cls: Any) -> str:
-    """A type as messages and help name it: ``int``, ``str or None``, ``'relu' or 'sine'``, ``list of int``."""
+    """Return a type as messages and help name it: ``int``, ``str or None``, ``'relu' or 'sine'``, ``list of int``."""
     origin, args = get_origin(cls), get_args(cls)
     if origin is Literal:
         return row((repr(arg) for arg in args), "or")

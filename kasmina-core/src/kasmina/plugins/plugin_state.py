@@ -10,7 +10,7 @@ from functools import partial
 from kasmina.errors import PluginError
 from kasmina.plugins.catalog import Entry
 from kasmina.plugins.field_state import State, Unkept, fields_state, kept_fields, load_fields, outside_fields, plain
-from kasmina.plugins.messages import one_line, place
+from kasmina.plugins.messages import one_line, raised_at
 
 METHODS = ("state_dict", "load_state_dict")
 
@@ -139,7 +139,7 @@ def _sentence(entry: Entry, plugin: object, method: str, error: BaseException) -
     if isinstance(error, OSError):  # of files, and no fault of the code
         return f"the {entry}: {error}"
     called = inspect.unwrap(getattr(plugin, method))
-    return f"the {entry} failed in {method}: {one_line(error)}{place(error.__traceback__, inspect.getfile(called))}"
+    return f"the {entry} failed in {method}: {one_line(error)}{raised_at(error.__traceback__, inspect.getfile(called))}"
 
 
 def _keyed(plugins: Iterable[tuple[Entry, object]]) -> Iterator[tuple[str, tuple[Entry, object]]]:

@@ -24,7 +24,7 @@ from attrs import frozen
 from kasmina.errors import KasminaError, UsageError, nearest
 from kasmina.plugins.catalog import KINDS, Entry, entries, matches
 from kasmina.plugins.installed import normal
-from kasmina.plugins.messages import one_line, place
+from kasmina.plugins.messages import one_line, raised_at
 from kasmina.plugins.structuring import structure
 
 METHODS: Mapping[str, str] = {"host": "build", "task": "load"}
@@ -66,7 +66,7 @@ class UserCallable:
         try:
             return self.call(**given, **self.keywords)
         except (Exception, SystemExit) as error:
-            where = place(error.__traceback__, self.file)
+            where = raised_at(error.__traceback__, self.file)
             raise UsageError(f"{self.kind} {self.word!r} raises {one_line(error)}{where}") from error
 
 
@@ -123,7 +123,7 @@ def _of_class(kind: str, word: str, file: str, cls: type, options: Mapping[str, 
     except KasminaError:
         raise
     except (Exception, SystemExit) as error:
-        raise UsageError(f"{kind} {word!r} raises {one_line(error)}{place(error.__traceback__, file)}") from error
+        raise UsageError(f"{kind} {word!r} raises {one_line(error)}{raised_at(error.__traceback__, file)}") from error
     values = {field.alias: getattr(plugin, field.name) for field in attrs.fields(cls) if field.init}
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
     sites = tuple(getattr(plugin, "default_sites", ()))
@@ -190,7 +190,7 @@ def _refuse(kind: str, word: str, module: str, error: BaseException) -> NoReturn
     file = str(Path(*module.split(".")).with_suffix(".py").absolute())
     where = f" (line {error.lineno} of {Path(error.filename or file).name})" if isinstance(error, SyntaxError) else ""
     raise UsageError(
-        f"{kind} {word!r}: importing {module} gives {one_line(error)}{where or place(error.__traceback__, file)}"
+        f"{kind} {word!r}: importing {module} gives {one_line(error)}{where or raised_at(error.__traceback__, file)}"
     ) from error
 
 
