@@ -6,6 +6,7 @@ import os
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 # The same examples each time, so that what fails does not pass when it is run again. A busy machine is no fault.
 settings.register_profile("default", deadline=None, database=None, derandomize=True)
@@ -16,6 +17,10 @@ settings.register_profile(
 # Enough to show that a property can be tried at all: `nox -s oldest`.
 settings.register_profile("few", settings.get_profile("default"), max_examples=10)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+if settings.get_current_profile_name() == "default":
+    # Else hypothesis draws constants of all modules that are loaded, and which these are depends on what ran before.
+    providers.is_local_module_file = lambda path: False
 
 
 @pytest.fixture(autouse=True)

@@ -80,7 +80,7 @@ def test_noise_does_not_make_a_stall_where_the_best_keeps_improving(play, data, 
     for _ in range(8):
         best *= (1 - share) * data.draw(st.floats(0.5, 0.99))
         losses.append(best)
-        losses += [best * noise for noise in data.draw(st.lists(st.floats(0.99, 5), max_size=patience - 1))]
+        losses += [best * noise for noise in data.draw(st.lists(st.floats(1, 5), max_size=patience - 1))]
     assert not proposals(play(Heuristic(patience=patience, improvement=share), losses))
 
 
