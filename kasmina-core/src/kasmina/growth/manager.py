@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from cattrs import structure, unstructure
+from attrs import asdict
+from cattrs import structure
 from torch import nn
 
 from kasmina.errors import PluginError, SeedError
@@ -135,7 +136,7 @@ class Manager:
             "epoch": self.epoch,
             "version": self.version,
             "born": self.born,
-            "past": [unstructure(seed) for seed in self.past],
+            "past": [asdict(seed) | {"stage": seed.stage.value} for seed in self.past],
             "seeds": [seed.state_dict() for seed in seeds],
             "enrolled": [seed.id for group in groups for seed in seeds if self._belongs(group, seed)],
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 from attrs import frozen, validators
@@ -115,14 +115,19 @@ class Observation:
     """Rest of the budget. A proposal over it is refused, and `on_incident` says so."""
 
 
+def _plain_text(value: Any) -> Any:
+    """Return text as it can be saved: a name may be of a class of its own, as numpy's are."""
+    return str(value) if isinstance(value, str) else value
+
+
 @frozen
 class Proposal:
     """A controller's wish: a seed at this site, made by this blueprint, and why."""
 
-    site: str = attrs.field(validator=validators.instance_of(str))
+    site: str = attrs.field(converter=_plain_text, validator=validators.instance_of(str))
     """Name of the site, such as ``observation.sites[0].site.name``."""
-    reason: str = ""
-    blueprint: str | None = None
+    reason: str = attrs.field(default="", converter=_plain_text)
+    blueprint: str | None = attrs.field(default=None, converter=_plain_text)
     """Name of the blueprint; None leaves the choice to the run, which takes the best of its blueprints."""
 
 
