@@ -247,7 +247,7 @@ def test_a_single_relu_is_refused(name) -> None:
 
 def test_from_eight_units_on_all_are_drawn_at_random() -> None:
     site = Site("b", "vector", (4,), (4,))
-    weight = made("bottleneck", hidden=parts.MIRRORED_BELOW).build(site)[0].weight
+    weight = made("bottleneck", hidden=parts.ENOUGH_RELUS).build(site)[0].weight
     assert not torch.equal(weight[1], -weight[0])
 
 

@@ -1,4 +1,4 @@
-"""A narrow two-layer network beside what the host has."""
+"""A narrow two-layer network."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Bottleneck:
     """A linear map to a few units, an activation, and a linear map back: the adapter of Houlsby et al.
 
-    Over an image it is a pair of 1 x 1 convolutions. The way back starts at zero, so that the seed begins by changing
-    nothing and the gradient alone decides what it becomes.
+    Over an image it is a pair of 1 x 1 convolutions. The second map starts at zero, so that the seed begins by changing
+    nothing, and its gradient alone decides what it becomes.
 
     Sites: vectors, sequences, images.
     Parameters: (in + 1) * hidden + hidden * out.
@@ -30,21 +30,21 @@ class Bottleneck:
     hidden: int | None = field(
         default=None,
         validator=[validators.optional(validators.ge(1)), parts.enough_units],
-        metadata={"help": "units between the two maps; None: half of what the seed reads, from 8 to 64"},
+        metadata={"help": "units between the two maps; None: half the input width, from 8 to 64"},
     )
-    activation: Activation = field(default="relu", metadata={"help": "what stands between the two maps"})
+    activation: Activation = field(default="relu", metadata={"help": "activation between the two maps"})
 
     def fits(self, site: Site) -> str | None:
-        """Every kind of site whose time steps or pixels stay as they are."""
-        return parts.moves("bottleneck", site)
+        """Return None where time steps and pixels stay the same, otherwise the reason."""
+        return parts.shape_mismatch("bottleneck", site)
 
     def build(self, site: Site) -> nn.Module:
-        """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
+        """Return a map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         from torch import nn
 
         hidden = self.hidden or min(max(8, site.in_features // 2), 64)
         down = parts.linear(site, site.in_features, hidden)
         up = parts.linear(site, hidden, site.out_features, bias=False)
         if self.activation == "relu":
-            parts.mirror(down)
-        return nn.Sequential(down, parts.activation(self.activation), parts.silent(up))
+            parts.looks_linear_init(down)
+        return nn.Sequential(down, parts.activation(self.activation), parts.zero_init(up))

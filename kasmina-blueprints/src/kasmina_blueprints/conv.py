@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class Conv:
-    """A convolution with a kernel of 3, an activation, and a linear map of the width, as a ResNet's branch has them.
+    """A convolution with a kernel of 3, an activation, and a linear map of the channels, as in a branch of a ResNet.
 
-    Over an image 3 x 3 and then 1 x 1; over a sequence 3 time steps, centred, and then each by itself. The borders are
-    padded with zeros. The second map starts at zero.
+    Over an image the kernels are 3 x 3 and 1 x 1; over a sequence they are three centred time steps and one. Borders
+    are padded with zeros. The second map starts at zero.
 
     Sites: images, sequences, of two pixels or time steps or more.
     Parameters: (k * in + 1) * hidden + hidden * out, with k = 9 over an image and 3 over a sequence.
@@ -31,25 +31,25 @@ class Conv:
     hidden: int | None = field(
         default=None,
         validator=[validators.optional(validators.ge(1)), parts.enough_units],
-        metadata={"help": "channels between the two maps; None: a quarter of what the seed reads, 8 at least"},
+        metadata={"help": "channels between the two maps; None: a quarter of the input width, at least 8"},
     )
-    activation: Activation = field(default="relu", metadata={"help": "what stands between the two maps"})
+    activation: Activation = field(default="relu", metadata={"help": "activation between the two maps"})
 
     def fits(self, site: Site) -> str | None:
-        """Images and sequences that have neighbours and stay as long, or as high and wide, as they are."""
+        """Return None for images and sequences of two positions or more that keep their size, otherwise the reason."""
         wrong = parts.not_the_kind("conv", site, "image", "sequence")
-        return wrong or parts.moves("conv", site) or parts.alone("conv", site)
+        return wrong or parts.shape_mismatch("conv", site) or parts.needs_neighbours("conv", site)
 
     def build(self, site: Site) -> nn.Module:
-        """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
+        """Return a map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         from torch import nn
 
         from kasmina_blueprints.modules import OverTime
 
         hidden = self.hidden or max(8, site.in_features // 4)
         kind = nn.Conv2d if site.kind == "image" else nn.Conv1d
-        look, map = kind(site.in_features, hidden, 3, padding=1), kind(hidden, site.out_features, 1, bias=False)
+        spatial, mix = kind(site.in_features, hidden, 3, padding=1), kind(hidden, site.out_features, 1, bias=False)
         if self.activation == "relu":
-            parts.mirror(look)
-        inner = nn.Sequential(look, parts.activation(self.activation), parts.silent(map))
+            parts.looks_linear_init(spatial)
+        inner = nn.Sequential(spatial, parts.activation(self.activation), parts.zero_init(mix))
         return inner if site.kind == "image" else OverTime(inner)

@@ -18,29 +18,29 @@ Gate = Literal["sigmoid", "gelu", "silu"]
 
 @attrs.define(eq=False)
 class GLU:
-    """A linear map times a gate that is computed beside it, then a linear map back: GLU, GEGLU or SwiGLU.
+    """A linear map times a gate, then a linear map back: GLU, GEGLU or SwiGLU.
 
-    Over an image the maps are 1 x 1 convolutions. The way back starts at zero.
+    Over an image the maps are 1 x 1 convolutions. The last map starts at zero.
 
     Sites: vectors, sequences, images.
     Parameters: 2 * (in + 1) * hidden + hidden * out.
     Source: Dauphin et al., "Language modeling with gated convolutional networks", ICML 2017 (the unit, with biases);
-    Shazeer, "GLU variants improve transformer", 2020 (arXiv 2002.05202; the gates, and the map behind).
+    Shazeer, "GLU variants improve transformer", 2020 (arXiv 2002.05202; the gates, and the last map).
     """
 
     hidden: int | None = field(
         default=None,
         validator=validators.optional(validators.ge(1)),
-        metadata={"help": "gated units; None: a sixth of what the seed reads, 4 at least"},
+        metadata={"help": "gated units; None: a sixth of the input width, at least 4"},
     )
-    gate: Gate = field(default="silu", metadata={"help": "what the gate passes through; silu: SwiGLU"})
+    gate: Gate = field(default="silu", metadata={"help": "activation of the gate; silu makes it SwiGLU"})
 
     def fits(self, site: Site) -> str | None:
-        """Every kind of site whose time steps or pixels stay as they are."""
-        return parts.moves("glu", site)
+        """Return None where time steps and pixels stay the same, otherwise the reason."""
+        return parts.shape_mismatch("glu", site)
 
     def build(self, site: Site) -> nn.Module:
-        """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
+        """Return a map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         from torch import nn
 
         from kasmina_blueprints.modules import Gated
@@ -48,4 +48,4 @@ class GLU:
         hidden = self.hidden or max(4, site.in_features // 6)
         gate = nn.Sequential(parts.linear(site, site.in_features, hidden), parts.activation(self.gate))
         value = parts.linear(site, site.in_features, hidden)
-        return Gated(gate, value, parts.silent(parts.linear(site, hidden, site.out_features, bias=False)))
+        return Gated(gate, value, parts.zero_init(parts.linear(site, hidden, site.out_features, bias=False)))

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class Lora:
-    """A linear map down to a few dimensions and one back up, nothing between them: a change of weights of low rank.
+    """A linear map down to a few dimensions and one back up, with nothing between them: a low-rank change of weights.
 
-    Over an image it is a pair of 1 x 1 convolutions. The way down starts at random and the way up at zero, as in the
-    paper; its factor alpha / r is left to the learning rate.
+    Over an image it is a pair of 1 x 1 convolutions. The first map starts at random and the second at zero, as in
+    the paper; its factor alpha / r is left to the learning rate.
 
     Sites: vectors, sequences, images.
     Parameters: rank * (in + out).
@@ -29,13 +29,13 @@ class Lora:
     rank: int = field(default=4, validator=validators.ge(1), metadata={"help": "dimensions between the two maps"})
 
     def fits(self, site: Site) -> str | None:
-        """Every kind of site whose time steps or pixels stay as they are."""
-        return parts.moves("lora", site)
+        """Return None where time steps and pixels stay the same, otherwise the reason."""
+        return parts.shape_mismatch("lora", site)
 
     def build(self, site: Site) -> nn.Module:
-        """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
+        """Return a map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         from torch import nn
 
         down = parts.linear(site, site.in_features, self.rank, bias=False)
         up = parts.linear(site, self.rank, site.out_features, bias=False)
-        return nn.Sequential(down, parts.silent(up))
+        return nn.Sequential(down, parts.zero_init(up))

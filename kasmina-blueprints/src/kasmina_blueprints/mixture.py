@@ -21,16 +21,15 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class Mixture:
-    """Modules of several blueprints side by side, and a gate that says at every position how much of each is added.
+    """A mixture of experts: modules of several blueprints, and a gate that weighs their outputs at every position.
 
-    The gate is a linear map of what the seed reads, then softmax over the members, and begins with equal shares. It
-    looks at the sample, as in a mixture of experts, rather than being one learned weight for each member, as in DARTS
-    (Liu et al., ICLR 2019): a constant weight says nothing that a member's own last map cannot say, and serves only to
-    choose one member in the end, while a gate lets each be right where the others are not. All members run for every
-    sample. Those that do not fit a site are left out there; one that is left alone has no gate.
+    The gate is a linear map of the input, then softmax over the members; it begins with equal shares. It depends on
+    the sample, unlike the one learned weight for each member in DARTS (Liu et al., ICLR 2019): a constant weight adds
+    nothing to a member's own last map and serves only to choose one member in the end. All members run for every
+    sample. Members that do not fit a site are left out there; a single remaining member has no gate.
 
-    Sites: those that one of its members fits.
-    Parameters: theirs + (in + 1) * members, for two members or more that fit.
+    Sites: those that at least one member fits.
+    Parameters: those of the members + (in + 1) * members, if two or more members fit.
     Source: Jacobs et al., "Adaptive mixtures of local experts", Neural Computation 1991; at every position as in
     Shazeer et al., "Outrageously large neural networks: the sparsely-gated mixture-of-experts layer", ICLR 2017.
     """
@@ -48,27 +47,28 @@ class Mixture:
             raise ValueError("'members' must be other blueprints, and a mixture is no part of itself")
 
     def state_dict(self) -> dict[str, Any]:
-        """Of those members that remember anything."""
+        """Return the states of the members that have one, by their names."""
         members = zip(self.members, self._made, strict=True)
         return {word: state_of(member) for word, member in members if remembers("blueprint", member)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Give the members back the states that `state_dict` returned."""
         for word, member in zip(self.members, self._made, strict=True):
             if word in state:
                 put_back(member, state[word])
 
     def fits(self, site: Site) -> str | None:
-        """Every site that one of the members fits."""
+        """Return None where at least one member fits, otherwise the reasons of all."""
         reasons = [_reason(member, site) for member in self._made]
         if None in reasons:
             return None
         return f"mixture has no member that fits: {row(dict.fromkeys(filter(None, reasons)))}"
 
     def build(self, site: Site) -> nn.Module:
-        """A map from (batch, *site.in_shape) to (batch, *site.out_shape).
+        """Return a map from (batch, *site.in_shape) to (batch, *site.out_shape).
 
         Raises:
-            ValueError: no member fits, or one gives another shape than is due.
+            ValueError: no member fits, or a member's output has the wrong shape.
         """
         from kasmina_blueprints.modules import Mixed
 
@@ -79,17 +79,21 @@ class Mixture:
         if len(built) == 1:
             return built[0]
         gate = parts.linear(site, site.in_features, len(built))
-        return Mixed(parts.silent(gate, "weight", "bias"), built, 1 if site.kind == "image" else -1)
+        return Mixed(parts.zero_init(gate, "weight", "bias"), built, 1 if site.kind == "image" else -1)
 
 
 def _reason(member: Any, site: Site) -> str | None:
-    """Why a member does not fit; a blueprint without `fits` fits everywhere."""
+    """Return why a member does not fit; a blueprint without `fits` fits everywhere."""
     reason: str | None = getattr(member, "fits", lambda site: None)(site)
     return reason
 
 
 def _tried(word: str, module: nn.Module, site: Site) -> nn.Module:
-    """The member's module, after one pass of a copy: a seed would see only the sum, which hides a wrong shape."""
+    """Return the member's module after a trial on a copy: the sum of all members could hide a wrong shape.
+
+    Raises:
+        ValueError: the output has the wrong shape.
+    """
     from copy import deepcopy
 
     import torch
@@ -101,5 +105,5 @@ def _tried(word: str, module: nn.Module, site: Site) -> nn.Module:
         came = tuple(deepcopy(module)(x).shape)
     if came != (2, *site.out_shape):
         raise ValueError(f"its member {word!r} gives {came}, due is {(2, *site.out_shape)}")
-    # A tensor counts its changes in place: the other members are to read what this one read.
+    # `_version` counts changes in place: a module that overwrites its input gets a copy, for other members read it too.
     return OnCopy(module) if x._version else module

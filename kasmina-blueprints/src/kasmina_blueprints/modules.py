@@ -1,7 +1,7 @@
-"""The seeds' modules that are more than a row of torch's own; imported only where one is built, for this needs torch.
+"""Modules of seeds that are more than a sequence of torch's own; imported only when one is built, to spare torch.
 
-They stand here and not within `build`, so that all seeds of a blueprint are of one class and can be stacked
-(`torch.func.stack_module_state`).
+They are classes of this module, so that all seeds of a blueprint are of one class and can be stacked by
+`torch.func.stack_module_state`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Gated(nn.Module):
-    """The way back of value(x) * gate(x)."""
+    """back(value(x) * gate(x))."""
 
     def __init__(self, gate: nn.Module, value: nn.Module, back: nn.Module) -> None:
         super().__init__()
@@ -23,9 +23,9 @@ class Gated(nn.Module):
 
 
 class Mixed(nn.Module):
-    """The sum of the members' outputs, each times its share, which the gate tells at every position.
+    """Sum of the members' outputs, weighted at every position by the softmax of the gate.
 
-    `axis` is that of the width: 1 of an image, else -1. The gate gives as many numbers along it as there are members.
+    `axis` is the axis of the width: 1 for an image, otherwise -1. The gate has one output for each member along it.
     """
 
     def __init__(self, gate: nn.Module, members: Iterable[nn.Module], axis: int) -> None:
@@ -39,7 +39,7 @@ class Mixed(nn.Module):
 
 
 class OnCopy(nn.Module):
-    """A module that may overwrite what it reads, on a copy of it."""
+    """A module that may overwrite its input, run on a copy of it."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class OnCopy(nn.Module):
 
 
 class OverTime(nn.Module):
-    """A module for (batch, width, time) that reads and gives (batch, time, width)."""
+    """A module for (batch, width, time), run on (batch, time, width)."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -73,16 +73,16 @@ class Scale(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """softmax(q k / sqrt(size)) v in each head; then all heads to the output. `ask` gives q, k and v, in that order."""
+    """softmax(q k / sqrt(size)) v in each head, then a map of all heads. `qkv` gives q, k and v, in that order."""
 
-    def __init__(self, heads: int, size: int, ask: nn.Module, out: nn.Module) -> None:
+    def __init__(self, heads: int, size: int, qkv: nn.Module, out: nn.Module) -> None:
         super().__init__()
-        self.heads, self.size, self.ask, self.out = heads, size, ask, out
+        self.heads, self.size, self.qkv, self.out = heads, size, qkv, out
 
     def forward(self, x: Tensor) -> Tensor:
-        split = self.ask(x).unflatten(-1, (3, self.heads, self.size)).transpose(1, 3)
+        split = self.qkv(x).unflatten(-1, (3, self.heads, self.size)).transpose(1, 3)
         q, k, v = split.unbind(2)  # each (batch, heads, time, size)
-        # Not torch's fused function, which has no rule for vmap: many seeds side by side would run one after the other.
+        # Not torch's fused function, which has no rule for vmap: seeds that are stacked would run one after the other.
         weights = (q @ k.transpose(-1, -2) / self.size**0.5).softmax(-1)
         return self.out((weights @ v).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 

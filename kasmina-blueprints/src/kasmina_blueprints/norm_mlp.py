@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class NormMLP:
     """LayerNorm, a linear map, GELU, and a linear map back: the feed-forward block of a pre-norm transformer.
 
-    The way back starts at zero.
+    The last map starts at zero.
 
     Sites: vectors, sequences, of two features or more.
     Parameters: 2 * in + (in + 1) * hidden + hidden * out.
@@ -29,20 +29,20 @@ class NormMLP:
     hidden: int | None = field(
         default=None,
         validator=validators.optional(validators.ge(1)),
-        metadata={"help": "units between the two maps; None: as many as the seed reads, 16 at least"},
+        metadata={"help": "units between the two maps; None: the input width, at least 16"},
     )
 
     def fits(self, site: Site) -> str | None:
-        """Vectors and sequences of two features or more, whose time steps stay as they are."""
+        """Return None for vectors and sequences of two features or more that keep their length, else the reason."""
         if site.in_features < 2:
             return "norm_mlp needs two features at least, and the site has one, which a norm makes constant"
-        return parts.not_the_kind("norm_mlp", site, "vector", "sequence") or parts.moves("norm_mlp", site)
+        return parts.not_the_kind("norm_mlp", site, "vector", "sequence") or parts.shape_mismatch("norm_mlp", site)
 
     def build(self, site: Site) -> nn.Module:
-        """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
+        """Return a map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         from torch import nn
 
         hidden = self.hidden or max(16, site.in_features)
         back = nn.Linear(hidden, site.out_features, bias=False)
         into = nn.Linear(site.in_features, hidden)
-        return nn.Sequential(nn.LayerNorm(site.in_features), into, nn.GELU(), parts.silent(back))
+        return nn.Sequential(nn.LayerNorm(site.in_features), into, nn.GELU(), parts.zero_init(back))

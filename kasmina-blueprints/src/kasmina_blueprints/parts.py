@@ -1,4 +1,4 @@
-"""What several blueprints have in common: activations, maps by the kind of site, and why a site does not fit."""
+"""Parts that several blueprints share: activations, maps by the kind of site, and why a site does not fit."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from torch import nn
 
 Activation = Literal["relu", "gelu", "silu", "tanh", "sine"]
-MIRRORED_BELOW = 8
-"""Hidden units. With as many ReLUs as this or more, all of them are silent in less than one draw in 10^8."""
+ENOUGH_RELUS = 8
+"""Number of ReLUs from which on all of them are inactive at birth in less than one draw in 10^8."""
 
 
 def not_the_kind(name: str, site: Site, *kinds: str) -> str | None:
-    """Why a blueprint for these kinds of site does not fit this one."""
+    """Return why a blueprint for these kinds of site does not fit this one; None if it does."""
     if site.kind in kinds:
         return None
-    return f"{name} needs {' or '.join(map(_a, kinds))}, and the site is {_a(site.kind)}"
+    return f"{name} needs {' or '.join(map(_with_article, kinds))}, and the site is {_with_article(site.kind)}"
 
 
-def moves(name: str, site: Site) -> str | None:
-    """Why a blueprint that keeps time steps and pixels in their places does not fit: the site has others at its end."""
+def shape_mismatch(name: str, site: Site) -> str | None:
+    """Return why a site does not fit a blueprint that keeps time steps and pixels: it adds to others than it reads."""
     read, added = positions(site, site.in_shape), positions(site, site.out_shape)
     if read == added:
         return None
@@ -30,8 +30,8 @@ def moves(name: str, site: Site) -> str | None:
     return f"{name} keeps the {what} as they are, and the site reads {_times(read)} and adds to {_times(added)}"
 
 
-def alone(name: str, site: Site) -> str | None:
-    """Why a blueprint that looks at neighbours does not fit: there are none."""
+def needs_neighbours(name: str, site: Site) -> str | None:
+    """Return why a site does not fit a blueprint that looks at neighbours: it has a single time step or pixel."""
     if any(size > 1 for size in positions(site, site.in_shape)):
         return None
     what = "time steps" if site.kind == "sequence" else "pixels"
@@ -39,15 +39,15 @@ def alone(name: str, site: Site) -> str | None:
 
 
 def positions(site: Site, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape without its width: (), (T) or (H, W)."""
+    """Return the shape without its width: (), (T) or (H, W)."""
     return shape[1:] if site.kind == "image" else shape[:-1]
 
 
 def enough_units(blueprint: Any, attribute: Any, hidden: int | None) -> None:
-    """A validator of `hidden`, in a blueprint that has an `activation` too.
+    """Validate `hidden` in a blueprint that has an `activation` too.
 
-    Whether one ReLU is ever above zero depends on data that `build` does not see: behind a layer of ReLUs it is silent,
-    and so dead, in 8 % of draws. Of two, one can always be made to speak (`mirror`).
+    Whether one ReLU is ever above zero depends on data that `build` does not see: behind a layer of ReLUs it is never
+    above zero, and so dead, in 8 % of draws. Of two, one is always above zero after `looks_linear_init`.
 
     Raises:
         ValueError: `hidden` is 1 and the activation is ReLU.
@@ -57,7 +57,7 @@ def enough_units(blueprint: Any, attribute: Any, hidden: int | None) -> None:
 
 
 def activation(name: str) -> nn.Module:
-    """The module of that name."""
+    """Return a new module of the activation called `name`."""
     from torch import nn
 
     from kasmina_blueprints.modules import Sine
@@ -76,7 +76,10 @@ def activation(name: str) -> nn.Module:
 
 
 def linear(site: Site, read: int, give: int, bias: bool = True, kernel: int = 1) -> nn.Module:
-    """A linear map of the width at each position; over an image a convolution that keeps the pixels in place."""
+    """Return a linear map from width `read` to width `give` at each position.
+
+    Over an image it is a convolution that keeps the pixels in place, with `kernel` pixels on each side.
+    """
     from torch import nn
 
     if site.kind == "image":
@@ -84,10 +87,10 @@ def linear(site: Site, read: int, give: int, bias: bool = True, kernel: int = 1)
     return nn.Linear(read, give, bias=bias)
 
 
-def silent(module: nn.Module, *names: str) -> nn.Module:
-    """The module with these parameters (`weight`, if none is named) zero, as the last map of a seed has them.
+def zero_init(module: nn.Module, *names: str) -> nn.Module:
+    """Set these parameters of a module to zero (`weight`, if none is named) and return the module.
 
-    So the seed begins by changing nothing.
+    A seed whose last map is zero begins by changing nothing.
     """
     from torch import nn
 
@@ -96,23 +99,26 @@ def silent(module: nn.Module, *names: str) -> nn.Module:
     return module
 
 
-def mirror(module: nn.Module) -> nn.Module:
-    """The second of a few units reads the opposite of the first, and both have a bias above zero.
+def looks_linear_init(module: nn.Module) -> nn.Module:
+    """Give the second of a few units the opposite weights of the first, and both a positive bias; return the module.
 
-    So one of the two is above zero for every sample, whatever is read, and a ReLU behind them passes a gradient (the
-    looks-linear initialisation of Balduzzi et al., 2017, "The shattered gradients problem", for one pair of units).
+    One of the two is then above zero for every sample, so that a ReLU after them passes a gradient. With many units
+    nothing is changed.
+
+    Source: the looks-linear initialisation of Balduzzi et al., "The shattered gradients problem", ICML 2017, for one
+    pair of units.
     """
     import torch
 
     weight, bias = module.get_parameter("weight"), module.get_parameter("bias")
-    if 2 <= len(bias) < MIRRORED_BELOW:
+    if 2 <= len(bias) < ENOUGH_RELUS:
         with torch.no_grad():
             weight[1] = -weight[0]
             bias[:2] = bias[:2].abs()
     return module
 
 
-def _a(kind: str) -> str:
+def _with_article(kind: str) -> str:
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 

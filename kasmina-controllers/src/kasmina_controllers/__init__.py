@@ -1,1 +1,1 @@
-"""The controllers that Kasmina brings along, one a file."""
+"""Controllers that come with Kasmina, one in each file."""

@@ -12,7 +12,7 @@ from kasmina import Observation, Proposal, SeedState, Verdict, hookimpl
 class Always:
     """Germinates whenever a site is free, at the site with the fewest seeds, and keeps every seed."""
 
-    seeds: int = field(default=8, validator=validators.ge(0), metadata={"help": "how many seeds at most"})
+    seeds: int = field(default=8, validator=validators.ge(0), metadata={"help": "maximum number of seeds"})
 
     @hookimpl
     def propose_germination(self, observation: Observation) -> Proposal | None:

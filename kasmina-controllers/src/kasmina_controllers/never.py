@@ -1,4 +1,4 @@
-"""No growth: what the host can do alone."""
+"""No growth, as a baseline."""
 
 from __future__ import annotations
 

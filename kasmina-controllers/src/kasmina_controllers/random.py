@@ -1,4 +1,4 @@
-"""Growth by chance, to compare a clever controller with."""
+"""Growth by chance, as a baseline for other controllers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from kasmina import Observation, Proposal, hookimpl
 
 @attrs.define(eq=False)
 class Random:
-    """Germinates with a fixed probability an epoch, at a free site drawn at random."""
+    """Germinates in each epoch with a fixed probability, at a free site drawn at random."""
 
     probability: float = field(
-        default=0.1, validator=[validators.ge(0), validators.le(1)], metadata={"help": "of a germination, each epoch"}
+        default=0.1,
+        validator=[validators.ge(0), validators.le(1)],
+        metadata={"help": "probability of a germination in each epoch"},
     )
-    seed: int = field(default=0, metadata={"help": "of the draws"})
-    seeds: int = field(default=8, validator=validators.ge(0), metadata={"help": "how many seeds at most"})
+    seed: int = field(default=0, metadata={"help": "seed of the draws"})
+    seeds: int = field(default=8, validator=validators.ge(0), metadata={"help": "maximum number of seeds"})
     _draw: random.Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -35,8 +37,10 @@ class Random:
         return Proposal(self._draw.choice(free), "drawn at random")
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the state of the random generator."""
         version, words, spare = self._draw.getstate()
         return {"version": version, "words": list(words), "spare": spare}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
         self._draw.setstate((state["version"], tuple(state["words"]), state["spare"]))

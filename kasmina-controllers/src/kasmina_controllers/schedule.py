@@ -1,4 +1,4 @@
-"""Growth by the calendar."""
+"""Growth at fixed epochs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from kasmina import Observation, Proposal, hookimpl
 
 @attrs.define(eq=False)
 class Schedule:
-    """Germinates after given epochs, at given sites in turn if they are free, whatever training does."""
+    """Germinates after given epochs, at given sites in turn if they are free, whatever the losses are."""
 
     epochs: tuple[int, ...] = field(
-        default=(20, 40, 60), metadata={"help": "after which to germinate, over the whole run"}
+        default=(20, 40, 60), metadata={"help": "epochs of the run after which a seed germinates"}
     )
-    sites: tuple[str, ...] = field(default=(), metadata={"help": "to take in turn; none: all sites of the run"})
+    sites: tuple[str, ...] = field(default=(), metadata={"help": "sites to take in turn; empty: all sites of the run"})
 
     @hookimpl
     def propose_germination(self, observation: Observation) -> Proposal | None:
