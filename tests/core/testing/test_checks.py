@@ -379,10 +379,10 @@ class Option(First):
 
 CONTROLLERS = {
     "answers many runs": (Word, Elsewhere, Backwards),
-    "bears a long run": (Fills,),
+    "survives a long run": (Fills,),
     "needs no target": (Target,),
     "waits for a free site": (Anywhere,),
-    "bears one site": (Second,),
+    "survives a single site": (Second,),
     "same observations, same answers": (Dice, Remembers),
     "random numbers are apart": (Dice,),
     "goes on as if never stopped": (Streams, Forgets, OnlyEver, Beside, Option),
@@ -482,15 +482,15 @@ def lacking(self, state) -> None:
 
 
 LOGGERS = {
-    "bears a whole run": (logger(on_seed_change=events),),
-    "bears a failed run": (logger(on_run_end=results),),
-    "bears unusual names": (
+    "survives a whole run": (logger(on_seed_change=events),),
+    "survives a failed run": (logger(on_run_end=results),),
+    "survives unusual names": (
         logger(log_metrics=named_files),
         logger(log_metrics=as_integers),
         logger(log_histograms=spread),
     ),
-    "bears an empty epoch": (logger(log_histograms=mean),),
-    "bears hooks in any order": (logger(log_metrics=lambda self, metrics: self.path.write_text("")),),
+    "survives an empty epoch": (logger(log_histograms=mean),),
+    "survives hooks in any order": (logger(log_metrics=lambda self, metrics: self.path.write_text("")),),
     "logs two runs": (logger(on_run_start=stays, on_run_end=lambda self: None),),
     "goes on where it stopped": (logger(on_run_start=once),),
     "takes up what it remembers": (

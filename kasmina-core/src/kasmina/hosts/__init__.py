@@ -1,1 +1,1 @@
-"""Hosts that Kasmina brings along: small networks to grow."""
+"""Hosts that come with Kasmina: small networks to grow."""

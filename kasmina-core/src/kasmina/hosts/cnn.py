@@ -22,20 +22,24 @@ class CNN:
     """
 
     width: int = field(
-        default=4, validator=[validators.ge(1), validators.le(1 << 20)], metadata={"help": "channels of every block"}
+        default=4,
+        validator=[validators.ge(1), validators.le(1 << 20)],
+        metadata={"help": "number of channels of every block"},
     )
-    depth: int = field(default=2, validator=[validators.ge(1), validators.le(64)], metadata={"help": "residual blocks"})
+    depth: int = field(
+        default=2, validator=[validators.ge(1), validators.le(64)], metadata={"help": "number of residual blocks"}
+    )
 
     @property
     def default_sites(self) -> tuple[str, ...]:
-        """After every block."""
+        """Patterns of the sites after every block."""
         return tuple(f"blocks.{number}" for number in range(self.depth))
 
     def build(self, in_shape: tuple[int, ...], outputs: int) -> nn.Module:
-        """A network from (batch, C, H, W) to (batch, outputs).
+        """Return a network from (batch, C, H, W) to (batch, outputs).
 
         Raises:
-            UsageError: the samples are no images.
+            UsageError: The samples are not images.
         """
         from kasmina.hosts.residual import Residual
 

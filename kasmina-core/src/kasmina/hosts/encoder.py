@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Encoder(nn.Module):
-    """A linear map of every token, learned positions, the layers of a transformer's encoder, the mean, a linear map."""
+    """A linear map of every token, learned positions, the layers of a transformer encoder, the mean, a linear map."""
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.embed = nn.Linear(features, width)
-        # A run builds its host without memory first; there, a product that is not in place imports torch.compile.
+        # A run first builds its host on the device 'meta', where a product that is not in place imports torch.compile.
         self.position = nn.Parameter(torch.randn(tokens, width).mul_(0.02))
         layer = nn.TransformerEncoderLayer(width, heads, hidden, dropout, batch_first=True, norm_first=True)
         # Nested tensors are for padded batches, and no hook sees a plain tensor within them.
@@ -35,7 +35,7 @@ class Encoder(nn.Module):
         self.head = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """From (batch, T, F) or (batch, C, H, W) to (batch, outputs); the rows of an image are its tokens."""
+        """Compute outputs (batch, outputs) from (batch, T, F) or (batch, C, H, W); tokens are the rows of an image."""
         if x.dim() == 4:
             x = x.transpose(1, 2).flatten(2)
         x = self.encoder(self.embed(x) + self.position)

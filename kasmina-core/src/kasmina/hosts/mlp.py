@@ -15,21 +15,25 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class MLP:
-    """A multi-layer perceptron with ReLU: `depth` hidden layers of `hidden` units each. Flattens what it reads."""
+    """A multi-layer perceptron with ReLU: `depth` hidden layers of `hidden` units each. Flattens its input."""
 
     hidden: int = field(
-        default=3, validator=[validators.ge(1), validators.le(1 << 20)], metadata={"help": "units in each hidden layer"}
+        default=3,
+        validator=[validators.ge(1), validators.le(1 << 20)],
+        metadata={"help": "number of units in each hidden layer"},
     )
-    depth: int = field(default=1, validator=[validators.ge(0), validators.le(64)], metadata={"help": "hidden layers"})
+    depth: int = field(
+        default=1, validator=[validators.ge(0), validators.le(64)], metadata={"help": "number of hidden layers"}
+    )
 
     @property
     def default_sites(self) -> tuple[str, ...]:
-        """Every span from one layer to a later one: hidden layers grow wider, and short cuts grow past narrow ones."""
+        """Patterns of all spans from one layer to a later one, where layers grow wider or short cuts grow."""
         pairs = combinations(range(self.depth + 1), 2) if self.depth else [(0, 0)]
         return tuple(f"layers.{first}:layers.{last}" for first, last in pairs)
 
     def build(self, in_shape: tuple[int, ...], outputs: int) -> nn.Module:
-        """A network from (batch, *in_shape) to (batch, outputs)."""
+        """Return a network from (batch, *in_shape) to (batch, outputs)."""
         from kasmina.hosts.perceptron import Perceptron
 
         return Perceptron([prod(in_shape), *[self.hidden] * self.depth, outputs])

@@ -17,6 +17,7 @@ class Perceptron(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(read, give) for read, give in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute outputs (batch, widths[-1]) from samples of any shape."""
         x = x.flatten(1)
         *hidden, last = self.layers
         for layer in hidden:

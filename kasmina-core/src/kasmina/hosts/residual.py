@@ -17,7 +17,7 @@ class Residual(nn.Module):
         self.head = nn.Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """From (batch, C, H, W) to (batch, outputs)."""
+        """Compute outputs (batch, outputs) from images (batch, C, H, W)."""
         x = torch.relu(self.stem(x))
         for number, block in enumerate(self.blocks):
             if number and min(x.shape[-2:]) > 1:
@@ -27,7 +27,7 @@ class Residual(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions with batch norm, added to what they read, and ReLU."""
+    """Two convolutions with batch norm, added to their input, and ReLU."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -37,5 +37,6 @@ class Block(nn.Module):
         self.second_norm = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute a tensor of the same shape (batch, width, H, W)."""
         h = torch.relu(self.first_norm(self.first(x)))
         return torch.relu(x + self.second_norm(self.second(h)))

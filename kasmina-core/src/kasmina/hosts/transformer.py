@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class Transformer:
-    """A transformer's encoder over sequences (T, F); an image (C, H, W) is read as H rows of C * W numbers.
+    """A transformer encoder over sequences (T, F); an image (C, H, W) is read as H rows of C * W numbers.
 
     Each token is mapped to `width` numbers and gets a learned position; `depth` layers with norm first (Xiong et al.,
     "On Layer Normalization in the Transformer Architecture", 2020), the mean over all tokens, a linear head.
@@ -24,39 +24,41 @@ class Transformer:
     width: int = field(
         default=8,
         validator=[validators.ge(1), validators.le(1 << 20)],
-        metadata={"help": "numbers a token; a multiple of heads"},
+        metadata={"help": "width of a token, a multiple of heads"},
     )
-    depth: int = field(default=1, validator=[validators.ge(1), validators.le(64)], metadata={"help": "layers"})
+    depth: int = field(
+        default=1, validator=[validators.ge(1), validators.le(64)], metadata={"help": "number of layers"}
+    )
     heads: int = field(
         default=2,
         validator=[validators.ge(1), validators.le(1 << 20)],
-        metadata={"help": "attention heads of each layer"},
+        metadata={"help": "number of attention heads in each layer"},
     )
     hidden: int = field(
         default=8,
         validator=[validators.ge(1), validators.le(1 << 20)],
-        metadata={"help": "units between a layer's linear maps"},
+        metadata={"help": "number of units between the linear maps of a layer"},
     )
     dropout: float = field(
         default=0.0,
         validator=[validators.ge(0), validators.lt(1)],
-        metadata={"help": "share of numbers dropped within a layer"},
+        metadata={"help": "probability of dropout within a layer"},
     )
 
     def __attrs_post_init__(self) -> None:
         if self.width % self.heads:
-            raise ValueError(f"'width' must be a multiple of 'heads': {self.width} is none of {self.heads}")
+            raise ValueError(f"'width' must be a multiple of 'heads': {self.width} is not a multiple of {self.heads}")
 
     @property
     def default_sites(self) -> tuple[str, ...]:
-        """After every layer."""
+        """Patterns of the sites after every layer."""
         return tuple(f"encoder.layers.{number}" for number in range(self.depth))
 
     def build(self, in_shape: tuple[int, ...], outputs: int) -> nn.Module:
-        """A network from (batch, T, F) or (batch, C, H, W) to (batch, outputs).
+        """Return a network from (batch, T, F) or (batch, C, H, W) to (batch, outputs).
 
         Raises:
-            UsageError: the samples are neither sequences nor images.
+            UsageError: The samples are neither sequences nor images.
         """
         from kasmina.hosts.encoder import Encoder
 

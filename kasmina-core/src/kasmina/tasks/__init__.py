@@ -1,1 +1,1 @@
-"""The built-in tasks: data, a goal and a target, one task a file. Each is an attrs class with ``load() -> Data``."""
+"""Built-in tasks, one in each file: attrs classes with ``load() -> Data``."""

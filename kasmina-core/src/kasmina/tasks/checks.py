@@ -1,4 +1,4 @@
-"""Validators that the tasks' options share."""
+"""Validators of options that several tasks share."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from attrs import validators
 Validator = Callable[[Any, Any, Any], Any]
 
 SPREAD: Validator = validators.and_(validators.ge(0.0), validators.le(1e6))
-"""A standard deviation, 0 or more; squares and sums of such are finite in float32."""
+"""A standard deviation, small enough that squares and their sums are finite in float32."""
 
 SAMPLES: Validator = validators.le(1_000_000)
+"""Number of samples of generated data."""
+
 DIMENSIONS: Validator = validators.le(10_000)
-"""Of data that is made and not read; the two together are bounded by :func:`kasmina.tasks.embed.embed`."""
+"""Number of dimensions of generated data; :func:`kasmina.tasks.embed.embed` bounds samples times dimensions."""
 
 SEED: Validator = validators.and_(validators.ge(0), validators.lt(2**32))
-"""What numpy's RandomState takes."""
+"""A seed that numpy's RandomState accepts."""
 
 TARGET: Validator = validators.optional(validators.le(1.0))
-"""Accuracy and R² are at most 1; None: no target."""
+"""A target for accuracy or R², which are at most 1; None for no target."""

@@ -1,4 +1,4 @@
-"""Gaussian clusters, several a class: a task whose difficulty can be set by numbers."""
+"""Gaussian clusters, several for each class: a task of adjustable difficulty."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ from kasmina.tasks.embed import embed
 
 @attrs.define(eq=False)
 class Clusters:
-    """Gaussian clusters, several a class, so that in general no straight cut tells the classes apart.
+    """Gaussian clusters, several for each class, so that the classes are not linearly separable in general.
 
-    The centres are distinct points of a grid with spacing 1, dealt to the classes at random. With the default noise
-    the border between two neighbours is four standard deviations away, so that almost every point can be told.
+    The centres are distinct points of a grid with spacing 1, assigned to the classes at random. With the default noise
+    the border between two neighbours is four standard deviations away, so that almost all points are separable.
     """
 
     samples: int = attrs.field(
-        default=2000, validator=SAMPLES, metadata={"help": "points in all, dealt evenly to the clusters"}
+        default=2000, validator=SAMPLES, metadata={"help": "number of points, spread evenly over the clusters"}
     )
     dimensions: int = attrs.field(
         default=2,
         validator=[validators.ge(1), DIMENSIONS],
-        metadata={"help": "width of a sample; above 2, the plane lies askew in that many dimensions"},
+        metadata={"help": "number of features; above 2, the plane is rotated at random into that many dimensions"},
     )
-    classes: int = attrs.field(default=3, validator=validators.ge(2), metadata={"help": "how many classes"})
-    per_class: int = attrs.field(default=4, validator=validators.ge(1), metadata={"help": "clusters of each class"})
+    classes: int = attrs.field(default=3, validator=validators.ge(2), metadata={"help": "number of classes"})
+    per_class: int = attrs.field(
+        default=4, validator=validators.ge(1), metadata={"help": "number of clusters of each class"}
+    )
     noise: float = attrs.field(
         default=0.12,
         validator=SPREAD,
         metadata={"help": "standard deviation within a cluster; centres lie 1 apart, so above 0.2 clusters overlap"},
     )
-    seed: int = attrs.field(default=0, validator=SEED, metadata={"help": "of the data alone, not of the run"})
+    seed: int = attrs.field(default=0, validator=SEED, metadata={"help": "seed of the data, independent of the run's"})
     target: float | None = attrs.field(
         default=0.98, validator=TARGET, metadata={"help": "accuracy that counts as solved"}
     )
@@ -57,9 +59,9 @@ class Clusters:
         return Data(x.astype(np.float32), cluster % self.classes, "classification", names, self.target)
 
     def _centres(self, random: np.random.RandomState) -> np.ndarray[Any, Any]:
-        """Distinct grid points (clusters, 1 or 2) around the origin, in random order.
+        """Return distinct grid points (clusters, 1 or 2) around the origin, in random order.
 
-        In the plane and not in all dimensions: with as many dimensions as clusters, any classes are linearly separable.
+        They lie in a plane: in as many dimensions as clusters, all classes would be linearly separable.
         """
         clusters = self.classes * self.per_class
         grid_dimensions = min(self.dimensions, 2)

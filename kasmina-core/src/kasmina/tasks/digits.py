@@ -1,4 +1,4 @@
-"""Handwritten digits as small images: the smallest task with pictures."""
+"""Handwritten digits as small images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts a low-dimensional pattern into more dimensions."""
+"""Embeds a low-dimensional pattern in more dimensions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from kasmina.errors import UsageError
 
 LARGEST = 10**8
-"""Numbers; 0.8 GB of them, and some copies."""
+"""Number of values at most: 0.8 GB in float64, and some copies."""
 
 
 def embed(
@@ -17,9 +17,14 @@ def embed(
 ) -> np.ndarray[Any, Any]:
     """Map `points` (N, k) into `dimensions` >= k by a random orthonormal map, then add noise to each dimension.
 
-    Distances within the pattern stay what they were, so that the task is as solvable in 50 dimensions as in its own;
-    in its own (k == dimensions) the points stay in place. `noise` is the standard deviation of Gaussian noise.
-    Returns (N, dimensions) of float64; UsageError if that is more than a machine's memory should be asked for.
+    Distances within the pattern stay the same, so that the task is as solvable in 50 dimensions as in its own. Where
+    k == dimensions the points stay in place. `noise` is the standard deviation of Gaussian noise.
+
+    Returns:
+        An array (N, dimensions) of float64.
+
+    Raises:
+        UsageError: It would have more than `LARGEST` values.
     """
     if len(points) * dimensions > LARGEST:
         raise UsageError(f"task: {len(points)} samples of {dimensions} dimensions are too many; take fewer of either")

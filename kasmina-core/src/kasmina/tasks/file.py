@@ -29,7 +29,7 @@ class File:
     """
 
     path: str = attrs.field(
-        default="", metadata={"help": "the file; its ending (.csv, .parquet, .npz) tells the format"}
+        default="", metadata={"help": "the file; its suffix (.csv, .parquet, .npz) gives the format"}
     )
     label: str = attrs.field(default="target", metadata={"help": "the column to predict (an NPZ has `y` instead)"})
     goal: Literal["auto", "classification", "regression"] = attrs.field(
@@ -44,7 +44,7 @@ class File:
     separator: str = attrs.field(
         default=",",
         validator=[validators.min_len(1), validators.max_len(1)],
-        metadata={"help": "what stands between the columns of a CSV"},
+        metadata={"help": "separator between the columns of a CSV"},
     )
 
     def __attrs_post_init__(self) -> None:
@@ -52,9 +52,10 @@ class File:
             self.path = str(Path(self.path).absolute())
 
     def load(self) -> Data:
-        """Return x (N, F), or as it lies in an NPZ, and y as :class:`kasmina.Data` has it.
+        """Return x (N, F), or in the shape that it has in an NPZ, and y as in :class:`kasmina.Data`.
 
-        Raises UsageError, in one sentence of what, where and what next, for whatever is wrong with the file.
+        Raises:
+            UsageError: Something is wrong with the file; the sentence says what, where and what next.
         """
         path = _regular_file(self.path)
         samples = self._read(path)
@@ -71,14 +72,12 @@ class File:
             ".npz": lambda: read_npz(path),
         }
         if path.suffix.lower() not in readers:
-            raise UsageError(
-                f"'{path}' ends in '{path.suffix}', which is not a format known here: use {', '.join(readers)}"
-            )
+            raise UsageError(f"'{path}' ends in '{path.suffix}', which is not a known format: use {', '.join(readers)}")
         try:
             return readers[path.suffix.lower()]()
         except UsageError:
             raise
-        # Three parsers of foreign formats meet arbitrary bytes here: whatever they raise, the file is at fault.
+        # Parsers of three formats read arbitrary bytes here: whatever they raise, the file is at fault.
         except Exception as error:
             reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
             kind = path.suffix[1:].upper()
@@ -86,7 +85,11 @@ class File:
 
 
 def _regular_file(given: str) -> Path:
-    """The path of a file that exists, is not empty and may be read; UsageError otherwise."""
+    """Return the path of a file that exists, is not empty and may be read.
+
+    Raises:
+        UsageError: There is no such file.
+    """
     if not str(given):
         raise UsageError("the task 'file' was given no file: name one by --set task.path=FILE (CSV, Parquet or NPZ)")
     try:
@@ -109,7 +112,7 @@ def _regular_file(given: str) -> Path:
 
 
 def _neighbours(path: Path) -> str:
-    """A clause that names the nearest files of the same folder, if there are any of this kind."""
+    """Return a clause that names similar files of the same folder, if there are any."""
     if not path.parent.is_dir():
         return f", nor a folder '{path.parent}'"
     names = [entry.name for entry in path.parent.iterdir() if entry.suffix.lower() == path.suffix.lower()]

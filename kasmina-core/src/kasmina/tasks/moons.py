@@ -1,4 +1,4 @@
-"""Two half moons, one reaching into the other: an easy task, for a first look."""
+"""Two interleaved half moons: an easy task."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class Moons:
     samples: int = attrs.field(
         default=2000,
         validator=[validators.ge(10), SAMPLES],
-        metadata={"help": "points in all, half of them on each moon"},
+        metadata={"help": "number of points, half of them on each moon"},
     )
     dimensions: int = attrs.field(
         default=2,
         validator=[validators.ge(2), DIMENSIONS],
-        metadata={"help": "width of a sample; above 2, the plane lies askew in that many dimensions"},
+        metadata={"help": "number of features; above 2, the plane is rotated at random into that many dimensions"},
     )
     noise: float = attrs.field(
         default=0.1,
         validator=SPREAD,
         metadata={"help": "standard deviation of the noise in every dimension; the moons' radius is 1"},
     )
-    seed: int = attrs.field(default=0, validator=SEED, metadata={"help": "of the data alone, not of the run"})
+    seed: int = attrs.field(default=0, validator=SEED, metadata={"help": "seed of the data, independent of the run's"})
     target: float | None = attrs.field(
         default=0.99, validator=TARGET, metadata={"help": "accuracy that counts as solved"}
     )

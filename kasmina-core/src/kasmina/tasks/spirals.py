@@ -1,4 +1,4 @@
-"""Two spirals, one wound into the other: the classic task for which a small network is too small."""
+"""Two interleaved spirals: the classic task for which a small network is too small."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kasmina.tasks.embed import embed
 
 @attrs.define(eq=False)
 class Spirals:
-    """Two interleaved spirals, told apart by a small network only once it has grown.
+    """Two interleaved spirals, which a small network separates only once it has grown.
 
     After Lang and Witbrock, "Learning to tell two spirals apart" (1988), with points spread evenly over the disc.
     """
@@ -23,12 +23,12 @@ class Spirals:
     samples: int = attrs.field(
         default=2000,
         validator=[validators.ge(10), SAMPLES],
-        metadata={"help": "points in all, half of them on each spiral"},
+        metadata={"help": "number of points, half of them on each spiral"},
     )
     dimensions: int = attrs.field(
         default=2,
         validator=[validators.ge(2), DIMENSIONS],
-        metadata={"help": "width of a sample; above 2, the plane lies askew in that many dimensions"},
+        metadata={"help": "number of features; above 2, the plane is rotated at random into that many dimensions"},
     )
     noise: float = attrs.field(
         default=0.02,
@@ -36,9 +36,9 @@ class Spirals:
         metadata={"help": "standard deviation of the noise in every dimension; the spirals' radius is 1"},
     )
     turns: float = attrs.field(
-        default=1.75, validator=SPREAD, metadata={"help": "how often each spiral goes round; more is harder"}
+        default=1.75, validator=SPREAD, metadata={"help": "number of turns of each spiral; more is harder"}
     )
-    seed: int = attrs.field(default=0, validator=SEED, metadata={"help": "of the data alone, not of the run"})
+    seed: int = attrs.field(default=0, validator=SEED, metadata={"help": "seed of the data, independent of the run's"})
     target: float | None = attrs.field(
         default=0.99, validator=TARGET, metadata={"help": "accuracy that counts as solved"}
     )

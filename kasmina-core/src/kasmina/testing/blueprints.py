@@ -1,4 +1,4 @@
-"""What a blueprint owes: modules of the right shape that are born, learn, are blended in and go without harm."""
+"""Checks of a blueprint: of its modules, and of the life of a seed at every kind and form of site."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from kasmina.testing.lifecycle import life_is_legal
 from kasmina.testing.options import Subject, hook_checks, option_checks
 
 OTHER = ("float64", "bfloat16")
-"""Dtypes beside float32, which take turns, so that each kind and each form of site meets both."""
+"""Dtypes other than float32, which take turns, so that each kind and each form of site is tried in both."""
 STEPS = [("step", None)] * 7
 LIFE: list[tuple[str, Any]] = [
     *[("germinate", 0), *STEPS, ("keep", 0), ("keep", 0), ("germinate", 0), ("step", 0.4), ("step", 0.2)],
     *[("germinate", 1), ("cull", 0), *STEPS, ("cull", 0), ("cull", 1), ("cull", 2), *STEPS],
 ]
-"""Legal changes and illegal ones."""
+"""Operations on seeds, legal and illegal ones."""
 
 
 @frozen
@@ -36,9 +36,9 @@ class Rule:
 
     name: str
     says: str
-    looks: tuple[Callable[[Case], None], ...]
+    asserts: tuple[Callable[[Case], None], ...]
     both: bool = False
-    """At each site in two dtypes: where rounding could matter, or the cost is low."""
+    """Whether each site is tried in two dtypes, because rounding could matter or the cost is low."""
 
 
 RULES = (
@@ -98,7 +98,7 @@ RULES = (
     Rule("trains in every stage", "losses are finite from birth to cull", (rules.every_stage_trains,), both=True),
 )
 MODULES = {
-    "gives numbers": ("what it gives is finite", modules.gives_numbers),
+    "gives numbers": ("its outputs are finite", modules.gives_numbers),
     "leaves the seed alone": (
         "its forward draws random numbers, if any, as they come",
         modules.leaves_the_seed_alone,
@@ -116,39 +116,40 @@ MODULES = {
         modules.copies_and_saves,
     ),
     "fits a small task": (
-        "training brings down the loss of a task that its like has made",
+        "training lowers the loss on outputs of a module of the same kind",
         modules.fits_a_task,
     ),
 }
 
 
 def checks(cls: Any, **options: Any) -> list[Check]:
-    """The contract for the blueprint `cls` with these options."""
+    """Return the checks of the blueprint `cls` with these options."""
     subject = Subject("blueprint", cls, options)
-    ground = Ground(subject)
+    trial = BlueprintTrial(subject)
     fits = Check(
         "fits tells the truth",
         "fits answers None or the reason on one line, and where it is None the module gives the right shape",
-        lambda: modules.fits_tells_the_truth(ground.blueprint),
+        lambda: modules.fits_tells_the_truth(trial.blueprint),
     )
-    own = [Check(name, says, partial(ground.for_every_module, look)) for name, (says, look) in MODULES.items()]
-    life = [Check(rule.name, rule.says, partial(ground.at_every_site, rule)) for rule in RULES]
+    own = [Check(name, says, partial(trial.for_every_module, look)) for name, (says, look) in MODULES.items()]
+    life = [Check(rule.name, rule.says, partial(trial.at_every_site, rule)) for rule in RULES]
     return [*option_checks(subject), *hook_checks(subject), fits, *own, *life]
 
 
 @define
-class Ground:
-    """Where one blueprint is tried; made when it is first needed, so that a fault there is the fault of a check."""
+class BlueprintTrial:
+    """A blueprint and the sites where it is tried, made at first use, so that their faults fail a check."""
 
     subject: Subject
 
     @cached_property
     def blueprint(self) -> Any:
+        """A new instance of the blueprint."""
         return self.subject.make()
 
     @cached_property
     def cases(self) -> list[Case]:
-        """One of each kind and form of site, as far as the blueprint fits."""
+        """One site of each kind and form that the blueprint fits."""
         found = [case for host in (MLP, MIXER, CNN) for case in self._of(host)]
         assert found, "it fits none of the vectors, sequences and images that were tried"
         return found
@@ -158,7 +159,7 @@ class Ground:
         chosen: dict[str, Site] = {}
         for site in sites_of(host).values():
             wanted = site.kind == KINDS[len(host.in_shape)] and fits(site) is None
-            # From one width to another, if there is such a site: that asks more of a blueprint.
+            # A site from one width to another, if there is one: it demands more of a blueprint.
             if wanted and (form(site.name) not in chosen or site.in_features != site.out_features):
                 chosen[form(site.name)] = site
         for site in chosen.values():
@@ -166,16 +167,18 @@ class Ground:
             yield Case(host, site.name, Body(self.subject.name, self.blueprint.build, fits, draws))
 
     def for_every_module(self, look: Callable[[Any, Site], None]) -> None:
+        """Look at the modules for all sites."""
         with one_thread():
             for case in self.cases:
                 with located(case):
                     look(self.blueprint, sites_of(case.host)[case.site])
 
     def at_every_site(self, rule: Rule) -> None:
+        """Apply a rule at all sites."""
         for number, case in enumerate(self.cases):
             other = OTHER[(number + number // 3) % 2]
             dtypes = ["float32", other] if rule.both else [["float32", *OTHER][(number + number // 3) % 3]]
-            for dtype, look in product(dtypes, rule.looks):
+            for dtype, look in product(dtypes, rule.asserts):
                 typed = evolve(case, dtype=dtype)
                 with one_thread(), located(typed):
                     look(typed)
@@ -183,7 +186,7 @@ class Ground:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Small tensors are not worth a second thread, which would only wait, at several times the cost."""
+    """Let torch use one thread: a second one only costs time where tensors are small."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -194,7 +197,7 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def located(case: Case) -> Iterator[None]:
-    """What goes wrong within is told with where it was."""
+    """Say in errors at which site they were raised."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""One rule of the contract, applied to one plugin."""
+"""A check: one rule of the contract, applied to one plugin."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from kasmina.plugins.messages import one_line
 
 @frozen(eq=False)
 class Check:
-    """Called, it returns if the plugin keeps the rule, and raises AssertionError with one sentence if not."""
+    """A function without arguments that raises AssertionError, with one sentence, if the plugin breaks the rule."""
 
     name: str
     rule: str
-    """What must be true, as a clause."""
+    """Rule, as a clause that must be true."""
     look: Callable[[], None]
-    """Raises whatever it likes where the rule is broken."""
+    """Function that raises any exception where the rule is broken."""
 
     @property
     def __name__(self) -> str:
-        return self.name  # what pytest shows
+        return self.name  # shown by pytest
 
     def __call__(self) -> None:
         try:
@@ -31,6 +31,6 @@ class Check:
 
 
 def seen(error: BaseException) -> str:
-    """What an assertion says, or what a plugin raised, on one line."""
+    """Return what an assertion says, or what a plugin raised, on one line."""
     line = one_line(error)
     return line.removeprefix("AssertionError: ") if isinstance(error, AssertionError) else f"it raised {line}"

@@ -1,4 +1,4 @@
-"""What a controller owes: answers of the right type, for free sites, the same to the same, after a resume as well."""
+"""Checks of a controller: its answers in simulated runs are legal, and the same to the same, after a resume too."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ SCRIPTS: dict[str, tuple[str, list[Script]]] = {
         "answers have the right type and propose free sites, whatever the losses do",
         [Script(seed, 60, stage_epochs=1 + seed % 4) for seed in SEEDS],
     ),
-    "bears a long run": (
+    "survives a long run": (
         "a run of 2,000 epochs with 20 sites is like any other",
         [Script(0, 2000, tuple(f"block.{n}" for n in range(20)))],
     ),
     "needs no target": ("a task may have no target", [Script(seed, target=None) for seed in SEEDS]),
     "waits for a free site": ("while no site is free nothing is proposed", [Script(seed, busy=True) for seed in SEEDS]),
-    "bears one site": ("a run may have a single site", [Script(seed, sites=ONE) for seed in SEEDS]),
+    "survives a single site": ("a run may have a single site", [Script(seed, sites=ONE) for seed in SEEDS]),
 }
 
 
 def checks(cls: Any, **options: Any) -> list[Check]:
-    """The contract for the controller `cls` with these options."""
+    """Return the checks of the controller `cls` with these options."""
     subject = Subject("controller", cls, options)
     played = [Check(name, rule, partial(_play_all, subject, scripts)) for name, (rule, scripts) in SCRIPTS.items()]
     alike = [
@@ -45,7 +45,7 @@ def checks(cls: Any, **options: Any) -> list[Check]:
         Check(
             "random numbers are apart",
             "it never draws from Python's or numpy's common random numbers",
-            lambda: _leaves_random_numbers(subject),
+            lambda: _random_numbers_are_apart(subject),
         ),
         Check(
             "goes on as if never stopped",
@@ -63,7 +63,7 @@ def _play_all(subject: Subject, scripts: list[Script]) -> None:
 
 
 def _answers(subject: Subject, script: Script) -> list[Answer]:
-    # No file is ever written: a controller is told of a folder, and that is all.
+    # The folder is never made: a controller writes no files.
     course = SimulatedRun(script, subject.hooks(subject.make(), refuse), Path("runs", script.name))
     course.play()
     return course.answers
@@ -92,7 +92,7 @@ def _goes_on(subject: Subject) -> None:
                 assert one == other, f"{one.hook} answered {other.answer} in epoch {one.epoch}, and not {one.answer}"
 
 
-def _leaves_random_numbers(subject: Subject) -> None:
+def _random_numbers_are_apart(subject: Subject) -> None:
     before = random.getstate(), repr(np.random.get_state())
     _answers(subject, Script(1, 100))
     assert random.getstate() == before[0], "the state of Python's random numbers moved"

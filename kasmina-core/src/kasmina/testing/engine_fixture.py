@@ -1,4 +1,4 @@
-"""A run in small: host, optimiser and manager of one case, and what can be seen of them."""
+"""Host, optimiser and manager of one case, without anything else of a run."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ HOOKS = (
 
 
 def anywhere(site: Site) -> nn.Module:
-    """Mixes all positions; so it may stand where length or height differ."""
+    """Return a module for any site, which mixes all positions."""
     sizes = math.prod(site.in_shape), math.prod(site.out_shape)
     return nn.Sequential(nn.Flatten(), nn.Linear(*sizes), nn.Tanh(), nn.Unflatten(1, site.out_shape))
 
 
 class EngineFixture:
+    """Host, optimiser and manager of a case, trained step by step."""
+
     def __init__(self, case: Case, training: int = 2, blending: int = 3, probation: int = 1) -> None:
         self.case = case
         self.host = case.new_host()
@@ -58,27 +60,31 @@ class EngineFixture:
         torch.manual_seed(case.seed + 1)
 
     def germinate(self, site: str | None = None) -> Seed:
+        """Germinate a seed, at the site of the case if none is named."""
         body = self.case.body
         alternatives = [(body.name, body.build)] * self.case.alternatives
         return self.manager.germinate(site or self.case.site, body.build, body.name, alternatives=alternatives)
 
     def validation(self) -> float:
-        """The loss in evaluation mode; all stays as it was."""
+        """Return the loss in evaluation mode, without any side effect."""
         with undisturbed(self.host, self.manager.seeds.values()), torch.no_grad():
             return float((self.host.eval()(self.case.batch(0)) - 1).square().mean())
 
     def loss(self) -> Tensor:
+        """Return the loss of the next batch in training mode."""
         self.host.train()
         output: Tensor = self.host(self.case.batch(len(self.losses)))
         return (output - 1).square().mean()
 
     def backward(self) -> Tensor:
+        """Compute the gradients of the next batch and return its loss, detached."""
         self.optimizer.zero_grad()
         loss = self.loss()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def train(self, steps: int = 1) -> None:
+        """Train for some steps."""
         for _ in range(steps):
             loss = self.backward()
             self.losses.append(loss)
@@ -86,7 +92,7 @@ class EngineFixture:
             self.manager.after_step()
 
     def grow_to(self, seed: Seed, stage: Stage) -> None:
-        """Leads a seed on, without a change of weights, until it is in this stage with alpha above 0 if possible."""
+        """Advance a seed to this stage without a change of weights; in blending until alpha is above 0."""
         while seed.stage is not stage or (stage is Stage.BLENDING and seed.level == 0):
             if seed.stage is Stage.PROBATION:
                 self.manager.keep(seed)
@@ -94,7 +100,7 @@ class EngineFixture:
                 self.manager.after_step()
 
     def outputs(self, modes: tuple[bool, ...] = (False, True)) -> list[Tensor]:
-        """What the host gives to one batch in these modes, and when served; all stays as it was, random numbers too."""
+        """Return the outputs of one batch in these modes and without gradients, without any side effect."""
         given = []
         with undisturbed(self.host, self.manager.seeds.values()):
             for mode in modes:
@@ -105,6 +111,7 @@ class EngineFixture:
         return given
 
     def gradients(self) -> dict[str, Tensor]:
+        """Return the gradients of the host's parameters for the next batch, without any side effect."""
         with undisturbed(self.host, self.manager.seeds.values()):
             torch.manual_seed(7)
             self.optimizer.zero_grad()
@@ -112,7 +119,7 @@ class EngineFixture:
         return {name: p.grad.clone() for name, p in self.host.named_parameters() if p.grad is not None}
 
     def record(self) -> dict[str, Any]:
-        """Everything that one may see of a run later on."""
+        """Return everything by which two runs can be compared later."""
         return {
             "losses": self.losses,
             "weights": self.host.state_dict(),
@@ -123,6 +130,7 @@ class EngineFixture:
 
 @contextmanager
 def undisturbed(host: nn.Module, seeds: Iterable[Seed]) -> Iterator[None]:
+    """Restore the states of host and seeds and the random numbers afterwards."""
     kept = [(module, copy.deepcopy(module.state_dict())) for module in (host, *seeds)]
     with torch.random.fork_rng():
         yield
@@ -132,7 +140,7 @@ def undisturbed(host: nn.Module, seeds: Iterable[Seed]) -> Iterator[None]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal to the bit, through all dicts and lists."""
+    """Return whether two values are bitwise equal, with all that dicts and lists hold."""
     if isinstance(one, Tensor):
         alike = isinstance(other, Tensor) and one.shape == other.shape and one.dtype == other.dtype
         return alike and torch.equal(_bits(one), _bits(other))
@@ -148,7 +156,7 @@ def _bits(tensor: Tensor) -> Tensor:
 
 
 def hooks(host: nn.Module) -> list[str]:
-    """Every hook on the host, of any kind."""
+    """Return the names of all hooks on the host, of any kind."""
     modules = [
         f"{name}.{kind}" for name, module in host.named_modules() for kind in HOOKS if getattr(module, kind, None)
     ]
@@ -159,12 +167,12 @@ def hooks(host: nn.Module) -> list[str]:
 
 
 def attributes(host: nn.Module) -> dict[str, list[str]]:
-    """The names of all that every module holds."""
+    """Return the names of the attributes of every module."""
     return {name: sorted(vars(module)) for name, module in host.named_modules()}
 
 
 def structure(host: nn.Module) -> dict[str, Any]:
-    """What a host is made of: classes, attributes, parameters, buffers, children, down to the identity of tensors."""
+    """Return classes, attributes, parameters, buffers and children of every module, with the identity of tensors."""
     return {
         name: (
             type(module),

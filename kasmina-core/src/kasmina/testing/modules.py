@@ -1,4 +1,4 @@
-"""What the modules of a blueprint owe, each by itself and without a host."""
+"""Checks of a blueprint's modules, each by itself and without a host."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from kasmina.testing.engine_fixture import same
 
 STEPS, RATE = 50, 0.03
 FALL = 0.99
-"""What may be left of the loss at most. A module of few units does not find again all that its like can do."""
+"""Largest ratio of the last loss to the first. A module of few units does not learn all that another such one does."""
 
 
 def sites() -> Iterator[Site]:
-    """Of every kind and form: widths that stay or change, positions that stay or change, and just one of each."""
+    """Yield sites of every kind and form, with equal and different widths and positions, also with a single one."""
     for name in ("b", "b:b", "a:b"):
         for read in (1, 4, 7):
             for give in (read,) if name == "b" else (read, 3):
@@ -29,23 +29,25 @@ def sites() -> Iterator[Site]:
 
 
 def batch(site: Site, size: int = 8, seed: int = 0) -> Tensor:
+    """Return samples (size, *site.in_shape), the same ones for the same seed."""
     return torch.randn(size, *site.in_shape, generator=torch.Generator().manual_seed(seed))
 
 
 def fits_tells_the_truth(blueprint: Any) -> None:
+    """Assert that outputs have the right shape where `fits` answers None, and that it gives a reason elsewhere."""
     fits = getattr(blueprint, "fits", lambda site: None)
     for site in sites():
         reason = fits(site)
         if reason is None:
-            _gives_what_is_due(blueprint.build(site), site)
+            _assert_output_shape(blueprint.build(site), site)
         else:
             assert isinstance(reason, str), f"fits answers {reason!r} to {site}"
             assert reason.strip() and "\n" not in reason, f"fits gives no reason in one line to {site}: {reason!r}"
 
 
-def _gives_what_is_due(module: Any, site: Site) -> None:
+def _assert_output_shape(module: Any, site: Site) -> None:
     assert isinstance(module, nn.Module), f"build gave a {type(module).__name__} and no torch.nn.Module for {site}"
-    # One sample alone only in evaluation mode: a batch norm needs two to train on.
+    # A single sample only in evaluation mode: a batch norm needs two in training.
     for training, size in ((True, 3), (False, 3), (False, 1)):
         x = batch(site, size)
         try:
@@ -58,6 +60,7 @@ def _gives_what_is_due(module: Any, site: Site) -> None:
 
 
 def parameters_are_settled(blueprint: Any, site: Site) -> None:
+    """Assert that two modules have the same parameters, and still have them after they were run."""
     one, other = blueprint.build(site), blueprint.build(site)
     before = _shapes(one)
     assert before == _shapes(other), "two modules for one site have other parameters"
@@ -73,13 +76,15 @@ def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def evaluation_repeats(blueprint: Any, site: Site) -> None:
-    module = woken(blueprint.build(site)).eval()
+    """Assert that the same input gives the same output in evaluation mode."""
+    module = perturbed(blueprint.build(site)).eval()
     first, second = module(batch(site)), module(batch(site))
     assert same(first, second), "the same input gave another output"
 
 
 def copies_and_saves(blueprint: Any, site: Site) -> None:
-    module = woken(blueprint.build(site)).train()
+    """Assert that a copy, and a new module with the saved state, give the same output."""
+    module = perturbed(blueprint.build(site)).train()
     module(batch(site, seed=1))
     module.eval()
     state = module.state_dict()
@@ -93,14 +98,16 @@ def copies_and_saves(blueprint: Any, site: Site) -> None:
 
 
 def gives_numbers(blueprint: Any, site: Site) -> None:
-    for module in (blueprint.build(site), woken(blueprint.build(site))):
+    """Assert that outputs are finite."""
+    for module in (blueprint.build(site), perturbed(blueprint.build(site))):
         for training in (True, False):
             given = module.train(training)(batch(site))
             assert bool(given.isfinite().all()), "it gives inf or NaN for ordinary numbers"
 
 
 def leaves_the_seed_alone(blueprint: Any, site: Site) -> None:
-    module = woken(blueprint.build(site))
+    """Assert that a forward pass does not set torch's random seed."""
+    module = perturbed(blueprint.build(site))
     for training in (True, False):
         after = []
         with torch.random.fork_rng(), torch.no_grad():
@@ -115,28 +122,29 @@ def leaves_the_seed_alone(blueprint: Any, site: Site) -> None:
 
 
 def fits_a_task(blueprint: Any, site: Site) -> None:
+    """Assert that training lowers the loss on the outputs of another module of the same kind."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        teacher, module = woken(blueprint.build(site)).eval(), blueprint.build(site)
+        teacher, module = perturbed(blueprint.build(site)).eval(), blueprint.build(site)
         learning = [p for p in module.parameters() if p.requires_grad]
         if not learning:
             return
         x = batch(site, 32)
         with torch.no_grad():
-            wished = teacher(x)
+            wanted = teacher(x)
         optimizer = torch.optim.Adam(learning, RATE)
         losses = []
         for _ in range(STEPS):
             optimizer.zero_grad()
-            loss = (module(x) - wished).square().mean()
+            loss = (module(x) - wanted).square().mean()
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
     assert losses[-1] <= FALL * losses[0], f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g} in {STEPS} steps"
 
 
-def woken(module: nn.Module) -> nn.Module:
-    """The same module with weights moved a little, as they are after a while: most seeds begin by giving nothing."""
+def perturbed(module: nn.Module) -> nn.Module:
+    """Move the weights of a module a little, as training does: most seeds begin with outputs of zero."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -145,7 +153,7 @@ def woken(module: nn.Module) -> nn.Module:
 
 
 def draws(module: nn.Module, site: Site) -> bool:
-    """Whether it draws random numbers in training mode."""
+    """Return whether a module draws random numbers in training mode."""
     with torch.random.fork_rng(), torch.no_grad():
         before = torch.get_rng_state()
         module.train()(batch(site))

@@ -1,4 +1,4 @@
-"""What all plugins owe: an attrs class whose fields are its options."""
+"""Checks of every plugin: an attrs class whose fields are its options, and hooks of the contract."""
 
 from __future__ import annotations
 
@@ -28,27 +28,30 @@ class Subject:
 
     @property
     def name(self) -> str:
+        """Name of the class."""
         return getattr(self.cls, "__name__", repr(self.cls))
 
     def make(self) -> Any:
-        """A fresh instance, made as a run makes it."""
+        """Return a new instance, made as a run makes it."""
         return structure(self.options, self.cls, self.kind)
 
     @property
     def entry(self) -> Entry:
+        """Entry under which a catalogue would list the plugin."""
         point = EntryPoint(self.name, self.name, KINDS[self.kind])
         return Entry(self.kind, self.name, "the code under test", "", "ready", False, point)
 
     def hooks(self, plugin: object, warn: Callable[[str], None]) -> Hooks:
-        """The hooks of a run that has this plugin alone."""
+        """Return the hooks of a run that has only this plugin."""
         return Hooks([(self.entry, plugin)], warn)
 
     def states(self, plugin: object, warn: Callable[[str], None]) -> PluginStates:
-        """What it remembers, as such a run would keep it."""
+        """Return the state of the plugin, as such a run would save it."""
         return PluginStates([(self.entry, plugin)], warn)
 
 
 def option_checks(subject: Subject) -> list[Check]:
+    """Return the checks of a plugin's options."""
     return [
         Check("is an attrs class", "a plugin is an attrs class with eq=False", lambda: _is_attrs(subject)),
         Check("defaults make it", "every option has a default that works", lambda: _defaults(subject)),
@@ -61,21 +64,22 @@ def option_checks(subject: Subject) -> list[Check]:
 
 
 def hook_checks(subject: Subject) -> list[Check]:
+    """Return the check of a plugin's hooks."""
     rule = "every hook is one of the contract, with its arguments, and marked @hookimpl"
     return [Check("implements hooks rightly", rule, lambda: _registers(subject))]
 
 
 def refuse(sentence: str) -> None:
-    """What a run would warn of is a fault here."""
+    """Raise AssertionError: a warning of a run is a fault of the plugin."""
     raise AssertionError(sentence)
 
 
 def _is_attrs(subject: Subject) -> None:
     cls = subject.cls
-    assert isinstance(cls, type), f"{subject.name} is no class"
+    assert isinstance(cls, type), f"{subject.name} is not a class"
     assert attrs.has(cls), f"{subject.name} is a plain class: put @attrs.define(eq=False) above it"
     by_identity = cls.__eq__ is object.__eq__ and cls.__hash__ is object.__hash__
-    assert by_identity, f"two {subject.name} of the same options are equal, and Kasmina could not tell them apart"
+    assert by_identity, f"two {subject.name} with the same options are equal, so Kasmina cannot tell them apart"
 
 
 def _defaults(subject: Subject) -> None:

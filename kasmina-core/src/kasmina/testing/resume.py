@@ -1,4 +1,4 @@
-"""Runs that are stopped and taken up again, or go back: what a plugin remembers must be all that it needs."""
+"""Runs that are stopped and resumed, or rolled back: a plugin's state must hold all that it needs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from kasmina.testing.simulated_run import SimulatedRun
 
 
 def moments(script: Script, count: int = 6) -> frozenset[int]:
-    """Some at which to stop, of all that the course has."""
+    """Draw some of the moments of a run at which to stop."""
     return frozenset(random.Random(script.seed).sample(range(1, script.epochs * MOMENTS + 1), count))
 
 
 @define(eq=False)
 class Stops:
-    """What happens at a stop: another instance of the plugin takes over, or the same one goes back to where it was."""
+    """Stops of a simulated run: a new instance of the plugin takes over, or the same one is rolled back."""
 
     subject: Subject
     plugin: Any
 
     def resume(self, course: SimulatedRun, phase: Phase) -> None:
-        """As from a checkpoint, in a process that is new; what was told after the checkpoint is told again."""
+        """Resume from a checkpoint with a new instance; metrics logged after the checkpoint are logged again."""
         saved = self._saved()
         course.hooks.log_metrics(metrics=metrics(), step=course.epoch + 1)
         course.hooks.on_run_end(run=course.run, summary=course.summary | {"status": "stopped"})
@@ -39,7 +39,7 @@ class Stops:
         self._load(saved)
 
     def go_back(self, course: SimulatedRun, phase: Phase) -> None:
-        """As from the memory of a process that lives, after something else has happened."""
+        """Roll the same instance back, after it was told of another run."""
         saved = self._saved()
         SimulatedRun(Script(99, 12), course.hooks, course.folder).play()
         course.hooks.on_phase_start(phase=phase, run=course.run)
@@ -53,7 +53,7 @@ class Stops:
 
 
 def through_json(states: Any) -> Any:
-    """As it comes back from a checkpoint: plain values from JSON, tensors beside it."""
+    """Return states as a checkpoint restores them: plain values through JSON, and the same tensors."""
     tensors: list[Any] = []
 
     def apart(tensor: Any) -> dict[str, int]:

@@ -1,1 +1,1 @@
-"""How a file of the user's own becomes samples and targets."""
+"""Reading of a user's file into samples and targets."""

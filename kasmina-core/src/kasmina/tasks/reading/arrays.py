@@ -14,8 +14,12 @@ SHAPES = "(N, F), (N, T, F) or (N, C, H, W)"
 
 
 def read_npz(path: Path) -> Samples:
-    """Read x (N, …) and y (N,) or (N, outputs); pickles are never opened. UsageError for what is wrong with either."""
-    # Opened here: numpy leaves a file open when it turns out to be no archive.
+    """Read x (N, …) and y (N,) or (N, outputs) without opening pickles.
+
+    Raises:
+        UsageError: An array is missing, or one of them has the wrong shape or dtype.
+    """
+    # Opened here, because numpy leaves a file open that is no archive.
     with path.open("rb") as stream:
         loaded = np.load(stream, allow_pickle=False)
         if not isinstance(loaded, np.lib.npyio.NpzFile):
@@ -41,7 +45,7 @@ def read_npz(path: Path) -> Samples:
 
 
 def _unpacked(file: Any) -> int:
-    """Bytes that the archive says its two arrays take."""
+    """Return the number of bytes that the two arrays take, according to the archive."""
     return sum(int(file.zip.getinfo(f"{name}.npy").file_size) for name in ("x", "y"))
 
 

@@ -12,29 +12,30 @@ from kasmina.tasks.reading.samples import Array
 NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[iI][nN][fF]([iI][nN][iI][tT][yY])?)$"
 INTEGER = r"^[+-]?\d+$"
 MISSING = ("", "na", "n/a", "#n/a", "nan", "-nan", "null")
-"""What stands for a missing value in a CSV, in small or capital letters. "none" is not among them: it names a class."""
+"""Words for a missing value in a CSV, in small or capital letters. "none" is not one of them: it may name a class."""
 
 
 def is_number(text: str) -> bool:
+    """Return whether a text is a number in decimal notation, or infinite."""
     return re.match(NUMBER, text.strip(), re.ASCII) is not None
 
 
 def first_text(values: Array) -> int | None:
-    """The first row of a column whose value is there and no number; None if there is no such row."""
+    """Return the first row of a column whose value is neither missing nor a number; None if there is no such row."""
     if values.dtype != object:
         return None
     return next((row for row, value in enumerate(values) if value is not None and not is_number(value)), None)
 
 
 def to_float(values: Array) -> Array:
-    """A column without text, in float64; NaN where a value is missing."""
+    """Return a column without text in float64, with NaN where a value is missing."""
     if values.dtype != object:
         return values.astype(np.float64)
     return np.array([np.nan if value is None else float(value) for value in values])
 
 
 def from_text(values: Any) -> Array:
-    """A CSV's column of text: bool if all is true or false, int64 or float64 if all is numbers, else objects."""
+    """Return a column of text as booleans, int64 or float64 if all of its values are such, otherwise as text."""
     import pyarrow as pa  # type: ignore[import-untyped]
     from pyarrow import compute as pc
 
@@ -57,7 +58,7 @@ def from_text(values: Any) -> Array:
 
 
 def from_arrow(values: Any) -> Array:
-    """A pyarrow column: whole numbers and booleans as they are, float64 with NaN if any is missing, else text."""
+    """Return a pyarrow column: integers and booleans as they are, or float64 with NaN if any is missing, else text."""
     import pyarrow as pa
     from pyarrow import compute as pc
 

@@ -8,11 +8,15 @@ from kasmina.errors import UsageError
 from kasmina.tasks.reading.samples import Array, Samples, rows, some
 
 LARGEST = 1e37
-"""Differences of two such numbers are still finite in float32."""
+"""Largest absolute value: the difference of two such numbers is still finite in float32."""
 
 
 def check_features(samples: Samples) -> Array:
-    """Return x (N, …) of `samples` in float64, every value of which float32 can hold; UsageError otherwise."""
+    """Return x (N, …) of `samples` in float64.
+
+    Raises:
+        UsageError: A value is missing or infinite, or float32 cannot hold it.
+    """
     x = samples.x
     flat = x.reshape(len(x), -1)
     _refuse(samples, ~np.isfinite(flat), "has missing, NaN or infinite values", "fill them in or remove those rows")
@@ -28,7 +32,7 @@ def check_features(samples: Samples) -> Array:
 
 
 def loses_digits(columns: Array) -> Array:
-    """Which of the columns (N, F) lose their content in float32: rounding is above 1 % of the standard deviation."""
+    """Return for each of the columns (N, F) whether rounding to float32 is above 1 % of its standard deviation."""
     spread = columns.std(0)
     varies = columns.max(0) > columns.min(0)
     rounding = np.abs(columns).max(0) * np.finfo(np.float32).eps / 2

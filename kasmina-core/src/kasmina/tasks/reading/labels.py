@@ -1,4 +1,4 @@
-"""Finds out what is to be predicted: classes or numbers."""
+"""Targets: classes or numbers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from kasmina.tasks.reading.features import LARGEST, loses_digits
 from kasmina.tasks.reading.samples import Array, Samples, clip, rows, some
 
 MOST_CLASSES = 20
-"""Whole numbers with more distinct values than this are taken for measurements."""
+"""Number of distinct whole numbers above which they are taken for measurements."""
 
 
 def targets(samples: Samples, goal: Literal["auto"] | Goal) -> tuple[Array, Goal, tuple[str, ...]]:
-    """Return y as :class:`kasmina.Data` has it, the goal, and the names of the classes.
+    """Return y as in :class:`kasmina.Data`, the goal, and the names of the classes.
 
-    Raises UsageError for missing labels, for fewer than two classes or a constant, and for classes of a single row.
+    Raises:
+        UsageError: A label is missing, all are the same, or a class has a single row.
     """
     _refuse_missing(samples)
     if goal == "classification" or (goal == "auto" and _looks_like_classes(samples.y)):
@@ -36,7 +37,7 @@ def _looks_like_classes(y: Array) -> bool:
 
 
 def _classes(samples: Samples) -> tuple[Array, tuple[str, ...]]:
-    """Class indices (N,) of int64 and the names that they stand for: numbers by size, text by the alphabet."""
+    """Return class indices (N,) of int64 and the names of the classes: numbers by size, text by the alphabet."""
     y = samples.y
     if y.ndim > 1 and y.shape[1] != 1:
         raise UsageError(
@@ -69,7 +70,7 @@ def _name(value: object) -> str:
 
 
 def _numbers(samples: Samples) -> Array:
-    """Targets (N, outputs) of float32."""
+    """Return targets (N, outputs) of float32."""
     row = first_text(samples.y)
     if row is not None:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""What every format of file is read into, before it is checked and becomes a task's data."""
+"""Samples as they stand in a file of any format, before they are checked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 @frozen(eq=False)
 class Samples:
-    """Features and labels as they stood in a file, with the words to speak of them."""
+    """Features and labels as they stand in a file, with their names for messages."""
 
     path: Path
     x: Array
@@ -25,33 +25,37 @@ class Samples:
     y: Array
     """(N,) or (N, outputs) of numbers or booleans, or (N,) of objects: text, None where it is missing."""
     label: str
-    """How to call `y`: "column 'target'" or "array 'y'"."""
+    """Name of `y` in messages: "column 'target'" or "array 'y'"."""
     features: Callable[[int], str]
-    """How to call the feature at this index of a sample laid flat."""
+    """Function from the index of a feature in a flattened sample to its name in messages."""
     place: Callable[[int], str]
-    """Where row i of x stands in the file: "line 7" of a CSV, "row 5" elsewhere."""
+    """Function from a row of x to its place in the file: "line 7" of a CSV, "row 5" elsewhere."""
 
 
 def check_memory(path: Path, size: int) -> None:
-    """UsageError if `size`, the bytes that a file says it unpacks to, would fill the machine's memory.
+    """Refuse a file that would fill the machine's memory.
 
-    A few kilobytes may say so, by mistake or in malice.
+    `size` is the number of bytes that the file says it unpacks to; a file of a few kilobytes may claim any number.
+
+    Raises:
+        UsageError: `size` is more than half of the memory.
     """
     if size > files.memory() // 2:
         raise UsageError(f"'{path}' unpacks to {size / 2**30:.1f} GiB, too much for the memory here: take fewer rows")
 
 
 def some(names: list[str], limit: int = 8) -> str:
-    """The first of these names in quotes, and how many more there are."""
+    """Return the first of these names in quotes, and the number of the others."""
     shown = ", ".join(f"'{clip(name)}'" for name in names[:limit])
     return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def clip(text: str, limit: int = 60) -> str:
-    """`text` on one printable line, cut to `limit` characters."""
+    """Return `text` on one printable line, cut to `limit` characters."""
     line = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[: limit + 1])
     return line if len(line) <= limit else line[:limit] + "…"
 
 
 def rows(count: int) -> str:
+    """Return "1 row", "2 rows" and so on."""
     return "1 row" if count == 1 else f"{count} rows"

@@ -27,9 +27,10 @@ class Table:
     place: Callable[[int], str]
 
     def samples(self, label: str, dropped: list[str]) -> Samples:
-        """Split into the column to predict and all others, less those dropped, as numbers.
+        """Split the table into the column to predict and the others as numbers, without those dropped.
 
-        Raises UsageError if a column is not there, if none is left, or if text stands where numbers are due.
+        Raises:
+            UsageError: A column is missing, none is left, or a feature is text.
         """
         for name in [label, *dropped]:
             if name not in self.columns:
@@ -40,7 +41,7 @@ class Table:
             raise UsageError(f"'{self.path}' has a header and no rows: add the data below it")
         names = [name for name in self.columns if name != label and name not in dropped]
         if not names:
-            raise UsageError(f"'{self.path}' has no feature column beside '{clip(label)}': add some")
+            raise UsageError(f"'{self.path}' has no feature column besides '{clip(label)}': add some")
         x = np.stack([self._numbers(name) for name in names], 1)
         return Samples(
             self.path, x, self.columns[label], f"column '{clip(label)}'", lambda index: names[index], self.place
@@ -61,7 +62,7 @@ class Table:
         )
 
     def _numbers(self, name: str) -> Array:
-        """Column `name` in float64; UsageError that tells the first value that is text."""
+        """Return a column in float64; raise UsageError that names the first value that is text."""
         values = self.columns[name]
         row = first_text(values)
         if row is None:
@@ -73,7 +74,7 @@ class Table:
 
 
 def read_parquet(path: Path) -> Table:
-    """Read a Parquet file whole; what pandas stored as an unnamed index is no column."""
+    """Read a whole Parquet file; an unnamed index of pandas is left out."""
     from pyarrow import parquet  # type: ignore[import-untyped]
 
     # Not read_table: it takes a folder called "a=1" on the way for one more column.
@@ -86,10 +87,10 @@ def read_parquet(path: Path) -> Table:
 
 
 def read_csv(path: Path, separator: str = ",") -> Table:
-    """Read a CSV file (UTF-8, first line: the columns' names) whole.
+    """Read a whole CSV file in UTF-8, whose first line holds the names of the columns.
 
-    Every column is read as text and its type found from all its values: pyarrow's own guess looks at the first
-    block alone and fails on what comes later.
+    Every column is read as text and its type found from all values: pyarrow's own guess looks only at the first block
+    and fails on what comes later.
     """
     names = _header(path, separator)
     table = _arrow_csv(path, separator, len(names))
@@ -116,7 +117,7 @@ def _header(path: Path, separator: str) -> list[str]:
 
 
 def _check_names(path: Path, names: list[str]) -> None:
-    """Every column needs a name of its own. A header-less file is told as such, whatever its numbers are."""
+    """Refuse columns without names or with the same name, and files without a header."""
     if len(set(names)) == len(names) and "" not in names:
         return
     if _mostly_numbers(names):
@@ -138,7 +139,7 @@ def _mostly_numbers(names: list[str]) -> bool:
 
 
 def _arrow_csv(path: Path, separator: str, width: int) -> Any:
-    """The rows below the header as a pyarrow table of `width` columns of text."""
+    """Return the rows below the header as a pyarrow table of `width` columns of text."""
     import pyarrow
     from pyarrow import csv as arrow_csv
 
@@ -159,7 +160,7 @@ def _arrow_csv(path: Path, separator: str, width: int) -> Any:
 
 
 def _explain(path: Path, separator: str, width: int) -> UsageError | None:
-    """Why pyarrow refused the file, found by a second and slower reader that knows the line."""
+    """Find why pyarrow refused the file, by a slower reader that knows the line."""
     try:
         for line, fields in _records(path, separator):
             if len(fields) != width:
@@ -177,7 +178,7 @@ def _not_text(path: Path, error: UnicodeDecodeError) -> UsageError:
 
 
 def _place(path: Path, separator: str, row: int) -> str:
-    """Where a data row stands, in a few words."""
+    """Return "line 7", or the number of the data row if the line is unknown."""
     try:
         return f"line {_line(path, separator, row)}"
     except csv.Error:  # a field before it is longer than Python's reader takes
@@ -185,7 +186,7 @@ def _place(path: Path, separator: str, row: int) -> str:
 
 
 def _line(path: Path, separator: str, row: int) -> int:
-    """The line, counted from 1, at which data row `row`, counted from 0 below the header, begins."""
+    """Return the line, counted from 1, at which a data row begins, counted from 0 below the header."""
     for index, (line, _) in enumerate(_records(path, separator)):
         if index == row + 1:
             return line
@@ -193,7 +194,7 @@ def _line(path: Path, separator: str, row: int) -> int:
 
 
 def _records(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Every record with the line at which it begins: blank lines are skipped, quoted fields may hold line breaks."""
+    """Yield every record with the line at which it begins; skip blank lines, but not those in quoted fields."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=separator)
         begin = 1

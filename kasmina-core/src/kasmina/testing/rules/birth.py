@@ -1,4 +1,4 @@
-"""What a birth may change: nothing of the host, and in the optimiser only what joins it."""
+"""A birth changes nothing of the host, and only adds to the optimiser."""
 
 from __future__ import annotations
 
