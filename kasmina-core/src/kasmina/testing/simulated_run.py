@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ class SimulatedRun:
                 self.hooks.log_artifact(path=self.folder / name)
         self.hooks.on_run_end(run=self.run, summary=self.summary)
 
-    @property
+    @cached_property
     def run(self) -> RunInfo:
         """Description of the run."""
         return simulated_records.run_info(self.script, self.folder)
