@@ -1,7 +1,7 @@
 """Plain values into typed ones, strictly: 8.5 and "8" are no whole numbers, and an unknown option is an error.
 
 cattrs does the work, because it reads the types that an attrs class declares anyway. Its defaults convert what they can
-(``int("8")``, ``int(8.5)``, ``list("abc")``), which would hide a slip of the pen in a config; the hooks below refuse.
+(``int("8")``, ``int(8.5)``, ``list("abc")``), which would hide a typing error in a config; the hooks below refuse.
 """
 
 from __future__ import annotations
@@ -19,38 +19,34 @@ from cattrs.errors import IterableValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn
 
 from kasmina.errors import UsageError
-from kasmina.plugins.messages import described, sentence
-from kasmina.plugins.structuring_errors import Missing, Unknown, faults, under
+from kasmina.plugins.messages import described
+from kasmina.plugins.structuring_errors import refusal
 
 T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
 
 
 def structure(value: object, cls: type[T], where: str) -> T:
-    """`value`, made of mappings, lists and plain values, as an instance of `cls`.
+    """Return `value`, made of mappings, lists and plain values, as an instance of `cls`.
 
     Args:
-        where: the option that it was given for, such as ``"blueprint"``; messages name what is wrong with their path.
+        value: An instance of `cls`, or what one is made from.
+        cls: Type with type hints, such as an attrs class.
+        where: Option that the value was given for, such as ``"blueprint"``; messages name what is wrong by its path.
 
     Raises:
-        UsageError: something does not fit; the sentence names the path, what came and what was due.
-        Exception: whatever else the class itself raised when it was made.
+        UsageError: Something does not fit; the sentence names the path, the value and what is allowed.
+        Exception: Whatever else the class itself raised when it was made.
     """
     try:
         return _CONVERTER.structure(value, cls)
     except Exception as error:
-        path, fault = next(faults(error, where))
-        if isinstance(fault, Unknown):
-            raise UsageError(f"no option is called {under(path, fault.word)!r}; {fault.hint}") from error
-        if isinstance(fault, Missing):
-            raise UsageError(f"{path}: must be given") from error
-        if isinstance(fault, (ValueError, TypeError)):
-            raise UsageError(": ".join(filter(None, [path, sentence(fault)]))) from error
-        raise fault from None
+        refused = refusal(error, where)
+        raise refused from (error if isinstance(refused, UsageError) else None)
 
 
 class _Wrong(ValueError):
-    """A value of the wrong type."""
+    """Value of the wrong type."""
 
     def __init__(self, value: object, due: str) -> None:
         super().__init__(f"takes {due}, not {value!r}")
@@ -67,11 +63,11 @@ _PLAIN: dict[type, tuple[type, ...]] = {
     Path: (str, PurePath),
     PurePath: (str, PurePath),
 }
-"""What may come for each of the plain types."""
+"""Types of values that are accepted for each of the plain types."""
 
 
 def _plain(*accepted: type) -> Hook:
-    """Takes instances of `accepted`; True and False are no numbers."""
+    """Make a hook that takes instances of `accepted`; True and False are no numbers."""
 
     def hook(value: Any, cls: Any) -> Any:
         if issubclass(cls, Enum):  # cattrs takes a StrEnum for a str
@@ -84,7 +80,7 @@ def _plain(*accepted: type) -> Hook:
 
 
 def _choice(value: Any, cls: Any) -> Any:
-    """Takes one of an Enum's members or their values, or one of a Literal's."""
+    """Take one of an Enum's members or their values, or one of a Literal's."""
     choices = [(choice.value, choice) for choice in cls] if get_origin(cls) is None else [(c, c) for c in get_args(cls)]
     for word, choice in choices:
         if value is choice or type(value) is type(word) and value == word:
@@ -119,7 +115,7 @@ _ROWS: dict[Any, type] = {
 
 
 def _items(cls: Any, converter: Converter) -> Hook:
-    """Takes a list for a list, tuple or set; never a string, whose letters would be the items."""
+    """Make a hook that takes a list for a list, tuple or set; never a string, whose letters would be the items."""
     args, origin = get_args(cls), get_origin(cls) or cls
     many = origin is not tuple or not args or args[-1] is Ellipsis
 
@@ -156,7 +152,7 @@ def _each(converter: Converter, items: Any, wanted: Sequence[Any], cls: Any) -> 
 
 
 def _options(cls: Any, converter: Converter) -> Hook:
-    """Takes a mapping for an attrs class, or an instance of it as it is."""
+    """Make a hook that takes a mapping for an attrs class, or an instance of it as it is."""
     inner = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_use_alias=True)
 
     def hook(value: Any, _: Any) -> Any:
