@@ -1,4 +1,4 @@
-"""What can go wrong in a way that a person can mend: each is one sentence of what, where and what next."""
+"""Errors that a person can mend: each is one sentence of what, where and what next."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Iterable
 
 
 class KasminaError(Exception):
-    """It failed: exit status 1."""
+    """Failure of a command: exit status 1."""
 
     exit_code = 1
 
 
 class UsageError(KasminaError):
-    """The words or the input were wrong: exit status 2."""
+    """Wrong words or wrong input: exit status 2."""
 
     exit_code = 2
 
 
 class PluginError(KasminaError):
-    """A plugin broke the contract or could not be loaded."""
+    """Plugin that broke the contract or could not be loaded."""
 
 
 class SeedError(PluginError):
-    """A seed's module broke the contract while it took part in the forward pass; `seed` is its id."""
+    """Seed whose module broke the contract in the forward pass; `seed` is its id."""
 
     def __init__(self, sentence: str, seed: int) -> None:
         super().__init__(sentence)
@@ -31,7 +31,7 @@ class SeedError(PluginError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A clause that names the nearest known words, or all of them if there are few and none is near."""
+    """Return a clause that names the nearest known words, or all of them if there are few and none is near."""
     known = sorted({str(other) for other in known})  # YAML has keys that are no text
     close = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
     if close:

@@ -1,4 +1,4 @@
-"""Files that may be anybody's, read so that none of them can hang the process or fill its memory."""
+"""Reading of files that may be a stranger's, so that none of them can hang the process or fill its memory."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 
 
 def read(path: Path, limit: int | None = None) -> bytes:
-    """The content of a regular file; pipes and devices, which may block or have no end, are refused.
+    """Return the content of a regular file; pipes and devices, which may block or have no end, are refused.
 
     Args:
-        limit: the most bytes that are read; None: as many as the machine's memory holds.
+        path: File to read.
+        limit: Largest size in bytes; None for as many as the machine's memory holds.
 
     Raises:
-        OSError: it cannot be read, is not a regular file, or is larger than that.
+        OSError: It cannot be read, is not a regular file, or is larger than that.
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
@@ -29,7 +30,7 @@ def read(path: Path, limit: int | None = None) -> bytes:
 
 
 def memory() -> int:
-    """Bytes of memory that this machine has, or a guess where it does not tell."""
+    """Return the bytes of memory of this machine, or a guess if it does not say."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
@@ -37,5 +38,5 @@ def memory() -> int:
 
 
 def _at_once(path: str, flags: int) -> int:
-    """Opens without waiting: some files below /proc and /sys are called regular and block."""
+    """Open without waiting: some files below /proc and /sys are called regular and block."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -1,4 +1,4 @@
-"""What blueprints, hosts, tasks and loggers owe, and what any plugin may have, as types that mypy checks an author by.
+"""Methods of blueprints, hosts, tasks and loggers, as types by which mypy checks a plugin.
 
 Kasmina calls these methods directly and not by hooks. A plugin need not inherit from the protocols; an assignment is
 enough for mypy to compare the two::

@@ -16,7 +16,7 @@ from kasmina.run.experiment import conduct
 from kasmina.run.folder import Folder
 from kasmina.run.loop import train
 from kasmina.run.profiling.profiler import STEPS, Profiler
-from kasmina.run.profiling.table import Profile, read, summary, text
+from kasmina.run.profiling.profiles import Profile, read, summary, text
 from kasmina.run.recovery.governor import Governor, TrainingFault
 from kasmina.run.recovery.rollback import RollbackManager, first_snapshot
 from kasmina.run.training import Callback, Stopped, Training

@@ -36,7 +36,7 @@ from kasmina.run.options.config import PHASES, configure
 from kasmina.run.plugin_set import PluginSet
 from kasmina.run.profiling import profiler
 from kasmina.run.profiling.profiler import Profiler
-from kasmina.run.profiling.table import read
+from kasmina.run.profiling.profiles import read
 from kasmina.run.summary import summarise
 from kasmina.run.training import Callback, Stopped, Training
 from kasmina.testing.engine_fixture import same

@@ -109,7 +109,7 @@ def run(
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from kasmina.run.folder import Folder
     from kasmina.run.options.config import configure
-    from kasmina.run.profiling.table import summary as profile_lines
+    from kasmina.run.profiling.profiles import summary as profile_lines
 
     if resume:
         alone(click.get_current_context())

@@ -1,6 +1,7 @@
-"""What is installed: every plugin's name, distribution and state, and which of them a run takes by default.
+"""Installed plugins: their names, distributions and states, and which of them a run takes by default.
 
-Reads the metadata of distributions and imports none of them, so that a listing costs nothing and nothing can break it.
+The metadata of distributions is read and none of them is imported, so that a listing costs nothing and no plugin can
+break it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "command": "kasmina.commands",
     }
 )
-"""The entry-point group of each kind of plugin."""
+"""Entry-point group of each kind of plugin."""
 
 DEFAULTS = "kasmina.defaults"
 DISABLE = "KASMINA_DISABLE_PLUGINS"
@@ -38,7 +39,7 @@ State = Literal["ready", "disabled", "duplicate"]
 
 @frozen
 class Entry:
-    """A plugin as its distribution describes it."""
+    """Plugin as its distribution describes it."""
 
     kind: str
     name: str
@@ -51,7 +52,7 @@ class Entry:
 
     @property
     def full(self) -> str:
-        """``DIST:NAME``, which no other plugin of its kind has."""
+        """Full name, ``DIST:NAME``, which no other plugin of its kind has."""
         return f"{self.distribution}:{self.name}"
 
     def __str__(self) -> str:
@@ -59,7 +60,7 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """Every installed plugin, by kind, name and distribution; the disabled ones too."""
+    """Return every installed plugin, sorted by kind, name and distribution; the disabled ones too."""
     everything = installed()
     found = [entry for distribution in everything for entry in _described(distribution)]
     offered = Counter((entry.kind, entry.name) for entry in found if entry.state == "ready")
@@ -77,10 +78,10 @@ def entries() -> list[Entry]:
 
 
 def find(kind: str, word: str) -> Entry:
-    """The plugin that `word`, a NAME or DIST:NAME, means.
+    """Return the plugin that `word`, a NAME or DIST:NAME, means.
 
     Raises:
-        UsageError: there is none, it is disabled, or several distributions offer it.
+        UsageError: There is none, it is disabled, or several distributions offer it.
     """
     known = [entry for entry in entries() if entry.kind == kind]
     named = [entry for entry in known if matches(entry, word)]
@@ -98,7 +99,7 @@ def find(kind: str, word: str) -> Entry:
 
 
 def defaults(kind: str) -> list[str]:
-    """The plugins of this kind that a run takes when nobody says otherwise: words that `find` understands."""
+    """Return the plugins of this kind that a run takes by default, as words that `find` understands."""
     # Where a stranger offers the same name, the full name still means the one that was meant.
     return [
         entry.full if entry.state == "duplicate" else entry.name
@@ -108,10 +109,10 @@ def defaults(kind: str) -> list[str]:
 
 
 def default(kind: str) -> str:
-    """The one plugin of this kind that a run takes when nobody says otherwise.
+    """Return the one plugin of this kind that a run takes by default.
 
     Raises:
-        UsageError: nobody offers a default, or several do.
+        UsageError: Nobody offers a default, or several do.
     """
     words = defaults(kind)
     if len(words) == 1:
@@ -129,20 +130,20 @@ def default(kind: str) -> str:
 
 
 def matches(entry: Entry, word: str) -> bool:
-    """Whether `word`, a NAME or DIST:NAME, means this plugin."""
+    """Return whether `word`, a NAME or DIST:NAME, means this plugin."""
     distribution, colon, name = word.rpartition(":")
     return entry.name == name and (not colon or normal(distribution) == normal(entry.distribution))
 
 
 def missing(kind: str, word: str, known: Iterable[Entry]) -> str:
-    """The sentence about a name that nobody offers."""
+    """Return the sentence about a name that nobody offers."""
     names = {entry.full if ":" in word else entry.name for entry in known if entry.state != "disabled"}
     hint = nearest(word, names)
     return f"no {kind} is called {word!r}; {hint}{'' if hint.endswith('?') else ';'} 'kasmina plugins' lists them"
 
 
 def ambiguous(kind: str, word: str, offers: Iterable[Entry]) -> str:
-    """The sentence about a name that several distributions offer."""
+    """Return the sentence about a name that several distributions offer."""
     both = list(offers)
     owners = row(f"{entry.distribution} {entry.version}" for entry in both)
     return f"the {kind} {word!r} is offered by {owners}: choose {row((entry.full for entry in both), 'or')}"
@@ -167,7 +168,7 @@ def _disabled(distribution: str, plugin: str) -> bool:
 
 
 def _chosen(everything: Iterable[Installed], found: list[Entry]) -> Iterator[tuple[str, str]]:
-    """The enabled plugins that some distribution declares a default, as (kind, DIST:NAME).
+    """Yield the enabled plugins that some distribution declares a default, as (kind, DIST:NAME).
 
     A distribution means its own plugin of that name, and another's only if it has none.
     """

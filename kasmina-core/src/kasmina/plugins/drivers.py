@@ -1,4 +1,4 @@
-"""Loads the plugin that was named, and nothing else; makes an instance of it from its options."""
+"""Loading of the plugin that was named, and of nothing else; making an instance of it from its options."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from kasmina.plugins.structuring import structure
 
 @frozen
 class Option:
-    """An option of a plugin, as help shows it."""
+    """Option of a plugin, as help shows it."""
 
     name: str
     type: str
     default: str | None
-    """As it would be written; None if it must be given."""
+    """Default as one would type it; None if the option must be given."""
     help: str
 
 
 def load(entry: Entry) -> Any:
-    """What the plugin's entry point names: an attrs class, or for a command a click command.
+    """Import the plugin and return what its entry point names: an attrs class, or a click command for a command.
 
     Raises:
-        PluginError: it cannot be imported, for whatever reason.
+        PluginError: It cannot be imported, for whatever reason.
     """
     try:
         # `.plugin`, because `.driver` gives the class where an instance is falsy.
@@ -49,11 +49,11 @@ def load(entry: Entry) -> Any:
 
 
 def make(entry: Entry, options: Mapping[str, Any]) -> Any:
-    """An instance of the plugin with these options, which are plain values as a config file holds them.
+    """Make an instance of the plugin with these options, which are plain values as a config file holds them.
 
     Raises:
-        PluginError: it cannot be imported, is no attrs class, or breaks when it is made.
-        UsageError: an option is unknown, missing, or has the wrong type or value.
+        PluginError: It cannot be imported, is no attrs class, or breaks when it is made.
+        UsageError: An option is unknown, missing, or has the wrong type or value.
     """
     cls = _class(entry)
     try:
@@ -67,7 +67,7 @@ def make(entry: Entry, options: Mapping[str, Any]) -> Any:
 
 
 def options(cls: type) -> list[Option]:
-    """The options of a plugin's class, in the order of its fields."""
+    """Return the options of a plugin's class, in the order of its fields."""
     with suppress(Exception):  # a name that exists for type checkers only: the type is shown as it is written
         attrs.resolve_types(cls)
     return [
@@ -83,7 +83,7 @@ def options(cls: type) -> list[Option]:
 
 
 class _Installed(DriverManager):  # type: ignore[type-arg]  # generic from stevedore 5.6 on
-    """The installed plugins of a kind, of which stevedore chooses and loads the one with the full name ``DIST:NAME``.
+    """Installed plugins of a kind, of which stevedore chooses and loads the one with the full name ``DIST:NAME``.
 
     By itself stevedore reads the names from a cache on disk. It imports every plugin of a name before it decides
     between them, and may know nothing of one that has just been installed, or disabled.
@@ -106,7 +106,7 @@ def _class(entry: Entry) -> type:
 
 
 def _default(default: Any) -> str | None:
-    """A default as it would be written on the command line."""
+    """Return a default as one would type it on the command line."""
     if default is attrs.NOTHING:
         return None
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time, a function in the stubs

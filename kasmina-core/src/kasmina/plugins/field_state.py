@@ -1,4 +1,4 @@
-"""What a plugin keeps in its attrs fields besides its options, as plain values and back, by the types it declares.
+"""State that a plugin keeps in its attrs fields, turned into plain values and back by the types that it declares.
 
 Numbers, text, None, enums and attrs classes are kept, and lists, tuples, sets and dicts with text as keys of them. All
 else is refused while the run is still whole, and not found out by the one that resumes it: a plugin that keeps more

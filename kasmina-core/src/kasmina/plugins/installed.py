@@ -13,7 +13,7 @@ from attrs import frozen
 
 @frozen
 class Installed:
-    """What a distribution says of itself, read once."""
+    """Name, version and entry points of a distribution, read once."""
 
     name: str
     version: str
@@ -48,10 +48,10 @@ def _changed(folder: str) -> int:
 
 
 def said(distribution: Distribution, field: str) -> str:
-    """A field of the head of a distribution's metadata, or nothing.
+    """Return a field from the head of a distribution's metadata, or nothing.
 
-    Not by `Distribution.metadata`, which parses the long description too: beside MLflow that takes half a second, and a
-    run asks four times.
+    `Distribution.metadata` is not used, because it parses the long description too: where MLflow is installed that
+    takes half a second, and a run asks four times.
     """
     text = next(filter(None, map(distribution.read_text, ("METADATA", "PKG-INFO", ""))), "")
     found = re.search(rf"^{field}:[ \t]*(.*?)[ \t]*$", text.partition("\n\n")[0], re.MULTILINE | re.IGNORECASE)
@@ -59,5 +59,5 @@ def said(distribution: Distribution, field: str) -> str:
 
 
 def normal(distribution: str) -> str:
-    """The name of a distribution as PEP 503 compares it."""
+    """Return the name of a distribution as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", distribution).lower()

@@ -1,4 +1,4 @@
-"""What a run's plugins remember, so that it can be taken up again to the bit."""
+"""State of a run's plugins, so that the run can be resumed exactly."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ METHODS = ("state_dict", "load_state_dict")
 
 
 class PluginStates:
-    """The states of one run's plugins, together; :mod:`kasmina.hookspecs` says what each of them owes.
+    """States of one run's plugins, together; see :class:`kasmina.protocols.Stateful`.
 
     Args:
-        plugins: what is installed and the instance made from it, in an order that is the same in every process.
-        warn: is told, in one line each, what goes wrong without stopping the run.
+        plugins: Installed plugins with the instances made from them, in an order that is the same in every process.
+        warn: Function that is called, with one line each, about what goes wrong without stopping the run.
     """
 
     def __init__(self, plugins: Iterable[tuple[Entry, object]], warn: Callable[[str], None]) -> None:
@@ -28,15 +28,15 @@ class PluginStates:
         self._warn = warn
         self._warned: set[tuple[str, str]] = set()
         self.why_not_resumable: str | None = None
-        """Reason in a sentence why what the plugins decide by cannot be saved; None as long as it can."""
+        """Reason in a sentence why the state of a controller or blueprint cannot be saved; None as long as it can."""
 
     def state_dict(self) -> dict[str, State]:
-        """Plain values and tensors by plugin: "controller", "blueprint.NAME", "logger.NAME". A copy throughout.
+        """Return plain values and tensors by plugin: "controller", "blueprint.NAME", "logger.NAME"; a copy throughout.
 
         Plugins that have no way to remember anything are left out, and a logger that failed.
 
         Raises:
-            PluginError: a controller or blueprint failed, or keeps what cannot be saved; the sentence says what.
+            PluginError: A controller or blueprint failed, or keeps what cannot be saved; the sentence says what.
         """
         states = {}
         for key, (entry, plugin) in self._plugins.items():
@@ -47,10 +47,10 @@ class PluginStates:
         return states
 
     def load_state_dict(self, states: Mapping[str, State]) -> None:
-        """Puts back what `state_dict` gave, in this process or in another.
+        """Put back what `state_dict` gave, in this process or in another.
 
         Raises:
-            PluginError: a controller or blueprint failed, its state does not fit, or there is none for it.
+            PluginError: A controller or blueprint failed, its state does not fit, or there is none for it.
         """
         for key in states:
             if key not in self._plugins and not key.startswith("logger."):
@@ -62,9 +62,9 @@ class PluginStates:
                 raise PluginError(f"what was saved has no state of the {entry}, which remembers things")
 
     def kept(self) -> dict[str, State] | None:
-        """Return what `state_dict` gives, or None once it raises: the run is as good as any, but not to be resumed.
+        """Return what `state_dict` gives, or None once it raises: the run goes on, but it cannot be resumed.
 
-        The first time that it raises is told as a warning.
+        A warning says so the first time.
         """
         if self.why_not_resumable is None:
             try:
@@ -75,7 +75,7 @@ class PluginStates:
         return None
 
     def _called(self, key: str, method: str, call: Callable[[], State | None]) -> State | None:
-        """What the call gives; a logger that fails costs one warning, and is told of the run all the same."""
+        """Return what the call gives; a logger that fails costs one warning, and keeps its hooks."""
         entry, plugin = self._plugins[key]
         try:
             return call()
@@ -90,17 +90,17 @@ class PluginStates:
 
 
 def remembers(kind: str, plugin: object) -> bool:
-    """Whether there is anything to be kept; of those that decide also what they have not said how to keep."""
+    """Return whether a plugin has a state; without the two methods, a controller's or blueprint's fields are one."""
     methods = any(hasattr(plugin, method) for method in METHODS)
     return methods or kind != "logger" and bool(kept_fields(plugin) or outside_fields(plugin))
 
 
 def state_of(plugin: object) -> State:
-    """What its `state_dict` gives or, if it has none, the values of its fields that are no options; a copy.
+    """Return what the plugin's `state_dict` gives or, if it has none, the values of its fields that are no options.
 
     Raises:
-        Unkept: it is not made of plain values and tensors.
-        Exception: whatever the plugin raised.
+        Unkept: It is not made of plain values and tensors.
+        Exception: Whatever the plugin raised.
     """
     if not _has_methods(plugin):
         return fields_state(plugin)
@@ -114,11 +114,11 @@ def state_of(plugin: object) -> State:
 
 
 def put_back(plugin: object, state: State) -> None:
-    """Undoes what the plugin has done since `state_of`.
+    """Give a plugin back the state that `state_of` returned.
 
     Raises:
-        Unkept: the state does not fit the plugin's fields.
-        Exception: whatever the plugin raised.
+        Unkept: The state does not fit the plugin's fields.
+        Exception: Whatever the plugin raised.
     """
     if _has_methods(plugin):
         plugin.load_state_dict(plain(state))  # type: ignore[attr-defined]
@@ -143,7 +143,7 @@ def _sentence(entry: Entry, plugin: object, method: str, error: BaseException) -
 
 
 def _keyed(plugins: Iterable[tuple[Entry, object]]) -> Iterator[tuple[str, tuple[Entry, object]]]:
-    """Each under a key of its own: of several with one name, as two distributions may offer, the later are numbered."""
+    """Yield each plugin with a key of its own; of several with one name, the later keys are numbered."""
     seen: Counter[str] = Counter()
     for entry, plugin in plugins:
         key = entry.kind if entry.kind == "controller" else f"{entry.kind}.{entry.name}"

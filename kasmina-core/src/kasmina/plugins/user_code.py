@@ -1,8 +1,7 @@
-"""Hosts and tasks of the user's own, named by where they stand, ``package.module:callable``, without being installed.
+"""Hosts and tasks of the user's own that are not installed, named ``package.module:callable``.
 
-Such a word was typed by the user (run/trust.py sees to that), and so it may name a module in the working folder, which
-is otherwise no source of code: the folder is on the module path while that one module is imported, and not a moment
-longer.
+Such a word was typed by the user (run/trust.py sees to that). So it may name a module in the working folder, from which
+nothing else is imported: the folder is on the module path only while that one module is imported.
 """
 
 from __future__ import annotations
@@ -28,38 +27,38 @@ from kasmina.plugins.messages import one_line, raised_at
 from kasmina.plugins.structuring import structure
 
 METHODS: Mapping[str, str] = {"host": "build", "task": "load"}
-"""The kinds that may be one's own, and what an attrs class of each kind has in common with a plugin."""
+"""Method that an attrs class has in common with a plugin, for each kind that may be the user's own."""
 
 GIVEN: Mapping[str, tuple[str, ...]] = {"host": ("in_shape", "outputs"), "task": ()}
-"""The keywords that the callable of each kind gets from Kasmina; all others are options."""
+"""Keywords that the callable of each kind gets from Kasmina; all others are options."""
 
 WORD = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 PLAIN = (type(None), bool, int, float, str)
-"""What YAML gives back as it was."""
+"""Types of values that YAML gives back unchanged."""
 
 
 @frozen(eq=False)
 class UserCallable:
-    """A host or a task of the user's own, with the methods that a plugin has."""
+    """Host or task of the user's own, with the methods that a plugin has."""
 
     kind: str
     word: str
     file: str
-    """Of the module, for messages."""
+    """Path of the module's file, for messages."""
     call: Callable[..., Any]
     options: Mapping[str, Any]
-    """As config.yaml holds them: those that were given, and defaults as far as they are plain values."""
+    """Options for config.yaml: those that were given, and the defaults that are plain values."""
     keywords: Mapping[str, Any]
-    """What the callable gets beside Kasmina's own keywords."""
+    """Keywords that the callable gets in addition to Kasmina's own."""
     default_sites: tuple[str, ...] = ()
 
     def build(self, in_shape: tuple[int, ...], outputs: int) -> Any:
-        """What the callable makes of these: a module, if it is right."""
+        """Call it as a host: it should return a module."""
         return self._called(in_shape=in_shape, outputs=outputs)
 
     def load(self) -> Any:
-        """What the callable gives: Data, if it is right."""
+        """Call it as a task: it should return Data."""
         return self._called()
 
     def _called(self, **given: Any) -> Any:
@@ -71,7 +70,7 @@ class UserCallable:
 
 
 def is_user_code(kind: str, word: str) -> bool:
-    """Whether `word` names code of the user's own and not a plugin: ``DIST:NAME`` looks alike, and goes first."""
+    """Return whether `word` names code of the user's own; a plugin's ``DIST:NAME`` looks alike, and goes first."""
     if kind not in METHODS or not WORD.fullmatch(word):
         return False
     known, owner = entries(), normal(word.partition(":")[0])
@@ -81,7 +80,7 @@ def is_user_code(kind: str, word: str) -> bool:
 
 
 def find_code(word: str) -> str | None:
-    """Where the outermost package of ``package.module:callable`` lies, found without running it; None: nowhere."""
+    """Return where the outermost package of ``package.module:callable`` lies, without running it; None for nowhere."""
     top = word.partition(":")[0].partition(".")[0]
     try:
         with _working_folder():
@@ -95,10 +94,10 @@ def find_code(word: str) -> str | None:
 
 
 def load_user_callable(kind: str, word: str, options: Mapping[str, Any]) -> tuple[Entry, UserCallable]:
-    """The host or task that ``package.module:callable`` names, made with these options.
+    """Return the host or task that ``package.module:callable`` names, made with these options.
 
     Raises:
-        UsageError: there is no such module or callable, it cannot be imported, or the options do not fit.
+        UsageError: There is no such module or callable, it cannot be imported, or the options do not fit.
     """
     module, _, path = word.partition(":")
     loaded = _imported(kind, word, module)
@@ -145,10 +144,10 @@ def _of_callable(kind: str, word: str, file: str, call: Callable[..., Any], opti
 
 
 def _checked(kind: str, word: str, call: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults of what the callable takes, as far as they are plain values.
+    """Return the callable's defaults that are plain values.
 
     Raises:
-        UsageError: it does not take what it will be given, or something that it needs is not given.
+        UsageError: It does not take what it will be given, or something that it needs is not given.
     """
     try:
         parameters = inspect.signature(call).parameters.values()
@@ -196,7 +195,7 @@ def _refuse(kind: str, word: str, module: str, error: BaseException) -> NoReturn
 
 @contextmanager
 def _working_folder() -> Iterator[None]:
-    """Within it, what stands in the working folder can be imported, as ``python`` lets a script's neighbours be."""
+    """Let modules in the working folder be imported, as ``python`` does for the neighbours of a script."""
     folder = str(Path.cwd())
     invalidate_caches()
     sys.path.insert(0, folder)

@@ -1,9 +1,9 @@
-"""Whether code that a config file names may be run.
+"""Trust in the code that a config file names: signed by the user, or not run.
 
-A config may name a host or a task as ``module:callable``, and that is anything that Python can call. Typed, the word
-is consent; in a file it may be a stranger's. So a run that was typed leaves a signature beside its config.yaml, made
-with a secret of the user's own, as Jupyter signs notebooks. It covers the file to the last byte, and where the code
-lies: a signed folder that was given away and comes back with other code beside it is a stranger's again.
+A config may name a host or a task as ``module:callable``, and that is anything that Python can call. Who types the
+name consents; in a file it may be a stranger's. So a run that was typed leaves a signature next to its config.yaml,
+made with a secret of the user's own, as Jupyter signs notebooks. The signature covers the file to the last byte, and
+where the code lies: a signed folder that was given away and comes back with other code is a stranger's again.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from kasmina.plugins.user_code import find_code, is_user_code
 from kasmina.run.folder import write
 
 SUFFIX = ".signature"
-"""Of the file beside config.yaml: a line for each piece of code."""
+"""Ending of the signature's file, which has a line for each piece of code."""
 BYTES = 32
-"""Of the secret."""
+"""Number of bytes of the secret."""
 LIMIT = 1 << 20
-"""Bytes of a config or a signature that are looked at."""
+"""Largest config or signature that is read, in bytes."""
 
 
 def sign(file: Path, words: Mapping[str, str]) -> None:
-    """Remembers that the user has consented to the code among `words` (by kind) that the config `file` names.
+    """Sign the user's consent to the code among `words` (by kind) that the config `file` names.
 
-    Where the user has no place for a secret, nothing is remembered; where no code is named, nothing is even looked up.
+    Nothing is signed if the user has no place for a secret, or if no code is named.
     """
     if code := {kind: word for kind, word in words.items() if is_user_code(kind, word)}:
         with suppress(OSError):
@@ -46,10 +46,10 @@ def sign(file: Path, words: Mapping[str, str]) -> None:
 
 
 def check(file: Path, words: Mapping[str, str]) -> None:
-    """Those of `words` (by kind), which the config `file` names and nobody has typed, may be run.
+    """Refuse code among `words` (by kind), which the config `file` names and nobody has typed, that is not signed.
 
     Raises:
-        UsageError: one is code of no plugin, and no signature of the user's stands by it.
+        UsageError: A word names code that is no plugin's, and it has no signature of the user's.
     """
     for kind, word in words.items():
         # Code that is not there cannot be run, and whoever looks for it says so.
@@ -77,10 +77,10 @@ def _signature(secret: bytes, content: bytes, kind: str, word: str, place: str) 
 
 
 def _secret() -> bytes | None:
-    """The user's secret; None if there is none yet.
+    """Return the user's secret; None if there is none yet.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: It cannot be read.
     """
     try:
         secret = files.read(_home() / "secret", BYTES)
@@ -90,10 +90,10 @@ def _secret() -> bytes | None:
 
 
 def _new_secret() -> bytes:
-    """Makes the user's secret, whole or not at all; where another process was faster, that one's counts.
+    """Make the user's secret, whole or not at all; if another process was faster, its secret counts.
 
     Raises:
-        OSError: there is no place for it.
+        OSError: There is no place for it.
     """
     home = _home()
     home.mkdir(parents=True, exist_ok=True, mode=0o700)

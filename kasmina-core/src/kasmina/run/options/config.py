@@ -1,4 +1,4 @@
-"""The options of a run, checked and typed."""
+"""Options of a run, checked and typed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PHASES: dict[str, Raw] = {
 
 @frozen
 class PluginChoice:
-    """A plugin by name, and the options that were given for it."""
+    """Plugin by name, and the options that were given for it."""
 
     name: str
     options: Mapping[str, Any]
@@ -37,31 +37,33 @@ class PluginChoice:
 
 @frozen
 class CheckpointOptions:
-    """When a checkpoint is written: at the end of every so many epochs, and when the last is so many seconds old.
+    """Options for checkpoints, which are written at the end of epochs, and in between once the last is old enough.
 
-    Not at the end of epochs so short that it would cost 3 % of the time.
+    None is written at the end of epochs so short that it would cost 3 % of the time.
     """
 
     epochs: int = field(default=1, validator=validators.ge(1))
+    """Number of epochs from one checkpoint to the next."""
     seconds: float = field(default=60.0, validator=validators.gt(0))
+    """Seconds after which a checkpoint is written within an epoch."""
 
 
 within = validators.and_(validators.ge(0), validators.lt(2**63))
-"""What the seed of a generator may be."""
+"""Validator of the seeds of random generators."""
 
 
 @frozen(kw_only=True)
 class Settings:
-    """The options of a run that are plain values."""
+    """Options of a run that are plain values."""
 
     sites: tuple[str, ...] = ()
-    """Patterns; none: those that the host suggests."""
+    """Site patterns; if there are none, those that the host suggests are taken."""
     seed: int = field(default=0, validator=within)
-    """Of initial weights, the host's and the seeds', and of what they draw while they train."""
+    """Seed of the random generators for initial weights, and for what host and seeds draw while they train."""
     order_seed: int | None = field(default=None, validator=validators.optional(within))
-    """Of the order of samples; None: the same as `seed`."""
+    """Seed of the order of samples; None for the same as `seed`."""
     split_seed: int = field(default=0, validator=[validators.ge(0), validators.lt(2**32)])
-    """Of the split into train, validation and test."""
+    """Seed of the split into train, validation and test."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     batch: int = field(default=64, validator=validators.ge(1))
     learning_rate: float = field(default=0.02, validator=[validators.gt(0), validators.lt(math.inf)])
@@ -73,27 +75,27 @@ class Settings:
 
     @property
     def order(self) -> int:
-        """The seed of the order of samples."""
+        """Seed of the order of samples, also where it is the same as `seed`."""
         return self.seed if self.order_seed is None else self.order_seed
 
 
 @frozen(kw_only=True)
 class Config:
-    """Every option of a run."""
+    """All options of a run."""
 
     task: PluginChoice
     host: PluginChoice
     controller: PluginChoice
     blueprint: PluginChoice
     alternatives: tuple[PluginChoice, ...]
-    """Further blueprints, which compete with it at each germination."""
+    """Further blueprints, which compete with the first at each germination."""
     loggers: tuple[PluginChoice, ...]
     phases: tuple[Phase, ...]
     settings: Settings
 
     @property
     def choices(self) -> dict[str, PluginChoice]:
-        """The plugins of which a run has one each, by kind."""
+        """Plugins of which a run has one each, by kind."""
         return {kind: getattr(self, kind) for kind in CHOICES}
 
 
@@ -104,17 +106,17 @@ def configure(
     epochs: int | None = None,
     trust: bool = False,
 ) -> Config:
-    """The options of a run, from all that was said.
+    """Merge and check the options of a run.
 
     Args:
-        file: YAML, shaped like the config.yaml of a run.
-        options: the command line's own, shaped likewise; what is absent was not said.
-        sets: ``"host.hidden=8"`` and the like, values in YAML.
-        epochs: in all; the phases keep their proportions.
-        trust: whether code that only `file` names may be run, though the user has not signed it: see run/trust.py.
+        file: YAML file, shaped like the config.yaml of a run.
+        options: Options of the command line, shaped likewise; only those that were typed.
+        sets: Single options such as ``"host.hidden=8"``, with values in YAML.
+        epochs: Number of epochs in all; the phases keep their proportions.
+        trust: Whether code that only `file` names may be run though the user has not signed it: see run/trust.py.
 
     Raises:
-        UsageError: a word or a value that does not fit, with its place; or code that nobody has typed.
+        UsageError: A name or a value does not fit; the sentence says where. Or `file` names code that nobody typed.
     """
     start: Raw = {
         "alternatives": {},
@@ -164,7 +166,7 @@ def _phases(raw: Raw) -> tuple[Phase, ...]:
 
 
 def _rescaled(phases: tuple[Phase, ...], epochs: int | None) -> tuple[Phase, ...]:
-    """The phases with `epochs` in all, in their proportions; rounded at their ends, so that nothing is lost."""
+    """Return the phases with `epochs` in all, in their proportions; rounded at their ends, so that none is lost."""
     if epochs is None:
         return phases
     total = sum(phase.epochs for phase in phases)

@@ -1,6 +1,7 @@
-"""Where a run's options come from, and which wins: a later layer over an earlier one, as plain nested mappings.
+"""Sources of a run's options, merged as plain nested mappings.
 
-Defaults, then the file of ``--config``, then the command line's own options, then each ``--set`` in turn.
+A later source wins over an earlier one: defaults, the file of ``--config``, the options of the command line, and each
+``--set`` in turn.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ CHOICES = ("task", "host", "controller", "blueprint")
 SEVERAL = ("alternatives", "loggers")
 
 LIMIT = 1 << 20
-"""Bytes of a file of options: more would take the reader of YAML minutes."""
+"""Largest file of options, in bytes: more would take the reader of YAML minutes."""
 
 
 def layered(defaults: Raw, file: Path | None, options: Mapping[str, Any], sets: Sequence[str]) -> Raw:
-    """All options that were said, in the shape of config.yaml.
+    """Merge all options, in the shape of config.yaml.
 
     Raises:
-        UsageError: a file that cannot be read, or a word that is not KEY=VALUE.
+        UsageError: A file cannot be read, or a word is not KEY=VALUE.
     """
     raw = defaults
     for layer in [_read(file) if file else {}, dict(options)]:
@@ -39,7 +40,7 @@ def layered(defaults: Raw, file: Path | None, options: Mapping[str, Any], sets: 
 
 
 def typed(options: Mapping[str, Any], sets: Sequence[str]) -> dict[str, object]:
-    """The names, by kind, that were said otherwise than by a file."""
+    """Return the names of plugins, by kind, that were typed and not read from a file."""
     said = layered({}, None, options, [word for word in sets if word.partition("=")[0].partition(".")[0] in CHOICES])
     return {kind: said[kind].get("name") for kind in CHOICES if isinstance(said.get(kind), dict)}
 
@@ -61,7 +62,7 @@ def _read(file: Path) -> Raw:
 
 
 def _normal(layer: Raw) -> Raw:
-    """Short forms in full: ``host: mlp`` as ``host: {name: mlp}``, ``loggers: [rich]`` as ``loggers: {rich: {}}``."""
+    """Write short forms in full: ``host: mlp`` as ``host: {name: mlp}``, ``loggers: [x]`` as ``loggers: {x: {}}``."""
     layer = dict(layer)
     for kind in CHOICES:
         if isinstance(layer.get(kind), str):
@@ -73,7 +74,7 @@ def _normal(layer: Raw) -> Raw:
 
 
 def _merged(below: Raw, above: Raw) -> Raw:
-    """`above` over `below`, mappings within mappings; another plugin does not inherit the options of the one before."""
+    """Merge `above` over `below`, mappings within mappings; another plugin inherits no options."""
     raw = dict(below)
     for key, value in above.items():
         old = raw.get(key)
@@ -86,7 +87,7 @@ def _merged(below: Raw, above: Raw) -> Raw:
 
 
 def _said(raw: Raw, word: str) -> Raw:
-    """The layer that one ``--set KEY=VALUE`` is."""
+    """Return the options that one ``--set KEY=VALUE`` sets."""
     path, equals, text = word.partition("=")
     *parents, last = path.split(".")
     if not equals or not all([*parents, last]):
@@ -102,7 +103,7 @@ def _said(raw: Raw, word: str) -> Raw:
 
 
 def _problem(error: YAMLError) -> str:
-    """Return what is wrong without the place, which one word does not need."""
+    """Return what is wrong, without its line and column: it is a single word."""
     return " ".join(str(getattr(error, "problem", None) or error).split())
 
 

@@ -17,8 +17,8 @@ from attrs import define, evolve, field
 from kasmina.records import Observation, Stage
 from kasmina.run.folder import Folder, write_all
 from kasmina.run.loop import place
+from kasmina.run.profiling.profiles import FILE, Profile, read, text
 from kasmina.run.profiling.recording import Recording
-from kasmina.run.profiling.table import FILE, Profile, read, text
 from kasmina.run.recovery.governor import TrainingFault
 from kasmina.run.training import Callback, Training
 

@@ -17,7 +17,7 @@ from torch import nn
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from kasmina.run.profiling.table import Profile
+from kasmina.run.profiling.profiles import Profile
 from kasmina.run.training import Training
 
 ROWS = 40

@@ -17,7 +17,7 @@ FILE = "profile.json"
 
 @frozen
 class Profile:
-    """Where the time of some steps of one epoch goes."""
+    """Time and memory of some steps of one epoch."""
 
     phase: str
     epoch: int
