@@ -22,7 +22,7 @@ TORCH = "torch==2.13.0"
 TEST = ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0"]
 # Strangers' distributions are built and installed by the tests themselves.
 BUILD = ["pip", "hatchling"]
-TENSORBOARD = ["tensorboard==2.21.0", "pillow==13.0.0"]
+TENSORBOARD = ["tensorboard==2.21.0", "matplotlib==3.11.2"]
 TRACKING = [*TENSORBOARD, "mlflow==3.17.2", "psutil==7.2.2", "prometheus-fastapi-instrumentator==8.1.0"]
 
 # uv compiles nothing, and tests start hundreds of processes: without it each compiles all of torch that it imports.

@@ -328,7 +328,7 @@ def test_the_table_of_what_happened_is_whole_in_its_last_text(course_of: Callabl
     assert any("contribution +" in row for row in rows if Stage.ACTIVE.value in row)
 
 
-@pytest.mark.parametrize("missing", ["torch.utils.tensorboard", "PIL.Image"])
+@pytest.mark.parametrize("missing", ["torch.utils.tensorboard", "matplotlib"])
 def test_where_the_extra_is_not_installed_it_says_how(
     run: RunInfo, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:

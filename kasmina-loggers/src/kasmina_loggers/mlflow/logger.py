@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 from attrs import validators
@@ -18,9 +18,6 @@ from kasmina_loggers.mlflow import run_record, tracking_store
 from kasmina_loggers.mlflow.outbox import Outbox, outbox_folder
 from kasmina_loggers.mlflow.sender_process import SenderProcess
 from kasmina_loggers.mlflow.sender_status import SenderStatus
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def option(default: Any, text: str, *checks: Any) -> Any:
@@ -87,10 +84,10 @@ class MLflow:
     def log_predictions(self, predictions: Predictions, step: int) -> None:
         if self._outbox is None or self._run is None:
             return
-        from kasmina_loggers.figures.confusion_matrix import figures
+        from kasmina_loggers.figures import as_png, draw_figures
 
-        for name, picture in figures(predictions).items():
-            path = save(self._run.folder, f"{name.replace('/', '-')}-{step:04}.png", picture)
+        for name, figure in draw_figures(predictions).items():
+            path = save(self._run.folder, f"{name}-{step:04}.png", as_png(figure))
             self._outbox.hold("artifact", step, path=path.relative_to(self._run.folder).as_posix())
 
     @hookimpl
@@ -131,7 +128,7 @@ class MLflow:
 
 def missing() -> list[str]:
     """Modules that are not installed; none is imported, which would take seconds."""
-    return [module for module in ("mlflow", "psutil", "PIL") if find_spec(module) is None]
+    return [module for module in ("mlflow", "psutil", "matplotlib") if find_spec(module) is None]
 
 
 def growth(stages: Iterable[Stage]) -> str:
@@ -153,23 +150,17 @@ def ending(summary: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def save(run: Path, name: str, picture: np.ndarray[Any, Any]) -> Path:
-    """The picture (H, W, 3), of bytes, as a PNG in the folder `figures` of the run.
+def save(run: Path, name: str, png: bytes) -> Path:
+    """Write a PNG to the folder `figures` of the run and return its path.
 
     Raises:
         OSError: it cannot be written, or the folder is a link.
     """
-    import io
-
-    from PIL import Image
-
     from kasmina.run.folder import write
 
     folder = run / "figures"
     folder.mkdir(exist_ok=True)
     if folder.is_symlink():
         raise OSError(f"{folder} is a link; let it be a folder")
-    content = io.BytesIO()
-    Image.fromarray(picture).save(content, "PNG")
-    write(folder / name, content.getvalue())
+    write(folder / name, png)
     return folder / name

@@ -85,22 +85,37 @@ class Embeddings:
         write(self.folder / CONFIG, text_format.MessageToString(self._config, as_utf8=True))
 
     def _sprite(self, x: Array) -> tuple[int, int] | None:
-        """Width and height of one picture in the sheet of all samples, which is drawn once; None if they are none."""
-        from PIL import Image
-
+        """Return width and height of one picture in the sheet of all samples; None if the samples are no images."""
         if x.ndim != 4 or x.shape[1] not in (1, 3):
             return None
-        shrunk = min(1.0, SPRITE / max(x.shape[2:]))
-        width, height = (max(1, round(side * shrunk)) for side in (x.shape[3], x.shape[2]))
+        pictures = shrunk(as_bytes(x))
         path = self.folder / FOLDER / "sprite.png"
         if not path.exists():
-            across = math.ceil(math.sqrt(len(x)))
-            sheet = Image.new("RGB", (across * width, across * height))
-            for number, sample in enumerate(as_bytes(x)):
-                picture = Image.fromarray(sample).resize((width, height))
-                sheet.paste(picture, (number % across * width, number // across * height))
-            sheet.save(path)
-        return width, height
+            from matplotlib.image import imsave
+
+            imsave(path, sheet(pictures))
+        return pictures.shape[2], pictures.shape[1]
+
+
+def shrunk(pictures: Array) -> Array:
+    """Return pictures (N, H, W, 3) of at most `SPRITE` pixels along a side, by means over squares of pixels."""
+    n, height, width, _ = pictures.shape
+    side = -(-max(height, width) // SPRITE)
+    height, width = max(1, height // side), max(1, width // side)
+    kept = pictures[:, : height * side, : width * side]
+    down, across = kept.shape[1] // height, kept.shape[2] // width
+    means: Array = kept.reshape(n, height, down, width, across, 3).mean((2, 4))
+    return means.astype(np.uint8)
+
+
+def sheet(pictures: Array) -> Array:
+    """Return pictures (N, H, W, 3) as one, in rows of as many as there are rows; the rest is black."""
+    n, height, width, _ = pictures.shape
+    across = math.ceil(math.sqrt(n))
+    down = -(-n // across)
+    filled = np.concatenate([pictures, np.zeros((down * across - n, height, width, 3), np.uint8)])
+    rows = filled.reshape(down, across, height, width, 3).swapaxes(1, 2)
+    return np.ascontiguousarray(rows.reshape(down * height, across * width, 3))
 
 
 def as_bytes(x: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -83,10 +84,10 @@ class TensorBoard:
     def log_predictions(self, predictions: Predictions, step: int) -> None:
         if self._run is None or self._embeddings is None or step == self._pictured:
             return
-        from kasmina_loggers.figures.confusion_matrix import figures
+        from kasmina_loggers.figures import draw_figures
 
         self._pictured = step
-        self._add(summary_values.images(figures(predictions, self._run.data.features)), step)
+        self._add(summary_values.images(draw_figures(predictions, self._run.data.features)), step)
         self._embeddings.add(predictions, step)
 
     @hookimpl
@@ -143,12 +144,15 @@ class TensorBoard:
 
 
 def needed() -> None:
-    """Raises:
-    ImportError: TensorBoard or Pillow is not installed.
+    """Raise if TensorBoard or matplotlib is not installed; the latter is not imported, which would take a second.
+
+    Raises:
+        ImportError: one of them is missing.
     """
     try:
-        for name in ("torch.utils.tensorboard", "PIL.Image"):
-            import_module(name)
+        import_module("torch.utils.tensorboard")
+        if find_spec("matplotlib") is None:
+            raise ImportError("No module named 'matplotlib'")
     except ImportError as error:
         raise ImportError(f"{error}; pip install 'kasmina-loggers[tensorboard]'") from error
 

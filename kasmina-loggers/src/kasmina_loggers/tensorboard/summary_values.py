@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from kasmina_loggers.figures import as_png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BINS = 30
 """As many as TensorBoard shows; torch's `add_histogram` writes up to 1,500, and takes twenty times as long."""
@@ -37,12 +42,14 @@ def histograms(arrays: Mapping[str, Array]) -> Iterator[Any]:
             yield from found.value
 
 
-def images(pictures: Mapping[str, Array]) -> Iterator[Any]:
-    """Of arrays (H, W, 3) of bytes."""
-    from torch.utils.tensorboard.summary import image
+def images(figures: Mapping[str, Figure]) -> Iterator[Any]:
+    """Yield each figure as a PNG."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
 
-    for name, picture in pictures.items():
-        yield from image(name, picture, dataformats="HWC").value  # type: ignore[no-untyped-call]
+    for name, figure in figures.items():
+        width, height = map(round, figure.bbox.size)
+        picture = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=as_png(figure))
+        yield Summary.Value(tag=name, image=picture)
 
 
 def text(name: str, markdown: str) -> Iterator[Any]:
