@@ -54,7 +54,7 @@ class Plugin:
         return Data(x, (x[:, 0] > 0).astype(np.int64), "classification", ("no", "yes"))
 
     def build(self, in_shape: tuple[int, ...], outputs: int) -> nn.Module:
-        return Net(*in_shape, outputs)
+        return Net(in_shape[0], outputs)
 
     @hookimpl
     def propose_germination(self, observation: Observation) -> Proposal | None:

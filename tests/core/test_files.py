@@ -30,7 +30,7 @@ def pipe(tmp_path: Path) -> Path:
     return tmp_path / "pipe.csv"
 
 
-def test_pipes_and_devices_are_not_waited_for(pipe) -> None:
+def test_pipes_and_devices_are_not_waited_for(pipe: Path) -> None:
     for path in (pipe, Path("/dev/zero"), Path("/dev/tty")):
         with pytest.raises(OSError):
             files.read(path)
@@ -41,7 +41,7 @@ def test_pipes_and_devices_are_not_waited_for(pipe) -> None:
 
 
 @given(st.binary(max_size=100), st.integers(0, 100))
-def test_no_more_is_read_than_was_allowed(tmp_path_factory, content, limit) -> None:
+def test_no_more_is_read_than_was_allowed(tmp_path_factory: pytest.TempPathFactory, content: bytes, limit: int) -> None:
     path = tmp_path_factory.mktemp("read") / "file"
     path.write_bytes(content)
     if len(content) > limit:
@@ -51,7 +51,7 @@ def test_no_more_is_read_than_was_allowed(tmp_path_factory, content, limit) -> N
         assert files.read(path, limit) == files.read(path) == content
 
 
-def test_a_file_larger_than_memory_is_not_read(tmp_path, monkeypatch) -> None:
+def test_a_file_larger_than_memory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "huge.csv").write_bytes(b"a,target\n" * 1000)
     monkeypatch.setattr(files, "memory", lambda: 5000)
     with pytest.raises(OSError, match="too large"):
@@ -61,7 +61,9 @@ def test_a_file_larger_than_memory_is_not_read(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("kind", ["npz", "parquet"])
-def test_a_small_file_that_unpacks_to_more_than_memory_is_not_unpacked(tmp_path, monkeypatch, kind) -> None:
+def test_a_small_file_that_unpacks_to_more_than_memory_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     path = tmp_path / f"bomb.{kind}"
     if kind == "npz":
         np.savez_compressed(path, x=np.zeros((100_000, 8)), y=np.zeros(100_000))
@@ -83,13 +85,13 @@ def test_a_small_file_that_unpacks_to_more_than_memory_is_not_unpacked(tmp_path,
     + ["seed: !!bool x", "seed: !!timestamp x", "seed: !!int ''"],
     ids=lambda text: text[:20],
 )
-def test_yaml_that_grows_or_breaks_its_reader_is_refused(tmp_path, text) -> None:
+def test_yaml_that_grows_or_breaks_its_reader_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(UsageError, match="is not YAML"):
         configure(tmp_path / "config.yaml", NAMED)
 
 
-def test_a_link_in_the_way_of_a_write_is_not_followed(tmp_path) -> None:
+def test_a_link_in_the_way_of_a_write_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     for name in (".model.pt.part", "model.pt"):
         (tmp_path / name).symlink_to(tmp_path / "precious")
@@ -99,7 +101,7 @@ def test_a_link_in_the_way_of_a_write_is_not_followed(tmp_path) -> None:
 
 
 @given(st.text() | st.sampled_from(["..", "../..", "/etc/x", "a/../../b", "", ".", "x" * 5000, "\0", "~", "\udc80"]))
-def test_whatever_a_task_is_called_its_folder_lies_in_runs(tmp_path_factory, name) -> None:
+def test_whatever_a_task_is_called_its_folder_lies_in_runs(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     here = tmp_path_factory.mktemp("names")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)

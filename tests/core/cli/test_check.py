@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
 
 from kasmina.cli.main import main
+
+Plant = Callable[..., Path]
 
 PLUGIN = '''
 import attrs
@@ -35,12 +39,12 @@ class Log:
 
 
 @pytest.fixture(autouse=True)
-def it(plant, monkeypatch) -> None:
+def it(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     points = {"kasmina.controllers": {"it": "kasmina_checked:It"}, "kasmina.loggers": {"it": "kasmina_checked:Log"}}
     plant("stranger", points, {"kasmina_checked": PLUGIN})
 
 
-def test_one_line_a_check_and_a_sentence_for_what_failed(capsys) -> None:
+def test_one_line_a_check_and_a_sentence_for_what_failed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "controller", "it"]) == 1
     *lines, last = [line for line in capsys.readouterr().out.splitlines() if line != "asked"]
     assert "ok     defaults make it" in lines and last.endswith(f"of {len(lines)} checks failed")
@@ -50,7 +54,7 @@ def test_one_line_a_check_and_a_sentence_for_what_failed(capsys) -> None:
     assert "but it proposed 'layers.0', where a seed is on its way" in first
 
 
-def test_options_are_set_as_for_a_run(capsys) -> None:
+def test_options_are_set_as_for_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "controller", "it", "--set", "controller.bold=false"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "all 12 checks passed"
     assert main(["check", "logger", "it", "--set", "loggers.it.file=other.txt"]) == 0
@@ -58,7 +62,7 @@ def test_options_are_set_as_for_a_run(capsys) -> None:
     assert "but it wrote runs/beside.txt" in capsys.readouterr().out
 
 
-def test_a_terminal_gets_ticks_and_crosses(capsys, monkeypatch) -> None:
+def test_a_terminal_gets_ticks_and_crosses(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     main(["check", "controller", "it"])
     out = click.unstyle(capsys.readouterr().out)
@@ -66,7 +70,9 @@ def test_a_terminal_gets_ticks_and_crosses(capsys, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(("bold", "status"), [("true", 1), ("false", 0)])
-def test_json_is_one_document_whatever_the_plugin_prints(capsys, bold, status) -> None:
+def test_json_is_one_document_whatever_the_plugin_prints(
+    capsys: pytest.CaptureFixture[str], bold: str, status: int
+) -> None:
     assert main(["check", "controller", "stranger:it", "--json", "--set", f"controller.bold={bold}"]) == status
     captured = capsys.readouterr()
     document = json.loads(captured.out)
@@ -87,13 +93,13 @@ def test_json_is_one_document_whatever_the_plugin_prints(capsys, bold, status) -
         (["check", "controller", "it", "--set", "controller=never"], "'it' is the controller that is checked"),
     ],
 )
-def test_wrong_words(capsys, arguments, sentence) -> None:
+def test_wrong_words(capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str) -> None:
     assert main(arguments) == 2
     err = capsys.readouterr().err
     assert sentence in err and err.count("\n") == 1
 
 
-def test_a_plugin_that_cannot_be_loaded(capsys, plant) -> None:
+def test_a_plugin_that_cannot_be_loaded(capsys: pytest.CaptureFixture[str], plant: Plant) -> None:
     plant("broken", {"kasmina.loggers": {"broken": "kasmina_test_absent:It"}})
     assert main(["check", "logger", "broken"]) == 1
     assert "the logger 'broken' of broken 1.0 cannot be loaded" in capsys.readouterr().err

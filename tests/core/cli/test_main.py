@@ -7,18 +7,23 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kasmina.cli.main import main
 from kasmina.plugins.catalog import DISABLE
 
+Plant = Callable[..., Path]
+Command = Callable[..., None]
+
 COMMAND = "import click\n@click.command()\ndef it():\n    '''Does it.'''\n    {}\n"
 
 
 @pytest.fixture
-def command(plant, monkeypatch):
+def command(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Installs a stranger's command `it` with this body, and returns it as a call with arguments."""
 
     def installed(body: str, name: str = "it") -> None:
@@ -35,7 +40,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
     return captured.err.rstrip("\n")
 
 
-def test_help_lists_the_commands(capsys, command) -> None:
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str], command: Command) -> None:
     command("raise SystemExit(9)")
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
@@ -70,7 +75,9 @@ GROW = "sprout.commands.grow:grow"
     ],
 )
 @pytest.mark.parametrize("package", [True, False], ids=["package", "namespace"])
-def test_a_stranger_s_command_is_told_of_by_its_source(capsys, plant, value, source, line, package) -> None:
+def test_a_stranger_s_command_is_told_of_by_its_source(
+    capsys: pytest.CaptureFixture[str], plant: Plant, value: Any, source: str, line: str | None, package: bool
+) -> None:
     """None of whose modules is imported for it; each would raise."""
     home = plant("stranger", {"kasmina.commands": {"grow": value}})
     folder = home / "sprout" / "commands"
@@ -84,7 +91,7 @@ def test_a_stranger_s_command_is_told_of_by_its_source(capsys, plant, value, sou
     assert not [name for name in sys.modules if name.startswith("sprout")]
 
 
-def test_version(capsys) -> None:
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("kasmina ")
 
@@ -103,7 +110,7 @@ def test_version(capsys) -> None:
         (["plugins", "show", "mlp", "--kind", "task"], "kasmina: no task is called 'mlp'; "),
     ],
 )
-def test_wrong_words(capsys, arguments, sentence) -> None:
+def test_wrong_words(capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str) -> None:
     assert main(arguments) == 2
     assert sentence.split("did you mean")[0] in said(capsys)
 
@@ -118,25 +125,27 @@ def test_wrong_words(capsys, arguments, sentence) -> None:
         ("1 / 0", 1, "kasmina: unexpected: ZeroDivisionError: division by zero (KASMINA_DEBUG=1 shows where)"),
     ],
 )
-def test_failures(capsys, command, body, status, sentence) -> None:
+def test_failures(capsys: pytest.CaptureFixture[str], command: Command, body: str, status: int, sentence: str) -> None:
     command(body)
     assert main(["it"]) == status
     assert said(capsys).startswith(sentence)
 
 
-def test_debug_shows_where(capsys, command, monkeypatch) -> None:
+def test_debug_shows_where(
+    capsys: pytest.CaptureFixture[str], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command("1 / 0")
     monkeypatch.setenv("KASMINA_DEBUG", "1")
     assert main(["it"]) == 1
     assert "Traceback" in (err := capsys.readouterr().err) and "kasmina_test_command.py" in err
 
 
-def test_interrupted(command) -> None:
+def test_interrupted(command: Command) -> None:
     command("raise KeyboardInterrupt")
     assert main(["it"]) == 130
 
 
-def test_status_is_what_a_command_exits_with_and_not_what_it_returns(command, plant) -> None:
+def test_status_is_what_a_command_exits_with_and_not_what_it_returns(command: Command, plant: Plant) -> None:
     command("return 5")
     assert main(["it"]) == 0
     exits = COMMAND.format("click.get_current_context().exit(5)")
@@ -144,7 +153,7 @@ def test_status_is_what_a_command_exits_with_and_not_what_it_returns(command, pl
     assert main(["exits"]) == 5
 
 
-def test_a_broken_command_costs_one_line_and_never_the_rest(capsys, plant) -> None:
+def test_a_broken_command_costs_one_line_and_never_the_rest(capsys: pytest.CaptureFixture[str], plant: Plant) -> None:
     plant("stranger", {"kasmina.commands": {"broken": "kasmina_test_absent:it", "number": "math:pi"}})
     assert main(["broken"]) == 1
     assert "the command 'broken' of stranger 1.0 cannot be loaded: its entry point kasmina_test_absent:it" in said(
@@ -156,7 +165,7 @@ def test_a_broken_command_costs_one_line_and_never_the_rest(capsys, plant) -> No
     assert main(["plugins"]) == 0
 
 
-def test_nobody_takes_an_own_command_over(capsys, command) -> None:
+def test_nobody_takes_an_own_command_over(capsys: pytest.CaptureFixture[str], command: Command) -> None:
     command("click.echo('taken')", name="plugins")
     assert main(["plugins"]) == 0
     assert "kasmina-core" in capsys.readouterr().out
@@ -166,7 +175,9 @@ def test_nobody_takes_an_own_command_over(capsys, command) -> None:
     assert "stranger:plugins  Does it.\n" in capsys.readouterr().out
 
 
-def test_disabled_command(capsys, command, monkeypatch) -> None:
+def test_disabled_command(
+    capsys: pytest.CaptureFixture[str], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command("pass")
     monkeypatch.setenv(DISABLE, "stranger")
     assert main(["it"]) == 2
@@ -186,7 +197,7 @@ class It:
 '''
 
 
-def test_plugins_in_a_pipe_are_plain_lines(capsys, plant) -> None:
+def test_plugins_in_a_pipe_are_plain_lines(capsys: pytest.CaptureFixture[str], plant: Plant) -> None:
     plant("stranger", {"kasmina.blueprints": {"it": "kasmina_test_absent:It"}}, version="1.2.3")
     assert main(["plugins"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -194,14 +205,14 @@ def test_plugins_in_a_pipe_are_plain_lines(capsys, plant) -> None:
     assert ["task", "spirals", "kasmina-core", rows[-1][3], "default"] in rows
 
 
-def test_plugins_on_a_terminal_are_a_table(capsys, monkeypatch) -> None:
+def test_plugins_on_a_terminal_are_a_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     assert main(["plugins"]) == 0
     out = capsys.readouterr().out
     assert "distribution" in out and "spirals" in out
 
 
-def test_plugins_as_json(capsys, plant, monkeypatch) -> None:
+def test_plugins_as_json(capsys: pytest.CaptureFixture[str], plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant("stranger", {"kasmina.blueprints": {"it": "kasmina_test_absent:It"}})
     monkeypatch.setenv(DISABLE, "it")
     assert main(["plugins", "--json"]) == 0
@@ -215,7 +226,7 @@ def test_plugins_as_json(capsys, plant, monkeypatch) -> None:
     } in json.loads(capsys.readouterr().out)
 
 
-def test_show(capsys, plant) -> None:
+def test_show(capsys: pytest.CaptureFixture[str], plant: Plant) -> None:
     points = {"kasmina.blueprints": {"it": "kasmina_test_shown:It"}, "kasmina.loggers": {"it": "kasmina_test_shown:It"}}
     plant("stranger", points, {"kasmina_test_shown": PLUGIN})
     assert main(["plugins", "show", "it"]) == 0
@@ -230,7 +241,7 @@ def test_show(capsys, plant) -> None:
     assert "blueprint" not in capsys.readouterr().out
 
 
-def test_show_of_a_duplicate_asks_which(capsys, plant) -> None:
+def test_show_of_a_duplicate_asks_which(capsys: pytest.CaptureFixture[str], plant: Plant) -> None:
     for name in ("one", "two"):
         plant(name, {"kasmina.blueprints": {"it": "kasmina_test_shown:It"}}, {"kasmina_test_shown": PLUGIN})
     assert main(["plugins", "show", "it"]) == 2
@@ -260,7 +271,7 @@ LIGHT = [["--help"], ["plugins"], ["plugins", "--json"], ["--version"], ["check"
 
 
 @pytest.mark.parametrize("arguments", LIGHT)
-def test_help_and_plugins_import_nothing_heavy(plant, arguments) -> None:
+def test_help_and_plugins_import_nothing_heavy(plant: Plant, arguments: list[str]) -> None:
     points = {f"kasmina.{kind}": {"it": "kasmina_stranger:It"} for kind in ("blueprints", "loggers", "commands")}
     home = plant("stranger", points, {"kasmina_stranger": PLUGIN})
     done = python("-c", SPY, *arguments, path=home)
@@ -268,14 +279,14 @@ def test_help_and_plugins_import_nothing_heavy(plant, arguments) -> None:
     assert done.stdout.splitlines()[-1] == "HEAVY []"
 
 
-def test_show_imports_just_that_plugin(plant) -> None:
+def test_show_imports_just_that_plugin(plant: Plant) -> None:
     points = {"kasmina.blueprints": {"it": "kasmina_stranger:It", "other": "kasmina_other:It"}}
     home = plant("stranger", points, {"kasmina_stranger": PLUGIN, "kasmina_other": PLUGIN})
     done = python("-c", SPY, "plugins", "show", "it", path=home)
     assert done.stdout.splitlines()[-1] == "HEAVY ['kasmina_stranger']"
 
 
-def test_the_working_folder_is_not_looked_into(plant, tmp_path) -> None:
+def test_the_working_folder_is_not_looked_into(plant: Plant, tmp_path: Path) -> None:
     here = plant("stranger", {"kasmina.blueprints": {"it": "kasmina_stranger:It"}}, {"kasmina_stranger": PLUGIN})
     assert "stranger" not in python("-m", "kasmina", "plugins", cwd=here).stdout
     assert "stranger" not in python("-c", SPY, "plugins", cwd=here).stdout

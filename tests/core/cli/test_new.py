@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import keyword
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from kasmina.cli.main import main
 from kasmina.cli.new import write
 
+Plant = Callable[..., Path]
+
 KINDS = ["blueprint", "controller", "logger"]
 ODD = ["site", "module", "tensor", "sprout", "my_sprout", "sproutling", "proposal", "path", "event", "x", "kasmina"]
 WORDS = st.from_regex(r"[a-z][a-z0-9]{0,5}(_[a-z0-9]{1,4}){0,2}", fullmatch=True).filter(
@@ -22,7 +25,7 @@ WORDS = st.from_regex(r"[a-z][a-z0-9]{0,5}(_[a-z0-9]{1,4}){0,2}", fullmatch=True
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch) -> None:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -44,20 +47,20 @@ def inspect(kind: str, word: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("word", ODD)
-def test_odd_names(kind, word, tmp_path) -> None:
+def test_odd_names(kind: str, word: str, tmp_path: Path) -> None:
     write(kind, word, tmp_path / "new")
     inspect(kind, word, tmp_path / "new")
 
 
 @given(st.sampled_from(KINDS), WORDS)
 @settings(deadline=None, max_examples=40)
-def test_any_name(tmp_path_factory, kind, word) -> None:
+def test_any_name(tmp_path_factory: pytest.TempPathFactory, kind: str, word: str) -> None:
     folder = tmp_path_factory.mktemp("new") / "it"
     write(kind, word, folder)
     inspect(kind, word, folder)
 
 
-def test_the_next_steps_are_told(capsys, tmp_path) -> None:
+def test_the_next_steps_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["new", "blueprint", "two-words"]) == 0
     out = capsys.readouterr().out
     inspect("blueprint", "two_words", tmp_path / "kasmina-two-words")
@@ -70,7 +73,7 @@ def test_the_next_steps_are_told(capsys, tmp_path) -> None:
         assert f"\n  {step}" in out
 
 
-def test_a_folder_of_ones_own(capsys, tmp_path) -> None:
+def test_a_folder_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["new", "logger", "mine", "--out", str(tmp_path / "a" / "b")]) == 0
     assert f"pip install {tmp_path / 'a' / 'b'}\n" in capsys.readouterr().out
     inspect("logger", "mine", tmp_path / "a" / "b")
@@ -89,14 +92,14 @@ def test_a_folder_of_ones_own(capsys, tmp_path) -> None:
         ("core", "the distribution kasmina-core is installed already"),
     ],
 )
-def test_names_that_cannot_be(capsys, tmp_path, name, sentence) -> None:
+def test_names_that_cannot_be(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, sentence: str) -> None:
     assert main(["new", "blueprint", name]) == 2
     err = capsys.readouterr().err
     assert sentence in err and err.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_is_overwritten(capsys, tmp_path) -> None:
+def test_nothing_is_overwritten(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "kasmina-mine").mkdir()
     assert main(["new", "controller", "mine"]) == 2
     assert "kasmina-mine exists already; choose another --out" in capsys.readouterr().err
@@ -106,7 +109,7 @@ def test_nothing_is_overwritten(capsys, tmp_path) -> None:
     assert "file/below cannot be written" in capsys.readouterr().err
 
 
-def test_the_name_of_an_installed_plugin_is_warned_of(capsys, plant) -> None:
+def test_the_name_of_an_installed_plugin_is_warned_of(capsys: pytest.CaptureFixture[str], plant: Plant) -> None:
     plant("stranger", {"kasmina.blueprints": {"it": "kasmina_test_absent:It"}})
     assert main(["new", "blueprint", "it"]) == 0
     captured = capsys.readouterr()

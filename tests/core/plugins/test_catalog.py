@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kasmina.errors import UsageError
 from kasmina.plugins.catalog import DISABLE, Entry, default, defaults, entries, find
+
+Plant = Callable[..., Path]
 
 BLUEPRINT = {"kasmina.blueprints": {"fourier": "absent:Fourier"}}
 
@@ -17,7 +20,7 @@ def named(name: str) -> list[Entry]:
     return [entry for entry in entries() if entry.name == name]
 
 
-def test_describes_without_importing(plant) -> None:
+def test_describes_without_importing(plant: Plant) -> None:
     plant("waves", BLUEPRINT)
     entry = find("blueprint", "fourier")
     assert (entry.distribution, entry.version, entry.state, entry.default) == ("waves", "1.0", "ready", False)
@@ -29,7 +32,7 @@ def test_core_describes_its_own() -> None:
     assert find("host", default("host")).distribution == "kasmina-core"
 
 
-def test_missing_name_gets_the_nearest(plant) -> None:
+def test_missing_name_gets_the_nearest(plant: Plant) -> None:
     plant("waves", BLUEPRINT)
     with pytest.raises(UsageError) as caught:
         find("blueprint", "fouriers")
@@ -38,7 +41,7 @@ def test_missing_name_gets_the_nearest(plant) -> None:
     assert caught.value.exit_code == 2
 
 
-def test_two_distributions_of_one_name(plant) -> None:
+def test_two_distributions_of_one_name(plant: Plant) -> None:
     plant("waves", BLUEPRINT)
     plant("Tides.Lab", BLUEPRINT)
     assert [entry.state for entry in named("fourier")] == ["duplicate", "duplicate"]
@@ -49,7 +52,7 @@ def test_two_distributions_of_one_name(plant) -> None:
 
 
 @pytest.mark.parametrize("word", ["waves", "WAVES", "fourier", "waves:fourier", "other, waves:fourier"])
-def test_disabled(plant, monkeypatch, word) -> None:
+def test_disabled(plant: Plant, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     plant("waves", BLUEPRINT)
     monkeypatch.setenv(DISABLE, word)
     assert [entry.state for entry in named("fourier")] == ["disabled"]
@@ -57,7 +60,7 @@ def test_disabled(plant, monkeypatch, word) -> None:
         find("blueprint", "fourier")
 
 
-def test_disabling_one_of_two_decides(plant, monkeypatch) -> None:
+def test_disabling_one_of_two_decides(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant("waves", BLUEPRINT)
     plant("tides", BLUEPRINT)
     monkeypatch.setenv(DISABLE, "tides:fourier,waves:other,fourie")
@@ -65,39 +68,39 @@ def test_disabling_one_of_two_decides(plant, monkeypatch) -> None:
     assert [entry.state for entry in named("fourier")] == ["disabled", "ready"]
 
 
-def test_a_distribution_found_twice_counts_once(plant, tmp_path) -> None:
+def test_a_distribution_found_twice_counts_once(plant: Plant, tmp_path: Path) -> None:
     plant("my-waves", BLUEPRINT, version="1.0")
     plant("my_waves", BLUEPRINT, version="2.0", folder=tmp_path / "in-front")
     assert [(entry.version, entry.state) for entry in named("fourier")] == [("2.0", "ready")]
 
 
-def test_the_first_distribution_hides_the_second_even_if_it_offers_nothing(plant, tmp_path) -> None:
+def test_the_first_distribution_hides_the_second_even_if_it_offers_nothing(plant: Plant, tmp_path: Path) -> None:
     plant("waves", BLUEPRINT, version="1.0")
     plant("waves", {}, version="2.0", folder=tmp_path / "in-front")
     assert named("fourier") == []
 
 
 @pytest.mark.parametrize("broken", ["METADATA", "entry_points.txt"])
-def test_mangled_metadata_hides_nobody_else(plant, broken) -> None:
+def test_mangled_metadata_hides_nobody_else(plant: Plant, broken: str) -> None:
     (plant("waves", BLUEPRINT) / "waves-1.0.dist-info" / broken).write_bytes(b"\xff\xfe[[[ = =\n]")
     plant("tides", {"kasmina.blueprints": {"ebb": "absent:Ebb"}})
     assert find("blueprint", "ebb").distribution == "tides"
 
 
-def test_working_folder_is_no_source_of_plugins(plant, monkeypatch) -> None:
+def test_working_folder_is_no_source_of_plugins(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     here: Path = plant("waves", BLUEPRINT)
     monkeypatch.chdir(here)
     monkeypatch.setattr(sys, "path", ["", *(folder for folder in sys.path if folder != str(here))])
     assert named("fourier") == []
 
 
-def test_defaults(plant) -> None:
+def test_defaults(plant: Plant) -> None:
     plant("waves", BLUEPRINT | {"kasmina.defaults": {"fourier": "blueprint", "nobody": "blueprint"}})
     assert find("blueprint", "fourier").default
     assert "fourier" in defaults("blueprint")
 
 
-def test_a_default_keeps_its_meaning_beside_a_duplicate(plant, monkeypatch) -> None:
+def test_a_default_keeps_its_meaning_beside_a_duplicate(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant("waves", {"kasmina.hosts": {"net": "a:B"}, "kasmina.defaults": {"net": "host"}})
     plant("tides", {"kasmina.hosts": {"net": "a:B"}})
     monkeypatch.setenv(DISABLE, "kasmina-core")
@@ -105,27 +108,27 @@ def test_a_default_keeps_its_meaning_beside_a_duplicate(plant, monkeypatch) -> N
     assert find("host", default("host")).distribution == "waves"
 
 
-def test_a_distribution_may_make_anothers_plugin_the_default(plant, monkeypatch) -> None:
+def test_a_distribution_may_make_anothers_plugin_the_default(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant("waves", {"kasmina.hosts": {"net": "a:B"}})
     plant("house-rules", {"kasmina.defaults": {"net": "host"}})
     monkeypatch.setenv(DISABLE, "kasmina-core")
     assert default("host") == "net"
 
 
-def test_no_default_says_what_there_is(plant, monkeypatch) -> None:
+def test_no_default_says_what_there_is(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     plant("waves", {"kasmina.hosts": {"net": "a:B"}})
     monkeypatch.setenv(DISABLE, "mlp,cnn,transformer")
     with pytest.raises(UsageError, match="no host is the default: name one with --host, of net; .* kasmina-core:mlp"):
         default("host")
 
 
-def test_nothing_of_a_kind(plant, monkeypatch) -> None:
+def test_nothing_of_a_kind(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DISABLE, "kasmina-core")
     with pytest.raises(UsageError, match="no host is installed"):
         default("host")
 
 
-def test_two_defaults_for_one_place(plant) -> None:
+def test_two_defaults_for_one_place(plant: Plant) -> None:
     plant("waves", {"kasmina.hosts": {"net": "a:B"}, "kasmina.defaults": {"net": "host"}})
     with pytest.raises(UsageError, match="2 defaults .* host, kasmina-core:mlp and waves:net: name one with --host"):
         default("host")

@@ -6,6 +6,7 @@ import enum
 import os
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,8 @@ from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import load, make, options
 from kasmina.plugins.messages import described
 from kasmina.plugins.structuring import structure
+
+Plant = Callable[..., Path]
 
 
 class Colour(enum.StrEnum):
@@ -83,7 +86,7 @@ class Fourier:
         ("converted", "8", 8),
     ],
 )
-def test_taken(name, given, made) -> None:
+def test_taken(name: str, given: Any, made: Any) -> None:
     value = getattr(structure({"size": 1, name: given}, Fourier, "blueprint"), name)
     assert value == made and type(value) is type(made)
 
@@ -122,14 +125,14 @@ def test_a_private_field_goes_by_its_public_name() -> None:
         ("table", {"a": "b"}, ".table.a: takes float, not 'b'"),
     ],
 )
-def test_refused(name, given, sentence) -> None:
+def test_refused(name: str, given: Any, sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
         structure({"size": 1, name: given}, Fourier, "blueprint")
     assert str(caught.value) == f"blueprint{sentence}"
 
 
 @given(st.one_of(st.floats(), st.text(), st.booleans(), st.none(), st.binary(), st.lists(st.integers())))
-def test_nothing_but_an_int_is_an_int(value) -> None:
+def test_nothing_but_an_int_is_an_int(value: Any) -> None:
     with pytest.raises(UsageError):
         structure(value, int, "x")
 
@@ -139,7 +142,7 @@ def test_nothing_but_an_int_is_an_int(value) -> None:
         st.none() | st.booleans() | st.integers() | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s)
     )
 )
-def test_any_document_is_taken_or_refused_in_one_line(document) -> None:
+def test_any_document_is_taken_or_refused_in_one_line(document: Any) -> None:
     try:
         structure(document, Fourier, "blueprint")
     except UsageError as error:
@@ -156,7 +159,7 @@ def test_any_document_is_taken_or_refused_in_one_line(document) -> None:
         (None, "blueprint: takes a mapping of options, not None"),
     ],
 )
-def test_unknown_and_missing(given, sentence) -> None:
+def test_unknown_and_missing(given: Any, sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
         structure(given, Fourier, "blueprint")
     assert str(caught.value).startswith(sentence)
@@ -182,14 +185,14 @@ def test_described() -> None:
 CAREFUL = "import attrs\n@attrs.define(eq=False)\nclass It:\n    a: int = 1\n"
 
 
-def test_only_the_named_one_is_imported(plant) -> None:
+def test_only_the_named_one_is_imported(plant: Plant) -> None:
     points = {"kasmina.blueprints": {"one": "kasmina_test_one:It", "two": "kasmina_test_two:It"}}
     plant("waves", points, {"kasmina_test_one": CAREFUL, "kasmina_test_two": CAREFUL})
     assert make(find("blueprint", "one"), {"a": 2}).a == 2
     assert "kasmina_test_one" in sys.modules and "kasmina_test_two" not in sys.modules
 
 
-def test_of_two_distributions_of_one_name_the_other_is_not_imported(plant) -> None:
+def test_of_two_distributions_of_one_name_the_other_is_not_imported(plant: Plant) -> None:
     for name in ("waves", "tides"):
         plant(name, {"kasmina.blueprints": {"both": f"kasmina_test_{name}:It"}}, {f"kasmina_test_{name}": CAREFUL})
     assert load(find("blueprint", "tides:both")).__module__ == "kasmina_test_tides"
@@ -206,7 +209,7 @@ def test_a_manager_that_takes_no_type_will_do(monkeypatch: pytest.MonkeyPatch) -
     assert "load" in runpy.run_path(drivers.__file__)
 
 
-def test_a_falsy_instance_is_an_instance(plant) -> None:
+def test_a_falsy_instance_is_an_instance(plant: Plant) -> None:
     empty = CAREFUL + "    def __len__(self):\n        return 0\n"
     plant("waves", {"kasmina.blueprints": {"none": "kasmina_test_falsy:It"}}, {"kasmina_test_falsy": empty})
     assert not isinstance(make(find("blueprint", "none"), {}), type)
@@ -222,7 +225,7 @@ def test_a_falsy_instance_is_an_instance(plant) -> None:
         ("class Other: pass", "AttributeError: "),
     ],
 )
-def test_failing_import(plant, monkeypatch, source, error) -> None:
+def test_failing_import(plant: Plant, monkeypatch: pytest.MonkeyPatch, source: str, error: str) -> None:
     plant("waves", {"kasmina.blueprints": {"bad": "kasmina_test_bad:It"}}, {"kasmina_test_bad": source})
     monkeypatch.delitem(sys.modules, "kasmina_test_bad", raising=False)
     with pytest.raises(PluginError) as caught:
@@ -232,7 +235,7 @@ def test_failing_import(plant, monkeypatch, source, error) -> None:
     assert caught.value.exit_code == 1
 
 
-def test_an_interrupt_at_import_passes(plant) -> None:
+def test_an_interrupt_at_import_passes(plant: Plant) -> None:
     plant(
         "waves",
         {"kasmina.blueprints": {"slow": "kasmina_test_slow:It"}},
@@ -245,13 +248,13 @@ def test_an_interrupt_at_import_passes(plant) -> None:
 @pytest.mark.parametrize(
     ("target", "is_"), [("pathlib:Path", "is the plain class Path"), ("os.path:join", "is a func")]
 )
-def test_a_plugin_must_be_an_attrs_class(plant, target, is_) -> None:
+def test_a_plugin_must_be_an_attrs_class(plant: Plant, target: str, is_: str) -> None:
     plant("waves", {"kasmina.blueprints": {"fourier": target}})
     with pytest.raises(PluginError, match=f"'fourier' of waves 1.0 must be an attrs class.* {is_}"):
         make(find("blueprint", "fourier"), {})
 
 
-def test_options_reach_the_instance_or_are_refused(plant, monkeypatch) -> None:
+def test_options_reach_the_instance_or_are_refused(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kasmina_test_here", sys.modules[__name__])
     plant("waves", {"kasmina.blueprints": {"fourier": "kasmina_test_here:Fourier"}})
     entry = find("blueprint", "fourier")
@@ -260,14 +263,14 @@ def test_options_reach_the_instance_or_are_refused(plant, monkeypatch) -> None:
         make(entry, {"size": "x"})
 
 
-def test_a_plugin_that_breaks_when_made(plant) -> None:
+def test_a_plugin_that_breaks_when_made(plant: Plant) -> None:
     broken = CAREFUL + "    def __attrs_post_init__(self):\n        raise RuntimeError('no server')\n"
     plant("waves", {"kasmina.loggers": {"cloud": "kasmina_test_cloud:It"}}, {"kasmina_test_cloud": broken})
     with pytest.raises(PluginError, match="the logger 'cloud' of waves 1.0 cannot be made: RuntimeError: no server"):
         make(find("logger", "cloud"), {})
 
 
-def test_types_that_cannot_be_read_are_the_plugins_fault(plant) -> None:
+def test_types_that_cannot_be_read_are_the_plugins_fault(plant: Plant) -> None:
     odd = "from __future__ import annotations\n" + CAREFUL + "    b: Nowhere = None\n"
     plant("waves", {"kasmina.loggers": {"odd": "kasmina_test_odd:It"}}, {"kasmina_test_odd": odd})
     with pytest.raises(PluginError, match="'odd' of waves 1.0 cannot be made: NameError: name 'Nowhere'"):
@@ -275,7 +278,7 @@ def test_types_that_cannot_be_read_are_the_plugins_fault(plant) -> None:
     assert [option.type for option in options(load(find("logger", "odd")))] == ["int", "Nowhere"]
 
 
-def test_no_cache_on_disk(plant, tmp_path, monkeypatch) -> None:
+def test_no_cache_on_disk(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     plant("waves", {"kasmina.blueprints": {"one": "kasmina_test_cached:It"}}, {"kasmina_test_cached": CAREFUL})
     load(find("blueprint", "one"))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
+from typing import Any
 
 import attrs
 import numpy as np
 import pytest
 
-from kasmina import Proposal, Verdict, hookimpl
+from kasmina import Metrics, Observation, Proposal, SeedState, Verdict, hookimpl
 from kasmina.errors import PluginError
 from kasmina.plugins.catalog import KINDS, Entry
 from kasmina.plugins.hooks import DUE, HOOKS, Hooks
@@ -30,41 +32,41 @@ def hooks_of(*plugins: object, kind: str = "logger") -> tuple[Hooks, list[str]]:
 class Recorder:
     """Equal to its like, on purpose: authors forget eq=False."""
 
-    seen: list = attrs.field(factory=list)
+    seen: list[tuple[object, int]] = attrs.field(factory=list)
 
     @hookimpl
-    def log_metrics(self, metrics, step) -> None:
+    def log_metrics(self, metrics: Metrics, step: int) -> None:
         self.seen.append((metrics, step))
 
 
 class Raising:
     @hookimpl
-    def log_metrics(self, step) -> None:
+    def log_metrics(self, step: int) -> None:
         raise ValueError("disk\nfull")
 
     @hookimpl
-    def on_run_end(self, summary) -> None:
+    def on_run_end(self, summary: Any) -> None:
         raise AssertionError("switched off, so never called")
 
 
 class Answering:
-    def __init__(self, answer) -> None:
+    def __init__(self, answer: Any) -> None:
         self.answer = answer
 
     @hookimpl
-    def propose_germination(self, observation):
+    def propose_germination(self, observation: Observation) -> Any:
         return self.answer
 
     @hookimpl
-    def wants_statistics(self, observation):
+    def wants_statistics(self, observation: Observation) -> Any:
         return self.answer
 
     @hookimpl
-    def blend_step(self, seed):
+    def blend_step(self, seed: SeedState) -> Any:
         return self.answer
 
     @hookimpl
-    def judge_seed(self, seed):
+    def judge_seed(self, seed: SeedState) -> Any:
         return self.answer
 
 
@@ -76,16 +78,16 @@ def test_called_in_the_order_of_the_command_line() -> None:
     order: list[str] = []
 
     class Noting:
-        def __init__(self, name) -> None:
+        def __init__(self, name: Any) -> None:
             self.name = name
 
         @hookimpl
-        def on_step_end(self, step) -> None:
+        def on_step_end(self, step: int) -> None:
             order.append(self.name)
 
     class Pushing(Noting):
         @hookimpl(tryfirst=True)
-        def on_step_end(self, step) -> None:
+        def on_step_end(self, step: int) -> None:
             order.append(self.name)
 
     hooks, _ = hooks_of(Noting("first"), Noting("second"), Pushing("third"))
@@ -116,17 +118,17 @@ def test_specname_static_and_class_methods() -> None:
 
     class Odd:
         @hookimpl(specname="on_step_end")
-        def tick(self, step) -> None:
+        def tick(self, step: int) -> None:
             seen.append(("tick", step))
 
         @hookimpl
         @staticmethod
-        def on_step_end(step) -> None:
+        def on_step_end(step: int) -> None:
             seen.append(("static", step))
 
         @hookimpl
         @classmethod
-        def log_metrics(cls, step) -> None:
+        def log_metrics(cls, step: int) -> None:
             seen.append(("class", step))
 
     hooks, _ = hooks_of(Odd())
@@ -137,7 +139,7 @@ def test_specname_static_and_class_methods() -> None:
 
 @pytest.mark.parametrize("hook", DUE)
 @pytest.mark.parametrize("answer", ["yes", 3 + 1j, [0.5], np.ones(1)])
-def test_wrong_answer(hook, answer) -> None:
+def test_wrong_answer(hook: Any, answer: Any) -> None:
     hooks, _ = hooks_of(Answering(answer), kind="controller")
     with pytest.raises(PluginError) as caught:
         ask(hooks, hook)
@@ -147,13 +149,13 @@ def test_wrong_answer(hook, answer) -> None:
 
 
 @pytest.mark.parametrize("alpha", [True, float("nan"), float("inf"), np.float32("nan")])
-def test_alpha_is_a_finite_number(alpha) -> None:
+def test_alpha_is_a_finite_number(alpha: Any) -> None:
     with pytest.raises(PluginError, match="blend_step"):
         ask(hooks_of(Answering(alpha), kind="controller")[0], "blend_step")
 
 
 @pytest.mark.parametrize("alpha", [0, 0.5, 1, np.float32(0.5), np.float64(0.5)])
-def test_alpha_of_any_real_type(alpha) -> None:
+def test_alpha_of_any_real_type(alpha: Any) -> None:
     assert ask(hooks_of(Answering(alpha), kind="controller")[0], "blend_step") == alpha
 
 
@@ -175,7 +177,7 @@ def test_a_raising_logger_is_reported_once_and_the_others_get_that_very_call() -
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), PluginError("mine")])
-def test_another_kind_that_raises_stops_the_run(error) -> None:
+def test_another_kind_that_raises_stops_the_run(error: Any) -> None:
     class Controller:
         @hookimpl
         def propose_germination(self) -> None:
@@ -199,9 +201,9 @@ def test_an_interrupt_passes() -> None:
     assert not warnings
 
 
-def method(source: str, name: str = "log_metrics", mark: object = hookimpl) -> object:
+def method(source: str, name: str = "log_metrics", mark: Callable[..., Any] | None = hookimpl) -> object:
     """A plugin with one method `name` of these parameters."""
-    scope: dict = {}
+    scope: dict[str, Any] = {}
     exec(f"def {name}({source}): pass", scope)
     return type("It", (), {name: mark(scope[name]) if mark else scope[name]})()
 
@@ -215,7 +217,7 @@ def method(source: str, name: str = "log_metrics", mark: object = hookimpl) -> o
         ("self, *, step", "step"),
     ],
 )
-def test_wrong_arguments(source, wrong) -> None:
+def test_wrong_arguments(source: str, wrong: str) -> None:
     with pytest.raises(PluginError) as caught:
         hooks_of(method(source))
     said = f"the logger 'p0' of waves 1.0 implements log_metrics (<string>:1) with {wrong}; "

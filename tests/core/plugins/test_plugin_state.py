@@ -8,7 +8,7 @@ import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -347,7 +347,7 @@ def test_a_logger_without_methods_keeps_nothing_whatever_its_fields() -> None:
 def test_every_plugin_has_a_key_of_its_own() -> None:
     warnings: list[str] = []
     plugins = [("controller", "it"), ("blueprint", "a"), ("blueprint", "b"), ("logger", "a"), ("logger", "a")]
-    made = [(entry(name, kind), Own(lambda n=n: {"n": n})) for n, (kind, name) in enumerate(plugins)]
+    made = [(entry(name, kind), Own(partial(dict, n=n))) for n, (kind, name) in enumerate(plugins)]
     saved = PluginStates(made, warnings.append).state_dict()
     assert list(saved) == ["controller", "blueprint.a", "blueprint.b", "logger.a", "logger.a#2"]
     PluginStates(made, warnings.append).load_state_dict(saved)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kasmina.cli.main import main
+
+Plant = Callable[..., Path]
 
 PLUGINS = """
 import attrs
@@ -45,7 +48,7 @@ WORDS = ["--controller", "calm", "--blueprint", "straight", "--logger", "slow", 
 
 
 @pytest.fixture(autouse=True)
-def _here(plant, tmp_path, monkeypatch) -> None:
+def _here(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     plant("starters", POINTS, {"starters": PLUGINS})
 
@@ -55,7 +58,7 @@ def test_it_is_called_before_there_is_a_folder() -> None:
     assert Path("prepared").read_text() == "False"
 
 
-def test_one_that_fails_in_it_is_told_and_called_on(capsys) -> None:
+def test_one_that_fails_in_it_is_told_and_called_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", *WORDS, "--out", "run", "--set", "loggers.slow.fails=true"]) == 0
     told = capsys.readouterr().err
     assert told.count("failed in prepare: OSError: there is no room; the run goes on") == 1

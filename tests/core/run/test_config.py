@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from string import ascii_lowercase
+from typing import Any
 
 import attrs
 import pytest
@@ -41,7 +43,7 @@ class Thing:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def installed():
+def installed() -> Iterator[None]:
     """One logger is a default, whatever is installed here; and nobody reads the disk for it a thousand times."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("options.config", "plugin_set"):
@@ -55,7 +57,7 @@ def told(file: Path, content: object, *sets: str, **options: object) -> Config:
     return configure(file, NAMED | options, sets)
 
 
-def refusal(**arguments) -> str:
+def refusal(**arguments: Any) -> str:
     with pytest.raises(UsageError) as caught:
         configure(**arguments)
     sentence = str(caught.value)
@@ -67,7 +69,9 @@ def refusal(**arguments) -> str:
 
 
 @given(*[st.none() | st.integers(1, 999)] * 3)
-def test_a_later_layer_wins_over_an_earlier_one(tmp_path_factory, in_file, in_options, in_set) -> None:
+def test_a_later_layer_wins_over_an_earlier_one(
+    tmp_path_factory: pytest.TempPathFactory, in_file: int | None, in_options: int | None, in_set: int | None
+) -> None:
     file = tmp_path_factory.getbasetemp() / "layers.yaml"
     content = {} if in_file is None else {"batch": in_file}
     options = {} if in_options is None else {"batch": in_options}
@@ -80,7 +84,7 @@ def test_of_two_sets_the_later_wins() -> None:
     assert configure(None, NAMED, ["batch=5", "batch=6"]).settings.batch == 6
 
 
-def test_a_layer_leaves_alone_what_it_does_not_name(tmp_path) -> None:
+def test_a_layer_leaves_alone_what_it_does_not_name(tmp_path: Path) -> None:
     content = {"growth": {"training": 7}, "blueprint": {"name": "any", "size": 4}, "phases": {"own": {"epochs": 3}}}
     config = told(tmp_path / "c.yaml", content, "growth.probation=9", "blueprint.word=b")
     assert config.settings.growth == Recipe(training=7, probation=9)
@@ -88,11 +92,11 @@ def test_a_layer_leaves_alone_what_it_does_not_name(tmp_path) -> None:
     assert [phase.name for phase in config.phases] == [*PHASES, "own"]
 
 
-def test_an_option_of_the_file_holds_for_the_plugin_that_is_named_later(tmp_path) -> None:
+def test_an_option_of_the_file_holds_for_the_plugin_that_is_named_later(tmp_path: Path) -> None:
     assert told(tmp_path / "c.yaml", {"host": {"hidden": 8}}).host.options == {"hidden": 8}
 
 
-def test_another_plugin_does_not_inherit_the_options_of_the_one_before(tmp_path) -> None:
+def test_another_plugin_does_not_inherit_the_options_of_the_one_before(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     content = {"host": {"name": "mlp", "hidden": 8}}
     assert told(file, content, host="mlp").host.options == {"hidden": 8}
@@ -102,20 +106,21 @@ def test_another_plugin_does_not_inherit_the_options_of_the_one_before(tmp_path)
 
 
 @pytest.mark.parametrize("kind", NAMED)
-def test_short_and_long_form_of_a_plugin_are_the_same(tmp_path, kind) -> None:
+def test_short_and_long_form_of_a_plugin_are_the_same(tmp_path: Path, kind: str) -> None:
     options = NAMED | {kind: "x"}
     short = configure(None, options)
     assert short == configure(None, NAMED | {kind: {"name": "x"}}) == configure(None, NAMED, [f"{kind}=x"])
     assert short.choices[kind].name == "x"
 
 
-def test_short_and_long_form_of_loggers_are_the_same(tmp_path) -> None:
-    short, long = (told(tmp_path / "c.yaml", {"loggers": given}) for given in (["x", "y"], {"x": {}, "y": {}}))
+def test_short_and_long_form_of_loggers_are_the_same(tmp_path: Path) -> None:
+    forms: list[object] = [["x", "y"], {"x": {}, "y": {}}]
+    short, long = (told(tmp_path / "c.yaml", {"loggers": form}) for form in forms)
     assert short == long
     assert [logger.name for logger in long.loggers][-2:] == ["x", "y"]
 
 
-def test_a_logger_that_is_false_is_left_out(tmp_path) -> None:
+def test_a_logger_that_is_false_is_left_out(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     assert "loud" not in [logger.name for logger in told(file, {"loggers": {"loud": False}}).loggers]
     assert "x" not in [logger.name for logger in told(file, {"loggers": ["x"]}, "loggers.x=false").loggers]
@@ -123,18 +128,18 @@ def test_a_logger_that_is_false_is_left_out(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("number", ["1e-3", "1E-3", "1.e-3", "1.0e-3", "+1e-3", "0.001", "10e-4"])
-def test_a_number_with_an_exponent_is_a_number(tmp_path, number) -> None:
+def test_a_number_with_an_exponent_is_a_number(tmp_path: Path, number: str) -> None:
     (tmp_path / "c.yaml").write_text(f"learning_rate: {number}")
     assert configure(tmp_path / "c.yaml", NAMED).settings.learning_rate == 0.001
     assert configure(None, NAMED, [f"learning_rate={number}"]).settings.learning_rate == 0.001
 
 
 @pytest.mark.parametrize("text", ["e-3", "1e", "1e3x", "v1e3", "1e-3-1"])
-def test_what_only_looks_like_a_number_stays_text(text) -> None:
+def test_what_only_looks_like_a_number_stays_text(text: str) -> None:
     assert configure(None, NAMED, [f"task.path={text}"]).task.options == {"path": text}
 
 
-def test_an_empty_file_says_nothing(tmp_path) -> None:
+def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("# nothing yet\n")
     assert configure(tmp_path / "c.yaml", NAMED) == configure(None, NAMED)
 
@@ -146,7 +151,7 @@ def test_an_empty_file_says_nothing(tmp_path) -> None:
 @settings(deadline=None)
 @example([20, 130, 50], 1)
 @example([1, 1, 1], 200)
-def test_epochs_sum_up_exactly_and_keep_the_proportions_within_rounding(lengths, epochs) -> None:
+def test_epochs_sum_up_exactly_and_keep_the_proportions_within_rounding(lengths: list[int], epochs: int) -> None:
     phases = {name: {"epochs": 0} for name in PHASES} | {f"p{n}": {"epochs": own} for n, own in enumerate(lengths)}
     whole = configure(None, NAMED | {"phases": phases})
     scaled = configure(None, NAMED | {"phases": phases}, epochs=epochs)
@@ -203,13 +208,13 @@ RAW = st.fixed_dictionaries(
 
 def made(config: Config) -> PluginSet:
     """The plugins of a config, every one of them a Thing."""
-    chosen = {kind: structure(choice.options, Thing, kind) for kind, choice in config.choices.items()}
+    chosen: dict[str, Any] = {kind: structure(choice.options, Thing, kind) for kind, choice in config.choices.items()}
     loggers = {choice.name: structure(choice.options, Thing, "logger") for choice in config.loggers}
     entry = Entry("task", "thing", "tests", "0", "ready", False, EntryPoint("thing", "x:Thing", "kasmina.tasks"))
     return PluginSet(**chosen, loggers=loggers, entries=dict.fromkeys(NAMED, entry))
 
 
-def options_of(plugins: PluginSet) -> dict:
+def options_of(plugins: PluginSet) -> dict[str, Any]:
     return {kind: attrs.asdict(getattr(plugins, kind)) for kind in NAMED} | {
         name: attrs.asdict(logger) for name, logger in plugins.loggers.items()
     }
@@ -217,7 +222,9 @@ def options_of(plugins: PluginSet) -> dict:
 
 @given(RAW, st.none() | st.integers(1, 300))
 @settings(deadline=None)
-def test_config_yaml_makes_the_same_run_again(tmp_path_factory, raw, epochs) -> None:
+def test_config_yaml_makes_the_same_run_again(
+    tmp_path_factory: pytest.TempPathFactory, raw: dict[str, Any], epochs: int | None
+) -> None:
     folder = Folder(tmp_path_factory.mktemp("run") / "run")
     first = configure(None, raw, epochs=epochs)
     plugins = made(first)
@@ -236,14 +243,14 @@ def test_config_yaml_makes_the_same_run_again(tmp_path_factory, raw, epochs) -> 
     assert again.config.read_bytes() == folder.config.read_bytes()
 
 
-def test_config_yaml_keeps_text_that_looks_like_a_number(tmp_path) -> None:
+def test_config_yaml_keeps_text_that_looks_like_a_number(tmp_path: Path) -> None:
     config = configure(None, dict.fromkeys(NAMED, "thing") | {"task": {"name": "thing", "word": "1e-3"}})
     folder = Folder(tmp_path / "run")
     folder.make(text_of(written(config, made(config), ["m"])), lambda made: None)
     assert configure(folder.config).task.options["word"] == "1e-3"
 
 
-def test_config_yaml_holds_the_defaults_too(tmp_path) -> None:
+def test_config_yaml_holds_the_defaults_too(tmp_path: Path) -> None:
     config = configure(None, {kind: "thing" for kind in NAMED})
     folder = Folder(tmp_path / "run")
     folder.make(text_of(written(config, made(config), ["m"])), lambda made: None)
@@ -255,7 +262,7 @@ def test_config_yaml_holds_the_defaults_too(tmp_path) -> None:
     assert {field.name for field in attrs.fields(Settings)} <= set(raw)
 
 
-def test_a_default_logger_that_was_left_out_stays_out(tmp_path) -> None:
+def test_a_default_logger_that_was_left_out_stays_out(tmp_path: Path) -> None:
     """Else a run that is made again from its config.yaml would have more loggers than it had."""
     config = configure(None, {kind: "thing" for kind in NAMED} | {"loggers": {"loud": False}})
     folder = Folder(tmp_path / "run")
@@ -307,7 +314,7 @@ def test_a_default_logger_that_was_left_out_stays_out(tmp_path) -> None:
         ("phases.own={germinate: true}", ["phases.own.epochs", "must be given"]),
     ],
 )
-def test_a_bad_word_is_one_line_that_names_its_place(word, parts) -> None:
+def test_a_bad_word_is_one_line_that_names_its_place(word: str, parts: list[str]) -> None:
     sentence = refusal(options=NAMED, sets=[word])
     assert [part for part in parts if part not in sentence] == []
 
@@ -330,14 +337,14 @@ def test_no_epoch_at_all_is_refused() -> None:
         (b"a: &a [*a]", ""),
     ],
 )
-def test_a_file_that_is_no_config_is_refused_with_its_name(tmp_path, content, part) -> None:
+def test_a_file_that_is_no_config_is_refused_with_its_name(tmp_path: Path, content: bytes, part: str) -> None:
     (tmp_path / "c.yaml").write_bytes(content)
     sentence = refusal(file=tmp_path / "c.yaml", options=NAMED)
     assert part in sentence
     assert not part or "c.yaml" in sentence
 
 
-def test_a_file_that_cannot_be_read_is_refused_with_its_name(tmp_path) -> None:
+def test_a_file_that_cannot_be_read_is_refused_with_its_name(tmp_path: Path) -> None:
     assert "none.yaml: No such file" in refusal(file=tmp_path / "none.yaml", options=NAMED)
     assert str(tmp_path) in refusal(file=tmp_path, options=NAMED)
 
@@ -359,7 +366,9 @@ WORDS = st.builds(
 
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4), st.lists(WORDS, max_size=3))
 @settings(deadline=None, max_examples=100)
-def test_whatever_is_said_is_taken_or_refused_in_one_line(tmp_path_factory, content, sets) -> None:
+def test_whatever_is_said_is_taken_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, content: dict[str, Any], sets: list[str]
+) -> None:
     file = tmp_path_factory.getbasetemp() / "fuzz.yaml"
     file.write_text(yaml.safe_dump(content))
     try:
@@ -390,7 +399,7 @@ SNARES = [
 
 
 @pytest.mark.parametrize("snare", SNARES, ids=lambda snare: snare[:20])
-def test_what_no_yaml_may_do_is_one_sentence(tmp_path, snare) -> None:
+def test_what_no_yaml_may_do_is_one_sentence(tmp_path: Path, snare: str) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(f"host: {{hidden: {snare}}}")
     assert str(file) in refusal(file=file)
@@ -423,7 +432,7 @@ def test_a_merge_without_an_alias_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "option", ["learning_rate", "weight_decay", "growth.training", "growth.blending", "growth.probation"]
 )
-def test_no_length_and_no_rate_is_infinite(option) -> None:
+def test_no_length_and_no_rate_is_infinite(option: str) -> None:
     assert option.rpartition(".")[2] in refusal(options=NAMED, sets=[f"{option}=.inf"])
 
 

@@ -119,7 +119,8 @@ def test_a_fault_in_a_profile_costs_the_profile_and_it_is_taken_again(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = build(Plugin(grows_at=None))
-    see, faults = Governor.see, []
+    see = Governor.see
+    faults: list[bool] = []
 
     def sees(governor: Governor, loss: float) -> None:
         if run.growth.step == MIDST and not faults:
