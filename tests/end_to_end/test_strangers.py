@@ -118,7 +118,9 @@ def test_disabled(kasmina, tmp_path) -> None:
 
 def test_wrong_hook_argument(kasmina, tmp_path) -> None:
     done = run(kasmina, tmp_path / "out", "--logger", "arguments")
-    refused(done, 1, "'arguments' of stranger-arguments 1.0", "log_metrics with metric;", "metrics and step")
+    refused(
+        done, 1, "'arguments' of stranger-arguments 1.0", "stranger_arguments.py:12) with metric;", "metrics and step"
+    )
 
 
 def test_wrong_answer(kasmina, tmp_path) -> None:
