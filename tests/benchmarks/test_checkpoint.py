@@ -27,7 +27,7 @@ WIDTHS = {"vanishing": (3, 1), "small": (10, 2), "middle": (100, 2), "large": (1
 def due(run: Any) -> int:
     """Bytes of weights and optimiser state, seeds' included, each tensor once."""
     state = [*run.host.state_dict().values()]
-    state += [value for seed in run.growth.manager.seeds.values() for value in seed.body.state_dict().values()]
+    state += [value for seed in run.growth.live_seeds for value in seed.body.state_dict().values()]
     state += [value for entry in run.optimizer.state.values() for value in entry.values()]
     tensors = {value.data_ptr(): value for value in state if isinstance(value, torch.Tensor)}
     return sum(value.numel() * value.element_size() for value in tensors.values())

@@ -7,7 +7,8 @@ from torch import nn
 from torch.nn import functional
 
 from kasmina.growth.evaluation import Evaluation, Evaluator
-from kasmina.growth.growth import Growth, GrowthOptions
+from kasmina.growth.growth import Growth
+from kasmina.growth.growth_options import GrowthOptions
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.sites.find import find_sites
 from kasmina.records import Observation, Proposal, Site
@@ -69,7 +70,7 @@ class Course:
         self.cull()
 
     def cull(self) -> None:
-        for seed in list(self.growth.manager.seeds.values()):
+        for seed in self.growth.live_seeds:
             self.born += 1
             self.growth.manager.cull(seed)
 

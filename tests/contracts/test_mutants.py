@@ -15,12 +15,15 @@ import torch
 from attrs import evolve, frozen
 from cases import Case
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 import kasmina.growth.manager as manager_module
 import kasmina.growth.sites.probe as probe_module
+from kasmina.growth.blend import Incubate
+from kasmina.growth.body import BodyRunner
 from kasmina.growth.manager import Manager
 from kasmina.growth.rng import RngStream
-from kasmina.growth.seed import Incubate, Seed
+from kasmina.growth.seed import Seed
 from kasmina.records import Stage
 from kasmina.testing import lifecycle, rules
 from kasmina.testing.engine_fixture import EngineFixture
@@ -54,7 +57,7 @@ def forward(formula: Callable[[Seed, Tensor, Tensor], Tensor]) -> Change:
     """The forward pass at the site by another formula."""
 
     def on_give(self: Seed, module: nn.Module, args: Any, h: Tensor) -> Tensor | None:
-        if self._silent():
+        if self._inactive():
             return None
         f, self._added = (self._run(h) if self._added is None else self._added), None
         return formula(self, h, f)
@@ -67,7 +70,7 @@ def given_in(*stages: Stage, formula: Callable[[Tensor, Tensor, Tensor], Tensor]
     original = Seed._on_give
 
     def on_give(self: Seed, module: nn.Module, args: Any, h: Tensor) -> Tensor | None:
-        if self.stage not in stages or self._silent():
+        if self.stage not in stages or self._inactive():
             return original(self, module, args, h)
         f, self._added = (self._run(h) if self._added is None else self._added), None
         return formula(h, f, self.alpha)
@@ -88,15 +91,15 @@ def shared_stream(self: RngStream, keep: bool = True, again: bool = False) -> It
     yield
 
 
-def rebuilds_the_optimizer(self: Manager, seed: Seed) -> None:
-    self._optimizer.state.clear()
-    self._optimizer.add_param_group({"params": list(seed.parameters())})
+def rebuilds_the_optimizer(optimizer: Optimizer, id: int, seed: Seed) -> None:
+    optimizer.state.clear()
+    optimizer.add_param_group({"params": list(seed.parameters())})
 
 
-def clears_the_groups(self: Manager, seed: Seed) -> None:
-    everything = [p for group in self._optimizer.param_groups for p in group["params"]] + list(seed.parameters())
-    self._optimizer.param_groups.clear()
-    self._optimizer.add_param_group({"params": everything})
+def clears_the_groups(optimizer: Optimizer, id: int, seed: Seed) -> None:
+    everything = [p for group in optimizer.param_groups for p in group["params"]] + list(seed.parameters())
+    optimizer.param_groups.clear()
+    optimizer.add_param_group({"params": everything})
 
 
 def tells_twice(self: Manager, seed: Seed, stage: Stage, reason: str) -> None:
@@ -190,6 +193,10 @@ def legal_everywhere() -> dict[Stage, frozenset[Stage]]:
     return {stage: frozenset(Stage) for stage in Stage}
 
 
+UNADDED = (manager_module, "add_param_group", lambda *_: None)
+UNREMOVED = (manager_module, "remove_param_group", lambda *_: None)
+REBUILT = (manager_module, "add_param_group", rebuilds_the_optimizer)
+CLEARED = (manager_module, "add_param_group", clears_the_groups)
 MLP, DROPOUT = Case(site="2", body="deep"), Case(host="dropout", site="0", body="dropout")
 POISONED, SPAN = Case(site="0:2", body="inf"), Case(site="0:2", body="deep")
 OPERATIONS: list[lifecycle.Operation] = [
@@ -248,7 +255,7 @@ MUTANTS = [
     Mutant(
         "3: the seed is not in the optimiser",
         rules.seeds_learn,
-        ((Manager, "_enrol", lambda self, seed: None),),
+        (UNADDED,),
         evolve(MLP, body="bottleneck_gelu"),
     ),
     Mutant("4: (1 - alpha) h + alpha f, then h + f", rules.nothing_jumps, (CONVEX,), MLP),
@@ -279,16 +286,21 @@ MUTANTS = [
     Mutant(
         "6: random numbers apart in training only",
         rules.random_numbers_are_apart,
-        (wrapped(Seed, "_try_out", lambda self, body: self._draws.discard(False)),),
+        (wrapped(BodyRunner, "try_out", lambda self, body, blueprint: self.draws.discard(False)),),
         evolve(MLP, body="remembers"),
     ),
     Mutant(
         "6: the group stays in the optimiser",
         rules.early_cull_leaves_no_trace,
-        ((Manager, "_withdraw", lambda *_: None),),
+        (UNREMOVED,),
         MLP,
     ),
-    Mutant("6: the group stays after a late cull", late(Stage.ACTIVE), ((Manager, "_withdraw", lambda *_: None),), MLP),
+    Mutant(
+        "6: the group stays after a late cull",
+        late(Stage.ACTIVE),
+        (UNREMOVED,),
+        MLP,
+    ),
     Mutant(
         "6: hooks stay after an early cull",
         rules.early_cull_leaves_no_trace,
@@ -298,10 +310,25 @@ MUTANTS = [
     Mutant("6: hooks stay after a late cull", late(Stage.BLENDING), ((Manager, "_release", leaves_hooks),), MLP),
     Mutant("6: alpha never gets to 0", late(Stage.PROBATION), ((Manager, "_lower_alpha", never_lets_go),), MLP),
     Mutant("6: a cut fades", cut_in(Stage.ACTIVE), ((Manager, "cut", Manager.cull),), MLP),
-    Mutant("6: a cut leaves the group", cut_in(Stage.BLENDING), ((Manager, "_withdraw", lambda *_: None),), MLP),
+    Mutant(
+        "6: a cut leaves the group",
+        cut_in(Stage.BLENDING),
+        (UNREMOVED,),
+        MLP,
+    ),
     Mutant("6: a cut leaves hooks", cut_in(Stage.CULLED), ((Manager, "_release", leaves_hooks),), MLP),
-    Mutant("7: state is lost", rules.optimizer_survives, ((Manager, "_enrol", rebuilds_the_optimizer),), MLP),
-    Mutant("7: groups are made anew", rules.optimizer_survives, ((Manager, "_enrol", clears_the_groups),), MLP),
+    Mutant(
+        "7: state is lost",
+        rules.optimizer_survives,
+        (REBUILT,),
+        MLP,
+    ),
+    Mutant(
+        "7: groups are made anew",
+        rules.optimizer_survives,
+        (CLEARED,),
+        MLP,
+    ),
     Mutant("8: two events for one change", lives(*OPERATIONS), (wrapped(Manager, "_move", tells_twice),)),
     Mutant("8: no event", lives(*OPERATIONS), ((Manager, "_move", moves_in_silence),)),
     Mutant("8: everything is legal", lives(*BACK), ((manager_module, "LEGAL", legal_everywhere()),)),

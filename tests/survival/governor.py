@@ -128,7 +128,7 @@ class Injection:
 
     def _seed(self, module: nn.Module) -> bool:
         assert self.run is not None
-        for seed in self.run.growth.manager.seeds.values():
+        for seed in self.run.growth.live_seeds:
             if seed.body is module:
                 stage = "fading" if seed.stage is Stage.CULLED else seed.stage.value
                 # Blending begins at an alpha of 0, with which whatever is finite is multiplied away.
@@ -279,9 +279,7 @@ class Diary:
 
 def sound(run: Training) -> bool:
     """Whether weights and the optimiser's memory are finite, but for those of seeds in training."""
-    apart = {
-        id(p) for seed in run.growth.manager.seeds.values() if seed.stage is Stage.TRAINING for p in seed.parameters()
-    }
+    apart = {id(p) for seed in run.growth.live_seeds if seed.stage is Stage.TRAINING for p in seed.parameters()}
     kept = list(run.host.parameters())
     for group in run.optimizer.param_groups:
         for p in group["params"]:

@@ -168,9 +168,9 @@ def finds(growth: dict[str, Any]) -> Iterator[str]:
         yield {"culled": "fading"}.get(facts["stage"], facts["stage"])
         if len(facts["blueprints"]) > 1:
             yield "candidates"
-    if growth["sown"]:
-        yield "sown"
-    if growth["watch"]:
+    if growth["germination"]["pending"]:
+        yield "pending"
+    if growth["needs"]["recorder"]:
         yield "watched"
 
 

@@ -42,7 +42,7 @@ SETUPS = (
     setup(
         "small batches, fickle",
         f"--epochs 16 --controller fickle --set batch=2 --set growth.training=0.3 --set growth.probation=1 {OFTEN}",
-        "sown watched fading",
+        "pending watched fading",
     ),
     setup(
         "digits, cnn",

@@ -164,7 +164,7 @@ def neurons(count: int, activation: str) -> Callable[[Site], nn.Module]:
 def lead(manager: Manager) -> None:
     """On by one step; who has blended in stays."""
     for seed in manager.seeds.values():
-        seed._gave = None  # what a seed keeps of a forward pass under `vmap` is of no use after it
+        seed._last_output = None  # what a seed keeps of a forward pass under `vmap` is of no use after it
     manager.after_step()
     for seed in manager.due():
         manager.keep(seed)

@@ -103,7 +103,7 @@ class Loop:
 
     def spent(self) -> tuple[int, int, int]:
         """Seeds, parameters and multiply-adds, counted by hand; of candidates side by side the largest."""
-        seeds = list(self.growth.manager.seeds.values())
+        seeds = self.growth.live_seeds
         bodies = [[body for _, body in seed.candidates] if seed.undecided else [seed.body] for seed in seeds]
         weights = [max(sum(p.numel() for p in body.parameters()) for body in bodies_) for bodies_ in bodies]
         products = [max(sum(p.numel() for p in body.parameters() if p.dim() == 2) for body in some) for some in bodies]
@@ -114,7 +114,7 @@ class Loop:
         return {
             "host": self.host.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "seeds": [seed.body.state_dict() for seed in self.growth.manager.seeds.values()],
+            "seeds": [seed.body.state_dict() for seed in self.growth.live_seeds],
             "states": self.growth.seeds,
             "events": self.growth.events,
             "random": torch.get_rng_state(),

@@ -91,7 +91,7 @@ def test_each_learns_as_it_would_alone(names) -> None:
     together = Candidates(members, batch(0))
     trained(together, lambda out: (out - 1).square().mean((1, 2)).sum())
     assert together.names == [name for name, _ in members]
-    for ours, theirs in zip(together.bodies(), alone, strict=True):
+    for ours, theirs in zip(together.as_modules(), alone, strict=True):
         assert list(ours.state_dict()) == list(theirs.state_dict())
         for name, tensor in theirs.state_dict().items():
             torch.testing.assert_close(ours.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
@@ -101,7 +101,7 @@ def test_each_learns_as_it_would_alone(names) -> None:
     ("name", "kind"), [("deep", VmapGroup), ("norm", VmapGroup), ("branches", SequentialGroup), ("tied", VmapGroup)]
 )
 def test_one_batched_program_wherever_that_is_possible(name, kind) -> None:
-    (crew,) = Candidates(made([name] * 3), batch(0)).crews
+    (crew,) = Candidates(made([name] * 3), batch(0)).groups
     assert isinstance(crew, kind)
 
 
@@ -152,7 +152,7 @@ def test_the_seed_becomes_the_candidate_with_which_the_validation_loss_is_lowest
     candidates, group = world.seed.candidates, world.optimizer.param_groups[-1]["params"]
     losses = []
     for _, body in candidates:
-        with world.seed.tried(body):
+        with world.seed.substituted(body):
             losses.append(world.validation())
     world.manager.after_step()
     best = losses.index(min(losses))
@@ -186,6 +186,6 @@ def test_if_none_gives_a_number_the_seed_is_culled_and_the_host_knows_nothing_of
 
 def test_the_first_of_several_is_the_one_that_there_would_be_alone():
     def built(*names: str) -> Tensor:
-        return World(*names).seed.state_dict()["body.0.weight" if len(names) == 1 else "body.crews.0.0/weight"]
+        return World(*names).seed.state_dict()["body.0.weight" if len(names) == 1 else "body.groups.0.0/weight"]
 
     torch.testing.assert_close(built("deep", "deep", "deep")[0], built("deep"), rtol=0, atol=0)

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from kasmina.errors import PluginError, SeedError
 from kasmina.growth.candidates import SequentialGroup
 from kasmina.growth.evaluation import Evaluation, Evaluator
-from kasmina.growth.growth import REST, Growth, GrowthOptions
-from kasmina.growth.health import finite
-from kasmina.growth.manager import IllegalTransition
+from kasmina.growth.germination import COOLDOWN_EPOCHS
+from kasmina.growth.growth import Growth
+from kasmina.growth.growth_options import GrowthOptions
+from kasmina.growth.health import gradients_finite
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.sites.find import find_sites
+from kasmina.growth.stages import IllegalTransition
 from kasmina.records import Proposal, Stage
 
 WIDTH = 3
@@ -163,7 +165,7 @@ def test_a_wrong_output_costs_one_sentence_in_every_stage(stage, mistake) -> Non
 def test_candidates_too(mistake) -> None:
     world = World()
     seed = world.manager.germinate("0", lambda site: Body(), "body", alternatives=[("body", lambda site: Body())])
-    (crew,) = seed.body.crews
+    (crew,) = seed.body.groups
     crew._pattern[0].does = MISTAKES[mistake][0]
     with pytest.raises(SeedError, match=r"seed 1 \(blueprint 'body', site '0', training\)") as caught:
         world.backward()
@@ -204,7 +206,7 @@ def test_a_gradient_that_is_not_finite_is_seen_and_a_finite_one_stays_the_same_t
         parameter.grad = gradient
         parameters.append(parameter)
     before = [gradient.to_dense().clone() for gradient in gradients]
-    assert finite(torch.optim.SGD(parameters, 0.1)) is not poisoned
+    assert gradients_finite(torch.optim.SGD(parameters, 0.1)) is not poisoned
     for gradient, was in zip(gradients, before, strict=True):
         bits = [t.to_dense().contiguous().view(torch.uint8) if t.numel() else t for t in (gradient, was)]
         assert poisoned or torch.equal(*bits)
@@ -237,10 +239,10 @@ def test_candidates_are_culled_only_if_none_is_finite(bad) -> None:
     world = World()
     seed = world.manager.germinate("0", lambda site: Body(), "body", alternatives=[("body", lambda site: Body())] * 3)
     world.backward()
-    (crew,) = seed.body.crews
+    (crew,) = seed.body.groups
     for number in bad:
         next(crew.parameters()).grad[number] = math.nan
-    assert seed.body.sound() == [number not in bad for number in range(4)]
+    assert seed.body.finite() == [number not in bad for number in range(4)]
     assert world.growth.after_backward() is None
     assert (seed.id in world.manager.seeds) is (len(bad) < 4)
 
@@ -249,7 +251,7 @@ def test_turns_tell_of_each_member_too() -> None:
     turns = SequentialGroup([nn.Linear(2, 2), nn.Linear(2, 2)])
     turns(torch.ones(1, 2)).sum().backward()
     turns.members[1].bias.grad[0] = math.inf
-    assert turns.sound() == [True, False]
+    assert turns.finite() == [True, False]
 
 
 @pytest.mark.parametrize("stage", STAGES[1:4])
@@ -278,21 +280,22 @@ def test_the_names_of_the_host_are_told() -> None:
 
 def test_a_site_rests_twice_as_long_each_time() -> None:
     world = World()
+    sites = world.growth.germination
     for times in range(3):
-        world.growth.rest("0")
-        assert world.growth.resting["0"] == [world.growth.epoch + REST * 2**times, times + 1]
-        for _ in range(REST * 2**times - 1):
+        sites.cool_down("0")
+        assert sites.cooldowns["0"] == [world.growth.epoch + COOLDOWN_EPOCHS * 2**times, times + 1]
+        for _ in range(COOLDOWN_EPOCHS * 2**times - 1):
             world.epoch("0")
-            assert not world.growth.free("0") and world.growth.free("2") and not world.manager.seeds
+            assert not sites.free("0") and sites.free("2") and not world.manager.seeds
         world.epoch()
-        assert world.growth.free("0")
+        assert sites.free("0")
     world.epoch("0")
     assert [seed.site for seed in world.growth.seeds] == ["0"]
 
 
 def test_a_controller_sees_that_a_site_rests() -> None:
     world = World()
-    world.growth.rest("0")
+    world.growth.germination.cool_down("0")
     world.step()
     assert {state.site.name: state.free for state in world.growth.observe().sites} == {"0": False, "2": True}
 
@@ -301,9 +304,9 @@ def test_what_is_sown_at_a_site_is_dropped_when_it_rests() -> None:
     world = World(init="aligned")
     world.epoch("0")
     assert world.host[0]._forward_hooks and not world.manager.seeds
-    world.growth.rest("2")
+    world.growth.germination.cool_down("2")
     assert world.host[0]._forward_hooks
-    world.growth.rest("0")
+    world.growth.germination.cool_down("0")
     assert not world.host[0]._forward_hooks
     for _ in range(3):
         world.epoch("0")
@@ -321,13 +324,13 @@ def test_a_seed_that_was_not_finite_puts_its_site_to_rest(looks) -> None:
             world.growth.after_backward()
         world.optimizer.step()
         world.growth.after_step(loss)
-    assert list(world.growth.resting) == ["0"]
+    assert list(world.growth.germination.cooldowns) == ["0"]
 
 
 def test_a_seed_that_was_culled_for_another_reason_does_not() -> None:
     world = World()
     world.manager.cull(world.seed(Stage.PROBATION), "no use")
-    assert not world.growth.resting
+    assert not world.growth.germination.cooldowns
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -341,7 +344,7 @@ def test_a_cut_is_at_once(stage) -> None:
         (Stage.CULLED, 0.0, "an emergency")
     ][: stage is not Stage.CULLED]
     assert not world.manager.seeds and len(world.optimizer.param_groups) == 1
-    assert not world.host[0]._forward_hooks and world.growth.free("0")
+    assert not world.host[0]._forward_hooks and world.growth.germination.free("0")
     with pytest.raises(IllegalTransition, match="seed 1 cannot be cut"):
         world.growth.cut(seed.id, "again")
     world.step()

@@ -15,7 +15,7 @@ from torch import nn
 import kasmina
 from kasmina import Event, Observation, Proposal, Site, Stage, hookimpl
 from kasmina.errors import PluginError, UsageError
-from kasmina.growth.growth import ROWS_TO_BEGIN
+from kasmina.growth.germination import INIT_ROWS
 from kasmina.growth.recorder import ROWS, ActivationRecorder
 
 BATCHES, BATCH = 4, 8
@@ -146,7 +146,7 @@ def test_detaching_moves_the_output_in_no_stage_and_ends_growth(epochs) -> None:
     before = outputs(loop.host)
     loop.growth.detach()
     assert all(map(torch.equal, before, outputs(loop.host)))
-    assert all(seed.stage is not Stage.TRAINING for seed in loop.growth.manager.seeds.values())
+    assert all(seed.stage is not Stage.TRAINING for seed in loop.growth.live_seeds)
 
 
 def test_the_grown_host_is_to_be_had_without_kasmina() -> None:
@@ -177,14 +177,14 @@ def test_a_seed_that_needs_no_statistics_is_there_at_once(init) -> None:
     assert bool(loop.growth.manager.seeds[1].body[2].weight.any()) == (init == "built")
 
 
-@given(st.sampled_from([None, "gradmax", "tiny", "aligned"]), st.integers(1, 2 * ROWS_TO_BEGIN // BATCH))
+@given(st.sampled_from([None, "gradmax", "tiny", "aligned"]), st.integers(1, 2 * INIT_ROWS // BATCH))
 @settings(deadline=None, max_examples=12)
 def test_a_seed_of_an_init_that_measures_comes_with_the_last_row_that_it_needs(init, batches) -> None:
     """Or at the end of the epoch if that is sooner; of what it measured with, nothing stays on the host."""
     loop, script = Loop(), Script({1: "0:3"})
     loop.x = torch.randn(batches * BATCH, 3)
     loop.attach(script, init=init, training=99).train(2)
-    steps = min(batches, ROWS_TO_BEGIN // BATCH)
+    steps = min(batches, INIT_ROWS // BATCH)
     assert [(event.epoch, event.step) for event in script.told] == [(2, batches + steps)]
     hooks = [(*module._forward_pre_hooks.values(), *module._forward_hooks.values()) for module in loop.host]
     assert [len(found) for found in hooks] == [1, 0, 0, 1]
@@ -192,12 +192,12 @@ def test_a_seed_of_an_init_that_measures_comes_with_the_last_row_that_it_needs(i
 
 def test_aligned_weights_are_those_of_the_init_on_what_passed() -> None:
     loop = Loop().attach(Script({1: "0:3"}), init="aligned", training=99).train(1)
-    watch = ActivationRecorder(loop.growth.manager.places, ROWS_TO_BEGIN)
+    watch = ActivationRecorder(loop.growth.manager.places, INIT_ROWS)
     watch.start()
     with pytest.MonkeyPatch.context() as patch:
         given_samples = []
         patch.setattr(
-            "kasmina.growth.growth.initialise", lambda name, body, sample, generator: given_samples.append(sample)
+            "kasmina.growth.germination.initialise", lambda name, body, sample, generator: given_samples.append(sample)
         )
         loop.train(1)
     (ours,), (theirs,) = given_samples, watch.samples().values()
@@ -309,4 +309,4 @@ def test_a_host_may_be_called_by_name_with_texts_of_any_length():
         growth.after_epoch()
     assert [site.site.name for site in script.seen[0].sites] == ["map", "head"]
     assert [event.seed.site for event in script.told][:1] == ["map"]
-    assert growth._watched_steps == math.ceil(ROWS / BATCH), "the batch is of samples, and not of arguments"
+    assert growth._needs.steps == math.ceil(ROWS / BATCH), "the batch is of samples, and not of arguments"

@@ -80,7 +80,7 @@ def test_a_seed_that_is_culled_in_an_epochs_first_step_rests_from_that_epoch_on(
     survived(outcome)
     (event,) = outcome.spoiled
     assert event.epoch == event.step // STEPS + 1
-    assert outcome.run.growth.resting == {SITE: [event.epoch + 10, 1]}
+    assert outcome.run.growth.germination.cooldowns == {SITE: [event.epoch + 10, 1]}
 
 
 @given(st.integers(0, 1), st.sampled_from(["raises in backward", "NaN", "NaN gradient", "1e30", "NaN in eval"]))
@@ -118,7 +118,7 @@ def test_candidates_that_break_cost_the_others_nothing(fresh, bad, wins, kind):
 
         def forward(self, x):
             run = breaking.NOW.run
-            alive = run is not None and any(seed.steps for seed in run.growth.manager.seeds.values())
+            alive = run is not None and any(seed.steps for seed in run.growth.live_seeds)
             if self.number in bad and not self.training and alive and kind == "raises in eval":
                 raise RuntimeError("deaf")
             return self.linear(x)

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from kasmina import Data, Observation, Phase, Proposal, Stage, Verdict, hookimpl
 from kasmina.errors import KasminaError, PluginError
 from kasmina.growth import growth
-from kasmina.growth.growth import Growth
+from kasmina.growth.decisions import Decisions
 from kasmina.growth.recorder import ActivationRecorder
 from kasmina.hosts.mlp import MLP
 from kasmina.plugins.catalog import Entry
@@ -321,26 +321,26 @@ def test_a_seed_lives_as_it_was_judged(build, keeps) -> None:
 def test_contribution_is_the_rise_of_the_validation_loss_without_the_seed(build) -> None:
     world = build(script=Script({1: SITES[0]}), epochs=12)
     found = {}
-    judge = Growth._judge
+    judge = Decisions._judge
 
-    def measured(growth, seed, observation) -> None:
+    def measured(decisions, seed, observation) -> None:
         seed.detach()
         found["without"] = evaluate(world.run.host, world.run.objective, world.run.splits.validation)[0]
         seed.attach()
         found["with"] = observation.validation_loss
-        judge(growth, seed, observation)
+        judge(decisions, seed, observation)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Growth, "_judge", measured)
+        patch.setattr(Decisions, "_judge", measured)
         loop.train(world.run)
-    (seed,) = world.run.growth.manager.seeds.values()
-    assert seed.contribution == found["without"] - found["with"] != 0
+    (seed,) = world.run.growth.live_seeds
+    assert seed.state.contribution == found["without"] - found["with"] != 0
 
 
 def test_a_proposal_for_a_site_that_is_taken_is_passed_over(build) -> None:
     world = build(script=Script({1: SITES[0], 2: SITES[0], 3: SITES[1]}), epochs=4, growth={"training": 9})
     loop.train(world.run)
-    assert [seed.place.site.name for seed in world.run.growth.manager.seeds.values()] == list(SITES)
+    assert [seed.place.site.name for seed in world.run.growth.live_seeds] == list(SITES)
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_a_phase_may_be_called_anything(build: Build) -> None:
 
 def clean(run: Training) -> bool:
     """Nothing of a profile is on the run any more."""
-    bodies = [seed.body for seed in run.growth.manager.seeds.values()]
+    bodies = [seed.body for seed in run.growth.live_seeds]
     return not any(map(hooks, [run.host, *bodies])) and not torch.autograd.profiler._is_profiler_enabled
 
 

@@ -101,5 +101,5 @@ def test_a_seed_has_no_range_when_kasmina_runs_the_host(tmp_path: Path, monkeypa
 
 
 def test_nothing_is_left_on_a_seed(run: Training) -> None:
-    (seed,) = run.growth.manager.seeds.values()
+    (seed,) = run.growth.live_seeds
     assert seed.handles and not hooks(seed.body) and not torch.autograd.profiler._is_profiler_enabled

@@ -180,7 +180,7 @@ def test_predictions_are_those_of_the_host(tmp_path: Path) -> None:
     assert np.allclose(last.outputs, probabilities.detach().numpy(), atol=1e-6)
     assert (last.y == validation.y.numpy()).all() and last.classes == ("left", "right")
     assert np.allclose(run.splits.inputs.apply(torch.as_tensor(last.x)), validation.x, atol=1e-5)
-    places = {seed.place.site.name: seed.place for seed in run.growth.manager.seeds.values()}
+    places = {seed.place.site.name: seed.place for seed in run.growth.live_seeds}
     assert len(places) == 2 and set(last.activations) == set(places)
     for name, values in last.activations.items():
         assert values.shape == (len(validation), places[name].site.out_features)
@@ -205,9 +205,7 @@ def test_histograms_are_of_every_parameter_and_its_gradient(tmp_path: Path) -> N
     run = played(tmp_path / "run", listener)
     assert [step for step, _ in listener.of("histograms")] == [10, 20]
     names = {f"host/{name}" for name, _ in run.host.named_parameters()} | {
-        f"seed/{seed.id}/{name}"
-        for seed in run.growth.manager.seeds.values()
-        for name, _ in seed.body.named_parameters()
+        f"seed/{seed.id}/{name}" for seed in run.growth.live_seeds for name, _ in seed.body.named_parameters()
     }
     last = listener.of("histograms")[-1][1]
     assert set(last) == {f"{kind}/{name}" for kind in ("weights", "gradients") for name in names}

@@ -274,7 +274,7 @@ class Witness(Callback):
     def on_step(self) -> None:
         if self.run.growth.step == self.at:
             self.kept = pack(state_of(self.run))
-            self.stages = [seed.stage for seed in self.run.growth.manager.seeds.values()]
+            self.stages = [seed.stage for seed in self.run.growth.live_seeds]
             self.run.stop = self.stops
 
     def on_epoch(self, observation: Observation) -> None:

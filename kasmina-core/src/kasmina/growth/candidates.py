@@ -10,45 +10,46 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from kasmina.growth.health import is_sound
+from kasmina.growth.health import gradient_finite
 
 
 class Candidates(nn.Module):
-    """Gives what each of its members gives, stacked: (members, batch, ...).
+    """Modules side by side, whose outputs are stacked: (members, batch, ...).
 
     Members of one blueprint learn in lock-step, as one batched program over stacked weights.
 
     Args:
-        members: the blueprint and the module of each; of one blueprint in a row.
-        sample: (batch, ...) of what they will read.
+        members: Blueprint and module of each, those of one blueprint in a row.
+        sample: Tensor (batch, ...) like those that they will read.
     """
 
     def __init__(self, members: Sequence[tuple[str, nn.Module]], sample: Tensor) -> None:
         super().__init__()
         self.names = [name for name, _ in members]
-        crews = ([body for _, body in crew] for _, crew in groupby(members, key=lambda member: member[0]))
-        self.crews = nn.ModuleList(_crew(bodies, sample) for bodies in crews)
+        by_blueprint = ([body for _, body in group] for _, group in groupby(members, key=lambda member: member[0]))
+        self.groups = nn.ModuleList(_group(bodies, sample) for bodies in by_blueprint)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([crew(x) for crew in self.crews])
+        """Return the outputs of all members for x (batch, ...), stacked (members, batch, ...)."""
+        return torch.cat([group(x) for group in self.groups])
 
-    def bodies(self) -> list[nn.Module]:
-        """The members as modules of their own, in their order, as they are now."""
-        return [body for crew in self.crews for body in crew.bodies()]  # type: ignore[operator]
+    def as_modules(self) -> list[nn.Module]:
+        """Return the members as modules of their own, in their order, as they are now."""
+        return [body for group in self.groups for body in group.as_modules()]  # type: ignore[operator]
 
-    def sound(self) -> list[bool]:
-        """Of each member, whether its weights and gradients are finite. Waits for the device."""
-        return [sound for crew in self.crews for sound in crew.sound()]  # type: ignore[operator]
+    def finite(self) -> list[bool]:
+        """Return for each member whether its weights and gradients are finite. Waits for the device."""
+        return [finite for group in self.groups for finite in group.finite()]  # type: ignore[operator]
 
 
-def _crew(bodies: list[nn.Module], sample: Tensor) -> nn.Module:
+def _group(bodies: list[nn.Module], sample: Tensor) -> nn.Module:
     try:
-        crew = VmapGroup(bodies)
+        group = VmapGroup(bodies)
         with torch.no_grad():
-            copy.deepcopy(crew)(sample)
+            copy.deepcopy(group)(sample)
     except Exception:  # what cannot be batched may fail in any way, and can still take turns
         return SequentialGroup(bodies)
-    return crew
+    return group
 
 
 class VmapGroup(nn.Module):
@@ -56,7 +57,7 @@ class VmapGroup(nn.Module):
 
     def __init__(self, bodies: Sequence[nn.Module]) -> None:
         super().__init__()
-        self._pattern = (copy.deepcopy(bodies[0]),)  # in a tuple, lest it be a part of this module
+        self._pattern = (copy.deepcopy(bodies[0]),)  # in a tuple, so that it is no part of this module
         self._size = len(bodies)
         weights, buffers = stack_module_state(list(bodies))
         for name, tensor in weights.items():
@@ -65,17 +66,19 @@ class VmapGroup(nn.Module):
             self.register_buffer(_flat(name), tensor)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of all modules for x (batch, ...), stacked (modules, batch, ...)."""
+
         def one(state: dict[str, Tensor]) -> Tensor:
             return functional_call(self._pattern[0], state, (x,))  # type: ignore[no-any-return]
 
         return vmap(one, randomness="different")(self._stacked())
 
-    def bodies(self) -> list[nn.Module]:
-        """The modules, each with a copy of its own weights."""
+    def as_modules(self) -> list[nn.Module]:
+        """Return the modules, each with a copy of its own weights."""
         return [self._body(number) for number in range(self._size)]
 
-    def sound(self) -> list[bool]:
-        """Of each, whether its weights and gradients are finite."""
+    def finite(self) -> list[bool]:
+        """Return for each module whether its weights and gradients are finite."""
         tensors = [t for p in self.parameters() for t in (p, p.grad) if t is not None]
         fine = [tensor.detach().reshape(self._size, -1).isfinite().all(1) for tensor in tensors]
         return torch.stack(fine).all(0).tolist() if fine else [True] * self._size
@@ -104,15 +107,16 @@ class SequentialGroup(nn.Module):
         self.members = nn.ModuleList(bodies)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of all modules for x (batch, ...), stacked (modules, batch, ...)."""
         return torch.stack([body(x) for body in self.members])
 
-    def bodies(self) -> list[nn.Module]:
-        """The modules, each with a copy of its own weights."""
+    def as_modules(self) -> list[nn.Module]:
+        """Return the modules, each with a copy of its own weights."""
         return [copy.deepcopy(body) for body in self.members]
 
-    def sound(self) -> list[bool]:
-        """Of each, whether its weights and gradients are finite."""
-        return [all(map(is_sound, member.parameters())) for member in self.members]
+    def finite(self) -> list[bool]:
+        """Return for each module whether its weights and gradients are finite."""
+        return [all(map(gradient_finite, member.parameters())) for member in self.members]
 
 
 def _named(module: nn.Module, everywhere: bool) -> list[tuple[str, Tensor]]:
@@ -123,7 +127,7 @@ def _named(module: nn.Module, everywhere: bool) -> list[tuple[str, Tensor]]:
 
 
 def _flat(name: str) -> str:
-    """The name of a parameter within a module, as one that stands in no module."""
+    """Return the name of a parameter within a module as one without dots, which a module takes."""
     return name.replace(".", "/")
 
 

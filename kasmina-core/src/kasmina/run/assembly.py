@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from kasmina.errors import KasminaError, PluginError, UsageError
 from kasmina.growth.budget import BudgetTracker
 from kasmina.growth.evaluation import Evaluation, Evaluator
-from kasmina.growth.growth import Growth, GrowthOptions
+from kasmina.growth.growth import Growth
+from kasmina.growth.growth_options import GrowthOptions
 from kasmina.growth.sites.find import BoundSite, find_sites
 from kasmina.growth.sites.probe import untouched
 from kasmina.plugins.hooks import Hooks

@@ -14,7 +14,8 @@ from kasmina.errors import UsageError
 from kasmina.growth.budget import BudgetTracker
 from kasmina.growth.budget_options import Budget
 from kasmina.growth.evaluation import Evaluation, Evaluator
-from kasmina.growth.growth import Growth, GrowthOptions
+from kasmina.growth.growth import Growth
+from kasmina.growth.growth_options import GrowthOptions
 from kasmina.growth.recipe import Recipe
 from kasmina.growth.sites.find import BoundSite, find_sites
 from kasmina.growth.sites.probe import HostInput, batch_size

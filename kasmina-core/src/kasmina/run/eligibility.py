@@ -9,8 +9,7 @@ import torch
 from attrs import evolve
 
 from kasmina.errors import PluginError, UsageError
-from kasmina.growth.inits import unfit
-from kasmina.growth.inits.initialise import BUILT
+from kasmina.growth.inits import BUILT, unfit
 from kasmina.growth.sites.find import BoundSite, Builders
 from kasmina.plugins.catalog import Entry
 from kasmina.plugins.messages import one_line

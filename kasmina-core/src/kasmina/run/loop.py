@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from kasmina.errors import SeedError
-from kasmina.growth.health import finite
+from kasmina.growth.health import gradients_finite
 from kasmina.records import Observation, Phase
 from kasmina.run import seeding
 from kasmina.run.objective import evaluate
@@ -31,7 +31,7 @@ def train(run: Training) -> None:
     while run.growth.epochs < run.info.plan.epochs:
         phase, epoch = place(run.info.plan.phases, run.growth.epochs)
         if run.growth.phase != phase.name:
-            run.growth.phase = phase.name
+            run.growth.enter_phase(phase.name)
             run.hooks.on_phase_start(phase=phase, run=run.info)
         try:
             observation = train_and_decide(run, phase, epoch)
@@ -57,7 +57,7 @@ def train_and_decide(run: Training, phase: Phase, epoch: int) -> Observation:
     run.growth.decide(observation, phase.germinate)
     report_growth(run)
     # Now, for plugins may have changed weights, and this is the state to which the run would go back.
-    unsound = run.growth.unsound()
+    unsound = run.growth.check_weights()
     if unsound:
         raise TrainingFault(f"{unsound} after step {run.growth.step}", unsound.seeds)
     run.governor.end_epoch(observation.train_loss)
@@ -76,7 +76,7 @@ def observe(run: Training, epochs_left: int) -> Observation:
         run.governor.see_epoch(observation.train_loss)
         return observation
     except Exception as error:
-        where, seeds = f"after step {run.growth.step}", run.growth.manager.seeds.values()
+        where, seeds = f"after step {run.growth.step}", run.growth.live_seeds
         fault = attribute_fault(error, where, seeds, lambda: check_validation(validation_loss(run)))
         if fault is None:
             raise
@@ -140,7 +140,7 @@ def step(run: Training, index: Tensor) -> None:
     try:
         learn(run, index)
     except Exception as error:
-        where, seeds = f"in step {before + 1}", run.growth.manager.seeds.values()
+        where, seeds = f"in step {before + 1}", run.growth.live_seeds
         fault = attribute_fault(error, where, seeds, lambda: attempt(run, index))
         if fault is None:
             raise
@@ -179,5 +179,5 @@ def forward_and_backward(run: Training, index: Tensor) -> Tensor:
 def attempt(run: Training, index: Tensor) -> None:
     """A step again, as far as it can go wrong before anything has learned."""
     run.governor.see(forward_and_backward(run, index).item())
-    if not finite(run.optimizer):
+    if not gradients_finite(run.optimizer):
         raise TrainingFault("a gradient is not finite")

@@ -77,7 +77,7 @@ def report_predictions(run: Training) -> None:
 def histograms(run: Training) -> dict[str, Array]:
     """Every parameter of the host and its seeds, and its last gradient, by name."""
     named = [(f"host/{name}", parameter) for name, parameter in run.host.named_parameters()]
-    for seed in run.growth.manager.seeds.values():
+    for seed in run.growth.live_seeds:
         named += [(f"seed/{seed.id}/{name}", parameter) for name, parameter in seed.body.named_parameters()]
     found = {f"weights/{name}": array(parameter) for name, parameter in named}
     return found | {f"gradients/{name}": array(p.grad) for name, p in named if p.grad is not None}
@@ -85,13 +85,13 @@ def histograms(run: Training) -> dict[str, Array]:
 
 def network_of(run: Training) -> nn.Module | None:
     """A copy of the network with every seed as it will be; None if its forward cannot be written down as a graph."""
-    seeds, host = list(run.growth.manager.seeds.values()), run.host
+    seeds, host = run.growth.live_seeds, run.host
     training = host.training
     with ExitStack() as stack, suppress(Exception):  # whatever a stranger's forward may do when it is traced
         stack.callback(host.train, training)
         for seed in seeds:
             if seed.stage is Stage.TRAINING:
-                stack.enter_context(seed.tried(seed.candidates[0][1] if seed.undecided else seed.body))
+                stack.enter_context(seed.substituted(seed.candidates[0][1] if seed.undecided else seed.body))
         return layers(unfolded(host, seeds, run.splits.validation.x)).cpu()
     return None
 
@@ -103,7 +103,7 @@ def predictions_of(run: Training) -> Predictions:
     )  # for a host that draws as it is measured
     inputs, outputs = run.splits.inputs, run.splits.outputs
     x, y = run.splits.validation.x[:ROWS], run.splits.validation.y[:ROWS]
-    living = {seed.place.site.name: seed.place for seed in run.growth.manager.seeds.values()}
+    living = {seed.place.site.name: seed.place for seed in run.growth.live_seeds}
     answers, found = activations(run.host, living, x)
     return Predictions(
         x=array(inputs.invert(x)),

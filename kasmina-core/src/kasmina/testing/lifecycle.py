@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from kasmina.errors import PluginError
-from kasmina.growth.manager import IllegalTransition
 from kasmina.growth.seed import Seed
+from kasmina.growth.stages import IllegalTransition
 from kasmina.records import Stage
 from kasmina.testing.cases import Case
 from kasmina.testing.engine_fixture import EngineFixture, hooks

@@ -67,6 +67,25 @@ def plain(host: nn.Module, seeds: Sequence[Seed], x: Tensor, folding: bool = Tru
     return Plain(layers(module), False, frozenset(), "")
 
 
+def plain_modules(host: nn.Module, seeds: Sequence[Seed], x: Tensor) -> nn.Module:
+    """Return a grown host as modules of torch's own: a copy in evaluation mode, seeds folded into its layers.
+
+    Args:
+        host: Grown host, which stays as it is.
+        seeds: Seeds that take part in its forward pass.
+        x: Samples (N, *in_shape), N > 2, on which the copy is compared with the host.
+
+    Raises:
+        UsageError: The host's forward cannot be written down as a graph.
+    """
+    training = host.training
+    found = plain(host, seeds, x)
+    host.train(training)
+    if found.live:
+        raise UsageError(f"the host cannot be had as plain modules: {found.unfolded_because}")
+    return found.module
+
+
 def unfolded(host: nn.Module, seeds: Sequence[Seed], x: Tensor) -> fx.GraphModule:
     """Return the host and its seeds, each under its name from `named`, as one graph that computes the same bits.
 

@@ -28,6 +28,11 @@ INITS: dict[str, Init] = {
 NEEDS_SAMPLE = frozenset({"gradmax", "tiny", "aligned"})
 """Names of inits that read a sample of the site; the others accept None."""
 
+BUILT = "built"
+"""Name of no init: the weights stay as the blueprint drew them."""
+BEST = "aligned"
+"""Name of the init that is taken where no name is given and the body is of its form."""
+
 _ASKS: dict[str, Callable[[TwoLayerBody], str | None]] = {
     "gradmax": gradmax.unfit,
     "tiny": tiny.unfit,
@@ -42,3 +47,23 @@ def unfit(name: str, body: nn.Module) -> str | None:
         return f"{name} {found}"
     why = _ASKS[name](found) if name in _ASKS else None
     return why and f"{name} {why}"
+
+
+def needs_sample(name: str | None) -> bool:
+    """Return whether the init that a recipe names looks at what passed at the site."""
+    return (name or BEST) in NEEDS_SAMPLE
+
+
+def initialise(name: str | None, body: nn.Module, sample: SiteSample | None, generator: torch.Generator) -> None:
+    """Set the first weights of a body, in place; a body that the init does not fit stays as it is built.
+
+    Args:
+        name: Name of the init, as the recipe gives it.
+        body: Module of a seed.
+        sample: Sample of what passed at its site, if there is one.
+        generator: Random numbers of the seed's own.
+    """
+    name = name or BEST
+    if name == BUILT or unfit(name, body) or (sample is None and name in NEEDS_SAMPLE):
+        return
+    INITS[name](body, sample, generator)

@@ -110,7 +110,7 @@ class Profiler(Callback):
 
     def _name(self) -> str:
         """Return the name of a profile taken now; files are named after it, and a phase may be called anything."""
-        seeds = self.run.growth.manager.seeds.values()
+        seeds = self.run.growth.live_seeds
         blended = any(seed.stage is not Stage.TRAINING for seed in seeds)
         return re.sub(r"[^\w.-]", "-", self.run.growth.phase)[:64] + "-with-seeds" * blended
 

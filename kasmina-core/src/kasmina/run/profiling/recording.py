@@ -41,12 +41,12 @@ class Recording:
         self.steps = 0
         self._run = run
         self._first = run.growth.step + 1
-        self._seeds = {str(seed.id): seed.stage.value for seed in run.growth.manager.seeds.values()}
+        self._seeds = {str(seed.id): seed.stage.value for seed in run.growth.live_seeds}
         self._gpu = run.splits.device.type == "cuda"
         self._open: list[tuple[str, record_function]] = []
         self._undo = ExitStack()
         self._undo.callback(run.hooks.watch(lambda hook: self._enter(f"{PLUGINS} {hook}"), self._leave))
-        for seed in run.growth.manager.seeds.values():
+        for seed in run.growth.live_seeds:
             self._annotate(seed.body, f"seed {seed.id} ({seed.blueprint})")
         self._profiler = _started(self._gpu)
 

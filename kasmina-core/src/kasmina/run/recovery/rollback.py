@@ -66,7 +66,7 @@ class RollbackManager(Callback):
             KasminaError: the run has gone back as often as it may.
         """
         growth, governor = self.run.growth, self.run.governor
-        alive = [seed.state for seed in growth.manager.seeds.values()]
+        alive = [seed.state for seed in growth.live_seeds]
         blamed = max((seed for seed in alive if seed.id in fault.seeds), key=attrgetter("id"), default=None)
         if blamed is None and governor.returns >= governor.options.returns:
             back = f"the run has gone back {governor.returns} times, and stops with the last good state"
@@ -85,7 +85,7 @@ class RollbackManager(Callback):
     def _cull(self, seed: SeedState, reason: str) -> str:
         """Has a seed go, and its site rest; what was done."""
         growth = self.run.growth
-        growth.rest(seed.site)
+        growth.germination.cool_down(seed.site)
         if seed.id in growth.manager.seeds:  # and is not younger than the state that was gone back to
             growth.cut(seed.id, reason)
         return f"seed {seed.id} is culled, and {seed.site} rests"
