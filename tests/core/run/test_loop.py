@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kasmina import Data, Observation, Phase, Proposal, Stage, Verdict, hookimpl
 from kasmina.errors import KasminaError, PluginError
-from kasmina.growth import growth
+from kasmina.growth import need_meter
 from kasmina.growth.decisions import Decisions
 from kasmina.growth.recorder import ActivationRecorder
 from kasmina.hosts.mlp import MLP
@@ -378,7 +378,7 @@ def test_needs_are_measured_in_the_epoch_after_they_were_asked_for_and_in_no_oth
     watched = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            growth,
+            need_meter,
             "ActivationRecorder",
             lambda places: (watched.append(world.run.growth.epoch), ActivationRecorder(places))[1],
         )

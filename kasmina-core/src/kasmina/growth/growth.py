@@ -19,7 +19,6 @@ from kasmina.growth.growth_options import GrowthOptions
 from kasmina.growth.health import gradients_finite
 from kasmina.growth.manager import Manager
 from kasmina.growth.need_meter import NeedMeter
-from kasmina.growth.recorder import ActivationRecorder
 from kasmina.growth.seed import Seed
 from kasmina.growth.sites.find import BoundSite
 from kasmina.growth.stages import IllegalTransition
@@ -116,12 +115,6 @@ class Growth:
     def remaining(self) -> Remaining:
         """Part of the budget that is left."""
         return self.germination.remaining
-
-    @property
-    def recorders(self) -> list[ActivationRecorder]:
-        """Recorders that gather samples at sites now."""
-        pending = self.germination.pending
-        return [recorder for recorder in (self._needs.recorder, pending and pending.recorder) if recorder]
 
     def enter_phase(self, name: str) -> None:
         """Begin the phase of this name: events and observations say so from now on."""
