@@ -10,6 +10,7 @@ import click
 import pytest
 
 from kasmina.cli.main import main
+from kasmina.testing import Check
 
 Plant = Callable[..., Path]
 
@@ -49,7 +50,7 @@ def test_one_line_a_check_and_a_sentence_for_what_failed(capsys: pytest.CaptureF
     *lines, last = [line for line in capsys.readouterr().out.splitlines() if line != "asked"]
     assert "ok     defaults make it" in lines and last.endswith(f"of {len(lines)} checks failed")
     (sentence,) = [line for line in lines if line.startswith("FAILED waits for a free site: ")]
-    assert sentence.endswith("while no site is free nothing is proposed; but it is as with 'answers many runs'")
+    assert sentence.endswith("while no site is free nothing is proposed; but it is the same as in 'answers many runs'")
     (first,) = [line for line in lines if line.startswith("FAILED answers many runs: ")]
     assert "but it proposed 'layers.0', where a seed is on its way" in first
 
@@ -60,6 +61,17 @@ def test_options_are_set_as_for_a_run(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["check", "logger", "it", "--set", "loggers.it.file=other.txt"]) == 0
     assert main(["check", "logger", "it", "--set", "loggers.it.file=../beside.txt"]) == 1
     assert "but it wrote runs/beside.txt" in capsys.readouterr().out
+
+
+def test_the_number_of_sites_that_were_tried_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = [Check("one", "it is so", lambda: 9), Check("two", "it is so", lambda: None)]
+    monkeypatch.setattr("kasmina.testing.controller_checks", lambda *_, **options: checks)
+    assert main(["check", "controller", "it"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "all 2 checks passed, at 9 sites"
+    assert main(["check", "controller", "it", "--json"]) == 0
+    assert [check["sites"] for check in json.loads(capsys.readouterr().out)["checks"]] == [9, None]
 
 
 def test_a_terminal_gets_ticks_and_crosses(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +90,7 @@ def test_json_is_one_document_whatever_the_plugin_prints(
     document = json.loads(captured.out)
     assert document["distribution"] == "stranger" and document["passed"] == (status == 0)
     assert {check["passed"] for check in document["checks"]} == {True, status == 0}
-    assert all(set(check) == {"name", "passed", "sentence", "seconds"} for check in document["checks"])
+    assert all(set(check) == {"name", "passed", "sentence", "seconds", "sites"} for check in document["checks"])
 
 
 @pytest.mark.parametrize(

@@ -82,13 +82,13 @@ def test_a_folder_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("class", "it is a word of Python's own; try 'my-class'"),
-        ("match", "it is a word of Python's own"),
-        ("Sine", "take small letters, digits and dashes"),
-        ("2d", "take small letters"),
-        ("../up", "take small letters"),
-        ("a--b", "take small letters"),
-        ("", "take small letters"),
+        ("class", "it is a keyword of Python; try 'my-class'"),
+        ("match", "it is a keyword of Python"),
+        ("Sine", "use lower-case letters, digits and dashes"),
+        ("2d", "use lower-case letters"),
+        ("../up", "use lower-case letters"),
+        ("a--b", "use lower-case letters"),
+        ("", "use lower-case letters"),
         ("core", "the distribution kasmina-core is installed already"),
     ],
 )
@@ -113,5 +113,5 @@ def test_the_name_of_an_installed_plugin_is_warned_of(capsys: pytest.CaptureFixt
     plant("stranger", {"kasmina.blueprints": {"it": "kasmina_test_absent:It"}})
     assert main(["new", "blueprint", "it"]) == 0
     captured = capsys.readouterr()
-    assert "warning: the blueprint 'it' of stranger 1.0 has that name too" in captured.err
+    assert "warning: the blueprint 'it' of stranger 1.0 has the same name" in captured.err
     assert "kasmina run --blueprint kasmina-it:it\n" in captured.out

@@ -1,1 +1,1 @@
-"""What is typed and shown."""
+"""The command line."""

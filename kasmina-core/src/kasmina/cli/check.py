@@ -1,4 +1,4 @@
-"""``kasmina check``: does a plugin keep the contract?"""
+"""``kasmina check``: check that a plugin keeps the contract."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from kasmina.plugins.catalog import find
 
 @frozen
 class Result:
-    """What one check found."""
+    """Result of one check."""
 
     name: str
     passed: bool
     sentence: str
-    """The rule, and if it is broken, what was seen."""
+    """Rule, and how it is broken if it is."""
     seconds: float
+    sites: int | None = None
+    """Number of sites at which the rule was checked; None if it failed or is not about sites."""
 
 
 @click.command()
@@ -37,15 +39,15 @@ class Result:
 def check(ctx: click.Context, kind: str, name: str, sets: tuple[str, ...], as_json: bool) -> None:
     """Check that an installed plugin keeps the contract.
 
-    KIND is blueprint, controller or logger, NAME as 'kasmina plugins' lists it. In a test of your own the same checks
-    come from kasmina.testing. Exit status 1 if one of them fails.
+    KIND is blueprint, controller or logger; NAME is a name from 'kasmina plugins'. In your own tests the same checks
+    come from kasmina.testing. The exit status is 1 if a check fails.
     """
     from kasmina import testing
     from kasmina.plugins.drivers import load, make
 
     entry = find(kind, name)
     options = _options(kind, name, sets)
-    make(entry, options)  # wrong options are the user's words and not the plugin's fault
+    make(entry, options)  # wrong options are the user's fault and not the plugin's
     checks = getattr(testing, f"{kind}_checks")(load(entry), **options)
     results = []
     for each in checks:
@@ -59,15 +61,15 @@ def check(ctx: click.Context, kind: str, name: str, sets: tuple[str, ...], as_js
         document = origin | {"passed": not failed, "checks": [asdict(result) for result in results]}
         click.echo(json.dumps(document, indent=2))
     else:
-        click.echo(f"{failed} of {len(results)} checks failed" if failed else f"all {len(results)} checks passed")
+        click.echo(_total(results))
     ctx.exit(1 if failed else 0)
 
 
 def _options(kind: str, name: str, sets: tuple[str, ...]) -> dict[str, Any]:
-    """The plugin's options, said as they are to `kasmina run`.
+    """Return the plugin's options from the values of --set.
 
     Raises:
-        UsageError: a word that is not KEY=VALUE, or an option of something else.
+        UsageError: A value is not KEY=VALUE, or sets an option of something else.
     """
     from kasmina.run.options.sources import layered
 
@@ -85,14 +87,22 @@ def _options(kind: str, name: str, sets: tuple[str, ...]) -> dict[str, Any]:
 def _result(check: Any) -> Result:
     began = time.perf_counter()
     try:
-        check()
+        sites = check()
     except AssertionError as error:
         return Result(check.name, False, str(error), round(time.perf_counter() - began, 3))
-    return Result(check.name, True, check.rule, round(time.perf_counter() - began, 3))
+    return Result(check.name, True, check.rule, round(time.perf_counter() - began, 3), sites)
+
+
+def _total(results: list[Result]) -> str:
+    failed = sum(not result.passed for result in results)
+    if failed:
+        return f"{failed} of {len(results)} checks failed"
+    sites = max((result.sites or 0 for result in results), default=0)
+    return f"all {len(results)} checks passed" + (f", at {sites} site{'s' * (sites > 1)}" if sites else "")
 
 
 def _seen(result: Result) -> str:
-    """What a failed check saw, without the rule and without where it was: the same mistake fails many a check."""
+    """Return how a check failed, without the rule and the place, because one mistake can fail several checks."""
     return result.sentence.partition("; but ")[2].partition(" (")[0]
 
 
@@ -102,5 +112,7 @@ def _line(result: Result, before: list[Result]) -> str:
     if result.passed:
         return f"{click.style(good, fg='green')} {result.name}"
     again = next((other.name for other in before if not other.passed and _seen(other) == _seen(result)), None)
-    sentence = f"{result.sentence.partition('; but ')[0]}; but it is as with {again!r}" if again else result.sentence
+    sentence = (
+        f"{result.sentence.partition('; but ')[0]}; but it is the same as in {again!r}" if again else result.sentence
+    )
     return f"{click.style(bad, fg='red')} {result.name}: {sentence}"

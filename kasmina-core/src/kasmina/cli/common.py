@@ -1,21 +1,19 @@
-"""What several commands take and say."""
+"""Options and messages that several commands share."""
 
 from __future__ import annotations
 
 import click
 
-trust = click.option(
-    "--trust", is_flag=True, help="Run the code that the run's config.yaml names, though you did not type it."
-)
+trust = click.option("--trust", is_flag=True, help="Run the code that the run's config.yaml names.")
 checkpoint = click.option(
     "--checkpoint",
     type=click.Choice(["last", "best"]),
     default="last",
     show_default=True,
-    help="Which state of the run; best: on the validation split, of those that are kept.",
+    help="The checkpoint to use: the last one, or the best on the validation split.",
 )
 
 
 def warn(message: str) -> None:
-    """One line beside what the command gives."""
+    """Print a warning on standard error."""
     click.echo(f"kasmina: warning: {message}", err=True)

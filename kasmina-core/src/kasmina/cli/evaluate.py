@@ -1,4 +1,4 @@
-"""``kasmina evaluate``: what a trained network is worth."""
+"""``kasmina evaluate``: measure a trained network."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from kasmina.errors import UsageError
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="[default: as the run]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="[default: that of the run]")
 @common.checkpoint
 @common.trust
 @click.option(
-    "--predictions", type=click.Path(path_type=Path), help="A CSV file to write: target and prediction of each sample."
+    "--predictions",
+    type=click.Path(path_type=Path),
+    help="CSV file to write, with target and prediction of each sample.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def evaluate(
@@ -35,7 +37,7 @@ def evaluate(
 ) -> None:
     """Measure a trained network on one split.
 
-    RUN is the folder of a run; the data is that of its task.
+    RUN is the folder of a run. The data comes from the task of the run.
     """
     from kasmina.run.inference import table
     from kasmina.run.objective import evaluate as measure
@@ -52,7 +54,7 @@ def evaluate(
     else:
         click.echo(f"{run}: {split} {trained.objective.metric_name} {metric:.4f}, loss {loss:.4f}, {len(rows)} rows")
         if predictions:
-            click.echo(f"its predictions are in {predictions}")
+            click.echo(f"the predictions are in {predictions}")
 
 
 def _write(path: Path, rows: Iterable[Iterable[str]]) -> None:

@@ -1,4 +1,4 @@
-"""``kasmina export``: a trained network for where Kasmina is not installed."""
+"""``kasmina export``: write a trained network for machines without Kasmina."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from kasmina.cli import common
     "--format",
     type=click.Choice(["torch", "pt2", "onnx"]),
     help="torch: a module for torch.load; pt2: a program for torch.export.load; onnx: for onnxruntime. "
-    "[default: as --out ends, or torch]",
+    "[default: by the suffix of --out, or torch]",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="The file. [default: exports/model.* in the run's folder]")
 @click.option(
-    "--fold/--no-fold", default=True, help="Make seeds part of the host's layers where that is exact. [default: fold]"
+    "--out", type=click.Path(path_type=Path), help="File to write. [default: exports/model.* in the run's folder]"
+)
+@click.option(
+    "--fold/--no-fold", default=True, help="Merge seeds into the host's layers where that is exact. [default: fold]"
 )
 @common.checkpoint
 @common.trust
@@ -30,7 +32,7 @@ def export(
 ) -> None:
     """Write a trained network as a file that needs no Kasmina.
 
-    RUN is the folder of a run. Beside FILE stands FILE.json: how inputs are scaled, and what the outputs mean.
+    RUN is the folder of a run. A second file, FILE.json, says how inputs are scaled and what the outputs mean.
     """
     from kasmina.run.export import export as write
 

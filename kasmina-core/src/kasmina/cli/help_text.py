@@ -1,4 +1,4 @@
-"""What a command says of itself, read from its source: nothing of a stranger's is imported to list it."""
+"""Help texts of commands, read from their sources, so that no third-party code is imported to list it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from importlib.metadata import EntryPoint
 
 
 def docstring(point: EntryPoint) -> str:
-    """The docstring of the function that an entry point names; empty if it cannot be had so."""
+    """Return the docstring of the function that an entry point names; empty if its source cannot be read."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of escapes that are wrong, which are no matter of a listing
+            warnings.simplefilter("ignore")  # invalid escapes do not matter here
             body = ast.parse(_source(point.module)).body
-    except Exception:  # a stranger's file may hold anything
+    except Exception:  # a third party's file may hold anything
         return ""
     named = [node for node in body if isinstance(node, ast.FunctionDef) and node.name == point.attr]
     return (ast.get_docstring(named[-1]) or "") if named else ""
 
 
 def _source(module: str) -> str:
-    """Of a module, which is looked for as an import would, but part by part, so that not even its parents run.
+    """Return the source of a module, found without importing its parent packages.
 
     Raises:
-        Exception: it is not there, or has no source.
+        Exception: The module is not there, or has no source.
     """
     places: list[str] | None = [folder for folder in sys.path if folder]
     for part in module.split("."):
@@ -40,6 +40,6 @@ def _source(module: str) -> str:
 
 
 def printable(text: str) -> str:
-    """On one line, and without what steers a terminal: it may be a stranger's."""
+    """Return a text on one line and without control characters."""
     line = " ".join(text.split())
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)

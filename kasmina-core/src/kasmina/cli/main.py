@@ -1,7 +1,7 @@
-"""``kasmina``: the group of sub-commands, and what happens when one of them fails.
+"""``kasmina``: the group of commands, and what happens when one of them fails.
 
-Sub-commands are plugins of the kind *command*. Only the one that was typed is imported, so neither `--help` nor a
-broken stranger costs the others anything.
+Commands are plugins of the kind *command*. Only the one that was typed is imported, so that a slow or broken one does
+not affect the others, nor `--help`.
 """
 
 from __future__ import annotations
@@ -20,30 +20,34 @@ from kasmina.plugins.drivers import load
 from kasmina.plugins.messages import one_line
 
 OWN = "kasmina-core"
-"""Its commands keep their names whatever else is installed, and are light enough to be imported for their help."""
+"""Distribution whose commands keep their short names, and are light enough to be imported for their help."""
 
 DEBUG = "KASMINA_DEBUG"
 
 
 class Commands(click.Group):
-    """The sub-commands that are installed."""
+    """Group of the commands that are installed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, without importing them."""
         return sorted(_word(entry) for entry in _commands())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
         if ctx.resilient_parsing and not any(_word(entry) == cmd_name for entry in _commands()):
             return None  # a shell completes half a word
         return _loaded(_found(cmd_name))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a line about each command."""
         rows = [(_word(entry), _summary(entry, formatter.width)) for entry in _commands()]
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(sorted(rows))
 
     def invoke(self, ctx: click.Context) -> None:
-        super().invoke(ctx)  # what a command returns is no exit status
+        """Invoke the command, without taking what it returns for an exit status."""
+        super().invoke(ctx)
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,16 +56,16 @@ class Commands(click.Group):
 def kasmina(ctx: click.Context) -> None:
     """Neural networks that grow while they learn.
 
-    'kasmina run' alone does something worth watching: a network too small for two spirals grows until it solves them.
+    Try 'kasmina run': a network too small for two spirals grows until it solves them.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns its exit status: 0 done, 1 it failed, 2 the words were wrong, 130 interrupted.
+    """Run the command line and return its exit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted.
 
-    Every failure is one line on standard error. KASMINA_DEBUG=1 adds the traceback of an unexpected one.
+    Every failure is one line on standard error. KASMINA_DEBUG=1 shows the traceback of an unexpected one.
     """
     try:
         status = kasmina.main(arguments, prog_name="kasmina", standalone_mode=False)
@@ -70,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort) as error:
         return 1 if isinstance(error.__cause__, EOFError) else 130
     except BrokenPipeError:
-        # Nobody reads any more, and nobody shall hear of it when Python flushes the stream at its end.
+        # Nobody reads any more: Python would complain when it flushes the stream at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except click.ClickException as error:
@@ -90,8 +94,8 @@ def _say(sentence: str, status: int) -> int:
 
 
 def _clause(error: click.ClickException) -> str:
-    """click's message in one line, with the help that would have prevented it."""
-    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # its message is the whole help
+    """Return click's message on one line, with the command that shows the help."""
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # whose message is the whole help
         sentence = "a sub-command is missing"
     else:
         sentence = error.format_message().rstrip(".")
@@ -100,7 +104,7 @@ def _clause(error: click.ClickException) -> str:
     return f"{sentence} (try '{context.command_path} --help')" if context else sentence
 
 
-# -- which commands there are ------------------------------------------------------------------------------------------
+# -- installed commands ------------------------------------------------------------------------------------------
 
 
 def _commands() -> list[Entry]:
@@ -112,7 +116,7 @@ def _own(entry: Entry) -> bool:
 
 
 def _word(entry: Entry) -> str:
-    """What is typed for this command: a stranger's duplicate goes by its full name, an own one keeps the short."""
+    """Return the word for a command: the full name for a duplicate of a third party, otherwise the short name."""
     return entry.full if entry.state == "duplicate" and not _own(entry) else entry.name
 
 
@@ -129,7 +133,7 @@ def _loaded(entry: Entry) -> click.Command:
 
 
 def _summary(entry: Entry, width: int) -> str:
-    """One line about a command; a stranger's is not imported for it."""
+    """Return one line about a command; that of a third party is not imported."""
     if not _own(entry):
         said = click.Command(entry.name, help=docstring(entry.entry_point)).get_short_help_str(width)
         return printable(said) or f"from {entry.distribution} {entry.version}"

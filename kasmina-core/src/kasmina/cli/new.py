@@ -1,4 +1,4 @@
-"""``kasmina new``: a plugin's whole distribution, to begin with."""
+"""``kasmina new``: write the distribution of a new plugin."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from kasmina.plugins.catalog import Entry, entries
 from kasmina.plugins.installed import installed, normal
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
-"""One folder for each kind: a distribution that works as it stands, called `sprout`."""
+"""Folder with one template for each kind of plugin: a working distribution called `sprout`."""
 SOURCES = {".py", ".toml", ".md", ".typed"}
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(["blueprint", "controller", "logger"]), metavar="KIND")
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="The folder, a new one. [default: kasmina-NAME]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to make. [default: kasmina-NAME]")
 def new(kind: str, name: str, out: Path | None) -> None:
-    """Write a new plugin, ready to be installed.
+    """Write a new plugin, ready to install.
 
-    KIND is blueprint, controller or logger. What is written is a distribution with one module and its tests.
+    KIND is blueprint, controller or logger. The result is a distribution with one module, its tests, a licence and a
+    workflow for GitHub that runs the tests.
     """
     word = _checked(name)
     distribution = f"kasmina-{word.replace('_', '-')}"
@@ -32,36 +33,36 @@ def new(kind: str, name: str, out: Path | None) -> None:
     others = _namesakes(kind, word, distribution)
     write(kind, word, folder)
     for entry in others:
-        click.echo(f"kasmina: warning: the {entry} has that name too; the full names tell them apart", err=True)
+        click.echo(f"kasmina: warning: the {entry} has the same name; use full names to tell them apart", err=True)
     full = f"{distribution}:{word}" if others else word
     module = folder / "src" / f"kasmina_{word}" / "__init__.py"
-    click.echo(f"{folder} is a {kind}, whole. The next four steps:\n")
-    click.echo(f"  edit {module}: the line that is marked")
+    click.echo(f"{folder} is a complete {kind}. The next four steps:\n")
+    click.echo(f"  edit {module}: the marked line")
     click.echo(f"  pip install {folder if folder.is_absolute() else f'./{folder}'}")
     click.echo(f"  kasmina check {kind} {full}")
     click.echo(f"  kasmina run --{kind} {full}")
 
 
 def _namesakes(kind: str, word: str, distribution: str) -> list[Entry]:
-    """Installed plugins of other distributions that have the name.
+    """Return installed plugins of other distributions with the same name.
 
     Raises:
-        UsageError: the distribution itself is installed, and is something else.
+        UsageError: A distribution of this name is installed, and is something else.
     """
     found = [entry for entry in entries() if (entry.kind, entry.name) == (kind, word)]
     others = [entry for entry in found if normal(entry.distribution) != distribution]
     if others == found and any(normal(one.name) == distribution for one in installed()):
         raise UsageError(
-            f"the distribution {distribution} is installed already and is something else; take another name"
+            f"the distribution {distribution} is installed already and is something else; choose another name"
         )
     return others
 
 
 def write(kind: str, word: str, folder: Path) -> None:
-    """Copies the template of this kind to `folder`, with `word` for its name.
+    """Copy the template of this kind to `folder`, with `word` for its name.
 
     Raises:
-        UsageError: there is something at `folder` already, or it cannot be made.
+        UsageError: `folder` exists already, or cannot be made.
     """
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} exists already; choose another --out, or remove it")
@@ -78,21 +79,23 @@ def write(kind: str, word: str, folder: Path) -> None:
 
 
 def _checked(name: str) -> str:
-    """The name as Python can say it.
+    """Return the name as a Python identifier.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: It cannot be one.
     """
     word = name.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", word):
-        raise UsageError(f"{name!r} cannot be a plugin's name: take small letters, digits and dashes, such as 'sine'")
+        raise UsageError(
+            f"{name!r} cannot be a plugin's name: use lower-case letters, digits and dashes, such as 'sine'"
+        )
     if keyword.iskeyword(word) or keyword.issoftkeyword(word):
-        raise UsageError(f"{name!r} cannot be a plugin's name: it is a word of Python's own; try 'my-{name}'")
+        raise UsageError(f"{name!r} cannot be a plugin's name: it is a keyword of Python; try 'my-{name}'")
     return word
 
 
 def _renamed(text: str, word: str, cls: str) -> str:
-    """Template text with names for the template's: of the distribution, the module, the class and the plugin."""
+    """Return a text with the names of distribution, module, class and plugin in place of the template's."""
 
     def name(found: re.Match[str]) -> str:
         if found["dash"]:
@@ -103,7 +106,7 @@ def _renamed(text: str, word: str, cls: str) -> str:
 
 
 def _class(kind: str, word: str, sources: list[str]) -> str:
-    """The word in capitals; where the template uses that name itself (`site`: Site), with the kind behind it."""
+    """Return the name of the class, with the kind appended where the template uses the same name (`site`: Site)."""
     cls = "".join(part.capitalize() for part in word.split("_"))
     taken = any(re.search(rf"\b{cls}\b", source) for source in sources)
     return cls + kind.capitalize() if taken else cls

@@ -1,4 +1,4 @@
-"""``kasmina plugins``: what is installed, and what one plugin does and takes."""
+"""``kasmina plugins``: list the installed plugins, and show one with its options."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
     """List the installed plugins, without importing any."""
     if ctx.invoked_subcommand is not None:
         if as_json:
-            raise click.UsageError("--json belongs to the list", ctx)
+            raise click.UsageError("--json is an option of the list", ctx)
         return
     found = entries()
     if as_json:
@@ -40,9 +40,11 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
 
 @plugins.command()
 @click.argument("name")
-@click.option("--kind", type=click.Choice(list(KINDS)), help="If plugins of several kinds have that name.")
+@click.option(
+    "--kind", type=click.Choice(list(KINDS)), help="Kind of the plugin, if several kinds have one of that name."
+)
 def show(name: str, kind: str | None) -> None:
-    """Show what the plugin NAME does and which options it takes. DIST:NAME tells two of a name apart."""
+    """Show what the plugin NAME does and its options. Use DIST:NAME if two have the same name."""
     known = [entry for entry in entries() if kind in (None, entry.kind)]
     kinds = dict.fromkeys(entry.kind for entry in known if matches(entry, name))
     if not kinds:
@@ -71,7 +73,7 @@ def _lines(rows: list[list[str]]) -> None:
 
 
 def _table(found: list[Entry]) -> None:
-    # Only a terminal needs Rich, and a pipe shall not wait for it.
+    # Imported only for a terminal, so that a pipe does not wait for it.
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -90,12 +92,12 @@ def _show(entry: Entry) -> None:
     cls = load(entry)
     click.echo(f"{entry.kind} {entry.name}, from {entry.distribution} {entry.version} ({entry.entry_point.value})")
     if isinstance(cls, click.Command):
-        click.echo(f"\n{cls.get_short_help_str(100)}\n\nkasmina {entry.name} --help says more.")
+        click.echo(f"\n{cls.get_short_help_str(100)}\n\nkasmina {entry.name} --help tells more.")
         return
     # Not inspect.getdoc, which would show a base class's description, `object`'s in the end.
     click.echo(f"\n{inspect.cleandoc(cls.__doc__)}" if cls.__doc__ else "\nIt has no description.")
     if not attrs.has(cls):
-        click.echo("\nIt is no attrs class, so it cannot be made.")
+        click.echo("\nIt is not an attrs class, so no instance can be made.")
         return
     described = options(cls)
     if not described:
@@ -103,7 +105,7 @@ def _show(entry: Entry) -> None:
         return
     click.echo("\nOptions")
     _lines([["", option.name, option.type, _default(option), option.help] for option in described])
-    click.echo(f"\nSet them so: {_example(entry, described[0])}")
+    click.echo(f"\nFor example: {_example(entry, described[0])}")
 
 
 def _default(option: Option) -> str:

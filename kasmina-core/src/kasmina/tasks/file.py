@@ -17,7 +17,7 @@ from kasmina.tasks.reading.arrays import read_npz
 from kasmina.tasks.reading.features import check_features
 from kasmina.tasks.reading.labels import targets
 from kasmina.tasks.reading.samples import Samples, check_memory
-from kasmina.tasks.reading.table import read_csv, read_parquet
+from kasmina.tasks.reading.tabular import read_csv, read_parquet
 
 
 @attrs.define(eq=False)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kasmina.testing.check import Check
+from kasmina.testing.contract_check import Check
 
 __all__ = ["Check", "blueprint_checks", "controller_checks", "logger_checks"]
 

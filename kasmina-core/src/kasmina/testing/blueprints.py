@@ -13,9 +13,9 @@ from attrs import define, evolve, frozen
 
 from kasmina.growth.sites.find import KINDS
 from kasmina.records import Site, Stage
-from kasmina.testing import modules, rules
+from kasmina.testing import module_checks, rules
 from kasmina.testing.cases import Body, Case, Host, form, sites_of
-from kasmina.testing.check import Check, seen
+from kasmina.testing.contract_check import Check, seen
 from kasmina.testing.hosts import CNN, MIXER, MLP
 from kasmina.testing.lifecycle import life_is_legal
 from kasmina.testing.options import Subject, hook_checks, option_checks
@@ -98,26 +98,26 @@ RULES = (
     Rule("trains in every stage", "losses are finite from birth to cull", (rules.every_stage_trains,), both=True),
 )
 MODULES = {
-    "gives numbers": ("its outputs are finite", modules.gives_numbers),
+    "gives numbers": ("its outputs are finite", module_checks.gives_numbers),
     "leaves the seed alone": (
         "its forward draws random numbers, if any, as they come",
-        modules.leaves_the_seed_alone,
+        module_checks.leaves_the_seed_alone,
     ),
     "parameters are settled": (
         "a module has its parameters when it is built, and as many each time",
-        modules.parameters_are_settled,
+        module_checks.parameters_are_settled,
     ),
     "evaluation repeats itself": (
         "in evaluation mode the same input gives the same output",
-        modules.evaluation_repeats,
+        module_checks.evaluation_repeats,
     ),
     "copies and saves": (
         "a copy, and a new module with the saved state, give the same output",
-        modules.copies_and_saves,
+        module_checks.copies_and_saves,
     ),
     "fits a small task": (
         "training lowers the loss on outputs of a module of the same kind",
-        modules.fits_a_task,
+        module_checks.fits_a_task,
     ),
 }
 
@@ -129,7 +129,7 @@ def checks(cls: Any, **options: Any) -> list[Check]:
     fits = Check(
         "fits tells the truth",
         "fits answers None or the reason on one line, and where it is None the module gives the right shape",
-        lambda: modules.fits_tells_the_truth(trial.blueprint),
+        lambda: module_checks.fits_tells_the_truth(trial.blueprint),
     )
     own = [Check(name, says, partial(trial.for_every_module, look)) for name, (says, look) in MODULES.items()]
     life = [Check(rule.name, rule.says, partial(trial.at_every_site, rule)) for rule in RULES]
@@ -163,18 +163,19 @@ class BlueprintTrial:
             if wanted and (form(site.name) not in chosen or site.in_features != site.out_features):
                 chosen[form(site.name)] = site
         for site in chosen.values():
-            draws = modules.draws(self.blueprint.build(site), site)
+            draws = module_checks.draws(self.blueprint.build(site), site)
             yield Case(host, site.name, Body(self.subject.name, self.blueprint.build, fits, draws))
 
-    def for_every_module(self, look: Callable[[Any, Site], None]) -> None:
-        """Look at the modules for all sites."""
+    def for_every_module(self, look: Callable[[Any, Site], None]) -> int:
+        """Look at the modules for all sites, and return their number."""
         with one_thread():
             for case in self.cases:
                 with located(case):
                     look(self.blueprint, sites_of(case.host)[case.site])
+        return len(self.cases)
 
-    def at_every_site(self, rule: Rule) -> None:
-        """Apply a rule at all sites."""
+    def at_every_site(self, rule: Rule) -> int:
+        """Apply a rule at all sites, and return their number."""
         for number, case in enumerate(self.cases):
             other = OTHER[(number + number // 3) % 2]
             dtypes = ["float32", other] if rule.both else [["float32", *OTHER][(number + number // 3) % 3]]
@@ -182,6 +183,7 @@ class BlueprintTrial:
                 typed = evolve(case, dtype=dtype)
                 with one_thread(), located(typed):
                     look(typed)
+        return len(self.cases)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kasmina.testing.check import Check
+from kasmina.testing.contract_check import Check
 from kasmina.testing.options import Subject, hook_checks, option_checks, refuse
 from kasmina.testing.resume import Stops, moments
 from kasmina.testing.script import Script

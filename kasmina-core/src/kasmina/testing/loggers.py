@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kasmina.testing.check import Check
+from kasmina.testing.contract_check import Check
 from kasmina.testing.hook_calls import hook_calls
 from kasmina.testing.options import Subject, hook_checks, option_checks, refuse
 from kasmina.testing.resume import Stops, moments

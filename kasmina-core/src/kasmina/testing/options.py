@@ -15,7 +15,7 @@ from kasmina.plugins.plugin_state import PluginStates
 from kasmina.plugins.structuring import structure
 from kasmina.run.options import yaml
 from kasmina.run.plugin_set import options_of
-from kasmina.testing.check import Check
+from kasmina.testing.contract_check import Check
 
 
 @frozen

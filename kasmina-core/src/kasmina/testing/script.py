@@ -1,4 +1,4 @@
-"""What happens in a simulated run, as far as no plugin decides it."""
+"""Script of a simulated run: all that no plugin decides."""
 
 from __future__ import annotations
 

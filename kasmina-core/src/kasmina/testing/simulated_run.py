@@ -55,15 +55,15 @@ class SimulatedRun:
     hooks: Hooks
     folder: Path
     stops: dict[int, Callable[[SimulatedRun, Phase], None]] = field(factory=dict)
-    """What is called at moments, counted from 1: it may put other hooks in the place of `hooks`."""
-    answers: list[Answer] = field(factory=list)
-    seeds: dict[int, SeedState] = field(factory=dict)
+    """Functions called at moments, counted from 1: they may replace `hooks`."""
+    answers: list[Answer] = field(init=False, factory=list)
+    seeds: dict[int, SeedState] = field(init=False, factory=dict)
     """Seeds that live, by their ids."""
-    loss: float = 1.0
-    epoch: int = 0
-    step: int = 0
-    last_id: int = 0
-    wants_statistics: bool = False
+    loss: float = field(init=False, default=1.0)
+    epoch: int = field(init=False, default=0)
+    step: int = field(init=False, default=0)
+    last_id: int = field(init=False, default=0)
+    wants_statistics: bool = field(init=False, default=False)
     random: random.Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:

@@ -16,16 +16,21 @@ class Check:
     name: str
     rule: str
     """Rule, as a clause that must be true."""
-    look: Callable[[], None]
-    """Function that raises any exception where the rule is broken."""
+    look: Callable[[], int | None]
+    """Function that raises any exception where the rule is broken, and may return the number of sites that it tried."""
 
     @property
     def __name__(self) -> str:
         return self.name  # shown by pytest
 
-    def __call__(self) -> None:
+    def __call__(self) -> int | None:
+        """Return the number of sites at which the rule was checked; None if it is not about sites.
+
+        Raises:
+            AssertionError: The plugin breaks the rule.
+        """
         try:
-            self.look()
+            return self.look()
         except (Exception, SystemExit) as error:
             raise AssertionError(f"{self.rule}; but {seen(error)}") from error
 
