@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from kasmina.run.checkpoints import writer
+from kasmina.run.checkpoints.callback import CheckpointCallback
 from kasmina.run.checkpoints.contents import state_of
 from kasmina.run.checkpoints.format import path_of, write_checkpoint
 from kasmina.run.checkpoints.packing import pack
 from kasmina.run.experiment import run_experiment
 from kasmina.run.options.config import configure
-from kasmina.run.recovery.rollback import RollbackManager
 
 BYTES, SHARE, ROUNDS = 1.2, 0.03, 5
 WIDTHS = {"vanishing": (3, 1), "small": (10, 2), "middle": (100, 2), "large": (1000, 2), "huge": (3160, 2)}
@@ -37,20 +37,20 @@ def due(run: Any) -> int:
 def test_bytes_of_a_checkpoint(tmp_path: Path, size: str) -> None:
     hidden, depth = WIDTHS[size]
     found: dict[str, tuple[int, int]] = {}
-    on_epoch = RollbackManager.on_epoch
+    on_epoch = CheckpointCallback.on_epoch
 
-    def measuring(keeper: RollbackManager, observation: Any) -> None:
+    def measuring(keeper: CheckpointCallback, observation: Any) -> None:
         on_epoch(keeper, observation)
         stages = "+".join(seed.stage.value for seed in observation.seeds if seed.stage != "culled") or "no seed"
         path = path_of(tmp_path / "sizes", 1)
-        write_checkpoint(path, pack(state_of(keeper.run)), keeper.good.facts | {"good": None})
+        write_checkpoint(path, pack(state_of(keeper.run)), keeper.good.facts)
         written = sum(file.stat().st_size for file in path.parent.iterdir())
         found.setdefault(stages, (written, due(keeper.run)))
 
     options = {"controller": "always", "loggers": {"rich": False}, "device": "cpu"}
     sets = [f"host.hidden={hidden}", f"host.depth={depth}", "controller.seeds=2", "checkpoint.epochs=1000000"]
     few = ["batch=600"] if hidden > 500 else []
-    with mock.patch.object(RollbackManager, "on_epoch", measuring):
+    with mock.patch.object(CheckpointCallback, "on_epoch", measuring):
         _, summary = run_experiment(configure(None, options, [*sets, *few], 20), tmp_path / "run", lambda warning: None)
     for stages, (written, least) in found.items():
         print(f"{summary['parameters']['start']:9} parameters, {stages:22} {written:10} / {least:10} bytes")

@@ -33,7 +33,7 @@ LEGAL = {
     "active": {"culled"},
 }
 KEYS = {"status", "task", "host", "controller", "blueprint", "seed", "metric", "test", "validation", "parameters"} | {
-    *("seeds", "epochs", "flops", "seconds", "versions")
+    *("best", "seeds", "epochs", "flops", "seconds", "versions")
 }
 SEED_KEYS = {"id", "site", "blueprint", "stage", "germinated_at", "active_at", "parameters"}
 

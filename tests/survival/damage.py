@@ -15,10 +15,11 @@ from unittest import mock
 from attrs import define, field, frozen
 
 from kasmina.errors import KasminaError
+from kasmina.run.checkpoints.callback import CheckpointCallback
+from kasmina.run.checkpoints.format import FORMAT
 from kasmina.run.checkpoints.writer import CheckpointWriter
 from kasmina.run.experiment import resume_experiment, run_experiment
 from kasmina.run.options.config import configure
-from kasmina.run.recovery.rollback import RollbackManager
 
 EPOCHS, STOP = 12, 10
 RECORDS = ("metrics.jsonl", "events.jsonl")
@@ -30,9 +31,9 @@ def begin(out: Path, hidden: int, stop: int | None = None) -> None:
     Args:
         stop: the epoch in the middle of which it stops.
     """
-    on_step = RollbackManager.on_step
+    on_step = CheckpointCallback.on_step
 
-    def stopping(keeper: RollbackManager) -> None:
+    def stopping(keeper: CheckpointCallback) -> None:
         on_step(keeper)
         growth = keeper.run.growth
         keeper.run.stop |= growth.epochs + 1 == stop and 2 * growth.batches >= keeper.run.info.plan.steps_per_epoch
@@ -40,7 +41,7 @@ def begin(out: Path, hidden: int, stop: int | None = None) -> None:
     options = {"controller": "always", "loggers": {"rich": False}, "device": "cpu"}
     sets = [f"host.hidden={hidden}", "controller.seeds=2"]
     with (
-        mock.patch.object(RollbackManager, "on_step", stopping),
+        mock.patch.object(CheckpointCallback, "on_step", stopping),
         mock.patch.object(CheckpointWriter, "save", lambda saver, snapshot: saver._write(snapshot)),
     ):
         run_experiment(configure(None, options, sets, EPOCHS), out, lambda warning: None)
@@ -54,6 +55,7 @@ def ending(folder: Path) -> dict[str, Any]:
     del summary["seconds"]
     return {
         "state": (record["state"], record["tensors"], {k: v for k, v in plugins.items() if k != "logger.jsonl"}),
+        "best": summary.pop("best"),
         "summary": summary,
         "records": [(folder / name).read_bytes() if (folder / name).is_file() else None for name in RECORDS],
         "logger": plugins.get("logger.jsonl"),
@@ -101,7 +103,7 @@ def losses(folder: Path) -> Iterator[Fault]:
 def formats(folder: Path) -> Iterator[Fault]:
     for file in files(folder):
         if file.startswith("checkpoints") and file.endswith(".json"):
-            yield Fault("format 3", file, renew)
+            yield Fault("another format", file, renew)
 
 
 def files(folder: Path) -> list[str]:
@@ -123,13 +125,14 @@ def remove(path: Path) -> None:
 
 
 def renew(path: Path) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 3}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": FORMAT + 1}))
 
 
 # -- what comes of it --------------------------------------------------------------------------------------------------
 
-OUTCOMES = ("same", "earlier", "records told", "refused", "WRONG")
-"""Ended as the run that never stopped: without a word; from an earlier checkpoint, with a warning; but for records that
+OUTCOMES = ("same", "earlier", "best told", "records told", "refused", "WRONG")
+"""Ended as the run that never stopped: without a word; from an earlier checkpoint, with a warning; but for the best
+epoch, whose checkpoint was damaged, with a warning; but for records that
 were damaged before the checkpoint, with a warning. Or refused in a sentence."""
 
 
@@ -177,6 +180,8 @@ def judged(whole: dict[str, Any], found: dict[str, Any], told: list[str]) -> tup
     same = [name for name in whole if whole[name] == found[name]]
     if len(same) == len(whole):
         return ("earlier" if any("going back" in warning for warning in told) else "same"), ""
+    if len(same) == len(whole) - 1 and "best" not in same and any("it was the best" in warning for warning in told):
+        return "best told", ""
     if {"state", "summary"} <= {*same} and any("jsonl" in warning for warning in told):
         return "records told", ""
     return "WRONG", f"another {', '.join(name for name in whole if name not in same)}; told: {told}"

@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kasmina.run.checkpoints.format import listed, read_checkpoint
-from kasmina.run.checkpoints.store import newest
+from kasmina.run.checkpoints.store import best, newest
 from kasmina.testing.engine_fixture import same
 
 HERE = Path(__file__).parent
@@ -182,10 +182,10 @@ def killed(place: Place, name: str, process: subprocess.Popen[str], reference: R
     half = saving(run)
     found = newest(run / "checkpoints", lambda warning: None).last
     step = max(0, place.steps(name)[-1][0])
-    step = step or found.facts["step"]  # it has not trained since it was resumed
+    step = step or found.facts.step  # it has not trained since it was resumed
     state = found.state["growth"]
     epoch = sum(step > end for end in ends(reference))
-    lost = reference.times[step] - reference.times[found.facts["step"]]
+    lost = reference.times[step] - reference.times[found.facts.step]
     return Kill(step, epoch, " ".join(dict.fromkeys(finds(state))) or "-", half, max(0.0, lost))
 
 
@@ -203,8 +203,10 @@ def differences(run: Path, other: Path) -> list[str]:
     found += [f"state.{key}" for key in states[0].state if not same(states[0].state[key], states[1].state.get(key))]
     if states[0].state.keys() != states[1].state.keys():
         found.append("state")
-    facts = [{k: v for k, v in each.facts.items() if k not in ("seconds", "good", "tensors")} for each in states]
+    facts = [evolve(each.facts, seconds=0.0, good=None, best=None) for each in states]
     found += ["facts"] * (facts[0] != facts[1])
+    bests = [best(path / "checkpoints", lambda warning: None).state for path in (run, other)]
+    found += ["best"] * (not same(*bests))
     told = [json.loads((path / "summary.json").read_text()) for path in (run, other)]
     for summary in told:
         del summary["seconds"]

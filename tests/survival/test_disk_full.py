@@ -15,9 +15,9 @@ import pytest
 from damage import EPOCHS, begin, ending
 
 from kasmina.errors import KasminaError
+from kasmina.run.checkpoints.callback import CheckpointCallback
 from kasmina.run.experiment import resume_experiment, run_experiment
 from kasmina.run.options.config import configure
-from kasmina.run.recovery.rollback import RollbackManager
 
 HIDDEN, TRIES = 200, 10
 
@@ -59,16 +59,16 @@ def free(disk: Path) -> None:
 def play(out: Path, acts: dict[int, Callable[[], None]]) -> list[str]:
     """A run in which something happens after some steps; its warnings."""
     told: list[str] = []
-    due, on_step = sorted(acts.items()), RollbackManager.on_step
+    due, on_step = sorted(acts.items()), CheckpointCallback.on_step
 
-    def acting(keeper: RollbackManager) -> None:
+    def acting(keeper: CheckpointCallback) -> None:
         while due and due[0][0] <= keeper.run.growth.step:
             due.pop(0)[1]()
         on_step(keeper)
 
     options = {"controller": "always", "loggers": {"rich": False}, "device": "cpu"}
     sets = [f"host.hidden={HIDDEN}", "controller.seeds=2"]
-    with mock.patch.object(RollbackManager, "on_step", acting):
+    with mock.patch.object(CheckpointCallback, "on_step", acting):
         run_experiment(configure(None, options, sets, EPOCHS), out, told.append)
     return told
 

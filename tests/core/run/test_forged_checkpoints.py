@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import pytest
 import torch
 
 from kasmina.run.checkpoints import format
+from kasmina.run.checkpoints.facts import TYPES, Facts
 from kasmina.run.checkpoints.format import Damaged, read_checkpoint, write_checkpoint
 from kasmina.run.checkpoints.packing import pack
 
@@ -21,14 +23,15 @@ HONEST = {
     "good": None,
     "metric": 0.5,
     "loss": None,
+    "best": None,
 }
 
 
 def test_what_is_written_is_read(tmp_path) -> None:
     path = tmp_path / "000001.json"
-    write_checkpoint(path, pack({"w": torch.ones(3), "n": 2}), HONEST)
+    write_checkpoint(path, pack({"w": torch.ones(3), "n": 2}), Facts(**HONEST))
     found = read_checkpoint(path)
-    assert {name: found.facts[name] for name in HONEST} == HONEST
+    assert attrs.asdict(found.facts) == HONEST
     assert found.state["n"] == 2 and torch.equal(found.state["w"], torch.ones(3))
 
 
@@ -41,19 +44,21 @@ def test_a_fact_that_is_gone_or_none_of_its_kind_is_damage(tmp_path, name, wrong
         del facts[name]
     if (name, wrong) in (("data", "text"), ("config", "text"), ("code", {})):  # which are right
         facts[name] = 3
-    write_checkpoint(path, pack({"w": torch.ones(3)}), facts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(format, "asdict", lambda honest: facts)
+        write_checkpoint(path, pack({"w": torch.ones(3)}), Facts(**HONEST))
     with pytest.raises(Damaged, match=name):
         read_checkpoint(path)
 
 
 def test_the_facts_are_those_that_a_run_writes() -> None:
-    assert set(HONEST) == set(format.FACTS)
+    assert set(HONEST) == set(TYPES)
     assert json.loads(json.dumps(HONEST)) == HONEST
 
 
 @pytest.mark.parametrize("state", [[], 3, "text", None])
 def test_a_state_that_is_no_mapping_is_damage(tmp_path, state) -> None:
     path = tmp_path / "000001.json"
-    write_checkpoint(path, pack(state), HONEST)
+    write_checkpoint(path, pack(state), Facts(**HONEST))
     with pytest.raises(Damaged, match="no mapping"):
         read_checkpoint(path)

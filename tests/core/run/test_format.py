@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from kasmina.errors import KasminaError, UsageError
+from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.format import (
     FORMAT,
     Damaged,
@@ -27,8 +28,7 @@ from kasmina.run.checkpoints.format import (
 )
 from kasmina.run.checkpoints.packing import pack
 
-FACTS = {"epoch": 3, "step": 40, "metric": None, "loss": 0.25, "good": None}
-FACTS |= {"data": "0" * 64, "config": "1" * 64, "code": {}, "seconds": 0.5}
+FACTS = Facts("0" * 64, "1" * 64, {}, epoch=3, step=40, seconds=0.5, loss=0.25, best=2)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_what_is_written_is_read_to_the_bit(folder, tree) -> None:
     write_checkpoint(path_of(folder, 1), pack({"tree": tree}), FACTS)
     read = read_checkpoint(path_of(folder, 1))
     assert bits(read.state["tree"]) == bits(tree)
-    assert {name: read.facts[name] for name in FACTS} == FACTS
+    assert read.facts == FACTS
 
 
 @given(st.dictionaries(st.one_of(SHORT, st.text(min_size=1)), tensors(), min_size=1, max_size=8))

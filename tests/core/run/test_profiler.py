@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from profiled import Plugin, put_together
 from torch import nn
 
+from kasmina.run.checkpoints.callback import CheckpointCallback, first_snapshot
+from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.writer import CheckpointWriter
 from kasmina.run.experiment import conduct
 from kasmina.run.folder import Folder
@@ -18,7 +19,6 @@ from kasmina.run.loop import train
 from kasmina.run.profiling.profiler import STEPS, Profiler
 from kasmina.run.profiling.profiles import Profile, read, summary, text
 from kasmina.run.recovery.governor import Governor, TrainingFault
-from kasmina.run.recovery.rollback import RollbackManager, first_snapshot
 from kasmina.run.training import Callback, Stopped, Training
 from kasmina.testing.engine_fixture import hooks
 
@@ -129,12 +129,11 @@ def test_a_fault_in_a_profile_costs_the_profile_and_it_is_taken_again(
         see(governor, loss)
 
     monkeypatch.setattr(Governor, "see", sees)
-    facts: dict[str, Any] = {"data": "", "config": "", "code": {}}
-    folder, first = Folder(run.info.folder), first_snapshot(run, facts)
+    folder, first = Folder(run.info.folder), first_snapshot(run, Facts("", "", {}))
     folder.checkpoints.mkdir()
-    saver = CheckpointWriter.begun(folder.checkpoints, pytest.fail, first)
-    keeper = RollbackManager(run, saver, run.settings.checkpoint, facts, first)
-    summary = conduct(run, keeper, pytest.fail, profile=True)
+    writer = CheckpointWriter.begun(folder.checkpoints, pytest.fail, first)
+    checkpoints = CheckpointCallback(run, writer, run.settings.checkpoint, first)
+    summary = conduct(run, checkpoints, pytest.fail, profile=True)
     assert faults == [True] and run.governor.returns == 1 and summary["status"] == "finished"
     (profile,) = read(folder.profile).values()
     assert profile.steps == STEPS and clean(run)

@@ -16,12 +16,13 @@ from kasmina import Data, Event, Predictions, Proposal, RunInfo, Stage, Verdict,
 from kasmina.hosts.mlp import MLP
 from kasmina.plugins.catalog import Entry
 from kasmina.run.assembly import assemble
+from kasmina.run.checkpoints.callback import CheckpointCallback, first_snapshot
+from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.writer import CheckpointWriter
 from kasmina.run.experiment import conduct
 from kasmina.run.folder import Folder
 from kasmina.run.options.config import configure
 from kasmina.run.plugin_set import PluginSet
-from kasmina.run.recovery.rollback import RollbackManager, first_snapshot
 from kasmina.run.training import Training
 
 
@@ -107,10 +108,9 @@ def played(folder: Path, logger: Any, goal: str = "classification", recipe: dict
     plugins = PluginSet(**made, loggers={"l": logger}, entries=entries)
     place = Folder(folder)
     run = assemble(config, plugins, place, pytest.fail)
-    facts = {"data": run.splits.digest, "config": "", "code": {}}
-    first = first_snapshot(run, facts)
-    _, saver = place.make(b"", lambda made: CheckpointWriter.begun(made.checkpoints, pytest.fail, first))
-    conduct(run, RollbackManager(run, saver, config.settings.checkpoint, facts, first), pytest.fail)
+    first = first_snapshot(run, Facts(run.splits.digest, "", {}))
+    _, writer = place.make(b"", lambda made: CheckpointWriter.begun(made.checkpoints, pytest.fail, first))
+    conduct(run, CheckpointCallback(run, writer, config.settings.checkpoint, first), pytest.fail)
     return run
 
 

@@ -27,6 +27,7 @@ from kasmina.plugins.catalog import Entry
 from kasmina.run import loop
 from kasmina.run.assembly import assemble
 from kasmina.run.checkpoints.contents import restore_plugins, restore_random, restore_state, state_of
+from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.format import Checkpoint, path_of, read_checkpoint, write_checkpoint
 from kasmina.run.checkpoints.packing import Packed, pack
 from kasmina.run.checkpoints.store import ResumePoint
@@ -294,9 +295,7 @@ def end(run: Training) -> dict[str, Any]:
 
 def through_files(packed: Packed, folder: Path) -> Checkpoint:
     path = path_of(folder, 1)
-    facts = {"data": "", "config": "", "code": {}, "seconds": 0.0, "epoch": 0, "step": 0}
-    facts |= dict.fromkeys(["metric", "loss", "good"])
-    write_checkpoint(path, packed, facts)
+    write_checkpoint(path, packed, Facts("", "", {}))
     return read_checkpoint(path)
 
 
@@ -304,7 +303,7 @@ def resumed(run: Training, found: Checkpoint) -> Training:
     """As `resume_experiment` does it."""
     restore_state(run, found.state)
     run.governor.load_state_dict(found.state["governor"])
-    take_up(begun(run), ResumePoint(found, found, []))
+    take_up(begun(run), ResumePoint(found, found, None, []))
     return run
 
 

@@ -16,16 +16,16 @@ from kasmina import files
 from kasmina.errors import KasminaError, UsageError
 from kasmina.plugins.messages import one_line
 from kasmina.run.assembly import assemble
+from kasmina.run.checkpoints.callback import CheckpointCallback, first_snapshot
 from kasmina.run.checkpoints.contents import restore_plugins, restore_random, restore_state
-from kasmina.run.checkpoints.packing import pack
+from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.store import ResumePoint, fitting, newest
-from kasmina.run.checkpoints.writer import CheckpointWriter, Snapshot
+from kasmina.run.checkpoints.writer import CheckpointWriter
 from kasmina.run.folder import Folder, digest, text_of
 from kasmina.run.loop import train
 from kasmina.run.options.config import Config, configure
 from kasmina.run.plugin_set import PluginSet, tell_changes
 from kasmina.run.profiling.profiler import Profiler
-from kasmina.run.recovery.rollback import RollbackManager, first_snapshot
 from kasmina.run.report import report_begin, report_predictions
 from kasmina.run.summary import summarise
 from kasmina.run.training import Stopped, Training
@@ -36,46 +36,45 @@ Result = tuple[Path, dict[str, Any]]
 
 
 def run_experiment(config: Config, out: Path | None, warn: Warn, profile: bool = False) -> Result:
-    """Trains one experiment; the folder that it leaves, and what summary.json in it holds.
+    """Train one experiment; return the folder that it leaves, and what summary.json in it holds.
 
     SIGINT and SIGTERM end it after the step in hand, with everything saved and the status ``"stopped"``.
 
     Args:
-        out: the folder to make; None makes ``runs/<task>-<n>``.
-        warn: is told, in one line each, what does not stop the run.
-        profile: whether to see where the time goes (`kasmina.run.profiling.profiler`).
+        out: Folder to make; None makes ``runs/<task>-<n>``.
+        warn: Called with one line about whatever does not stop the run.
+        profile: Whether to see where the time goes (`kasmina.run.profiling.profiler`).
 
     Raises:
-        UsageError: options, data or folder do not fit; nothing was left behind.
-        KasminaError: training failed; what there was is saved, with the status ``"failed"``.
+        UsageError: Options, data or folder do not fit; nothing was left behind.
+        KasminaError: Training failed; what there was is saved, with the status ``"failed"``.
     """
     plugins = PluginSet.of(config)
     plugins.prepare(warn)
     folder = Folder.new(out, plugins.entries["task"].name)
     run = assemble(config, plugins, folder, warn)
     options = text_of(run.info.config)
-    facts = {"data": run.splits.digest, "config": digest(options), "code": plugins.code}
-    first = first_snapshot(run, facts)
-    folder, saver = folder.make(options, lambda made: CheckpointWriter.begun(made.checkpoints, warn, first))
+    first = first_snapshot(run, Facts(run.splits.digest, digest(options), plugins.code))
+    folder, writer = folder.make(options, lambda made: CheckpointWriter.begun(made.checkpoints, warn, first))
     run.info = evolve(run.info, name=folder.path.name, folder=folder.path)
     sign(folder.config, {kind: choice.name for kind, choice in config.choices.items()})
     with folder.locked():
-        keeper = RollbackManager(run, saver, config.settings.checkpoint, facts, first)
-        return folder.path, conduct(run, keeper, warn, profile)
+        checkpoints = CheckpointCallback(run, writer, config.settings.checkpoint, first)
+        return folder.path, conduct(run, checkpoints, warn, profile)
 
 
 def resume_experiment(path: Path, warn: Warn, trust: bool = False, profile: bool = False) -> Result:
-    """Goes on with the run at `path`, from the newest checkpoint that is whole, as if it had never stopped.
+    """Go on with the run at `path`, from the newest checkpoint that is whole, as if it had never stopped.
 
-    Of a run that is finished the summary is given, and nothing else happens.
+    If the run is finished, return its summary and do nothing else.
 
     Args:
-        trust: whether code that config.yaml names may be run, though the run is not one of the user's own.
-        profile: as in `run_experiment`; what was profiled already is not profiled again.
+        trust: Whether code that config.yaml names may be run, though the run is not one of the user's own.
+        profile: As in `run_experiment`; what was profiled already is not profiled again.
 
     Raises:
-        UsageError: it is no run, is in use, has no checkpoint that can be read, or its options or data have changed.
-        KasminaError: training failed, as in `run_experiment`.
+        UsageError: It is no run, is in use, has no checkpoint that can be read, or its options or data have changed.
+        KasminaError: Training failed, as in `run_experiment`.
     """
     folder = Folder.old(path)
     with folder.locked():
@@ -83,7 +82,7 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False, profile: bool
             return path, folder.read_summary()
         found = newest(folder.checkpoints, warn)
         last = found.last
-        if last.facts["config"] != digest(files.read(folder.config)):
+        if last.facts.config != digest(files.read(folder.config)):
             raise UsageError(f"{folder.config} is not what the run began with; put it back, or begin a new run with it")
         with fitting(last.path):
             why_not_resumable = last.state["why_not_resumable"]
@@ -92,27 +91,28 @@ def resume_experiment(path: Path, warn: Warn, trust: bool = False, profile: bool
         config = configure(folder.config, trust=trust)
         plugins = PluginSet.of(config)
         plugins.prepare(warn)
-        tell_changes(last.facts["code"], plugins.code, warn)
+        tell_changes(last.facts.code, plugins.code, warn)
         run = assemble(config, plugins, folder, warn)
-        if last.facts["data"] != run.splits.digest:
+        if last.facts.data != run.splits.digest:
             raise UsageError(f"the data of task {run.info.choices.task!r} is not what {path} began with; put it back")
         with fitting(last.path):
             restore_state(run, last.state)
             run.governor.load_state_dict(last.state["governor"])
         run.info = evolve(run.info, resumed_at=run.growth.step)
-        good = Snapshot(pack(found.good.state), found.good.facts)
-        saver = CheckpointWriter(folder.checkpoints, warn, found.saved, good)
-        facts = {name: last.facts[name] for name in ("data", "config", "code")}
-        keeper = RollbackManager(run, saver, config.settings.checkpoint, facts, good, last.facts["seconds"])
-        return path, conduct(run, keeper, warn, profile, found)
+        checkpoints = CheckpointCallback.resumed(run, found, config.settings.checkpoint, warn)
+        return path, conduct(run, checkpoints, warn, profile, found)
 
 
 def conduct(
-    run: Training, keeper: RollbackManager, warn: Warn, profile: bool = False, found: ResumePoint | None = None
+    run: Training,
+    checkpoints: CheckpointCallback,
+    warn: Warn,
+    profile: bool = False,
+    found: ResumePoint | None = None,
 ) -> dict[str, Any]:
-    """Trains, saves and sums up, whatever happens."""
+    """Train, save and sum up, whatever happens; return what summary.json holds."""
     status, failure = "finished", None
-    run.callback = Profiler(run, keeper, warn) if profile else keeper
+    run.callback = Profiler(run, checkpoints, warn) if profile else checkpoints
     with stopping(run):
         try:
             run.hooks.on_run_start(run=run.info)
@@ -120,19 +120,20 @@ def conduct(
                 take_up(run, found)
             else:
                 report_begin(run)
-                keeper.begin()
+                checkpoints.begin()
             train(run)
         except Stopped:
             status = "stopped"
         except Exception as error:
             status, failure = "failed", error
-        keeper.save_good() if failure else keeper.save()
-        keeper.saver.close()
-        if keeper.saver.failure and not failure:
+        checkpoints.save_good() if failure else checkpoints.save()
+        checkpoints.writer.close()
+        if checkpoints.writer.failure and not failure:
             again = f"when that is mended, 'kasmina run --resume {run.info.folder}' goes on"
-            status, failure = "failed", KasminaError(f"{keeper.saver.failure}; {again}")
-        summary = summarise(run, status, keeper.spent, None if failure is None else reason_of(failure))
-        finish(run, keeper, summary, bool(failure))
+            status, failure = "failed", KasminaError(f"{checkpoints.writer.failure}; {again}")
+        best = checkpoints.best.facts if checkpoints.best else None
+        summary = summarise(run, status, checkpoints.spent, best, None if failure is None else reason_of(failure))
+        finish(run, checkpoints, summary, bool(failure))
     if failure:
         raise failure
     return summary
@@ -143,7 +144,7 @@ def reason_of(failure: Exception) -> str:
 
 
 def take_up(run: Training, found: ResumePoint) -> None:
-    """Tells the plugins where the run stands; whatever they draw meanwhile, its random numbers go on from there too."""
+    """Tell the plugins where the run stands, and have its random numbers go on from there, whatever plugins draw."""
     for phase in run.info.plan.phases:
         if phase.name == run.growth.phase:
             run.hooks.on_phase_start(phase=phase, run=run.info)
@@ -151,14 +152,14 @@ def take_up(run: Training, found: ResumePoint) -> None:
     restore_random(run, found.last.state)
 
 
-def finish(run: Training, keeper: RollbackManager, summary: dict[str, Any], failed: bool) -> None:
-    """Writes the summary, and tells the loggers that it is over."""
+def finish(run: Training, checkpoints: CheckpointCallback, summary: dict[str, Any], failed: bool) -> None:
+    """Write the summary, and tell the loggers that the run is over."""
     folder = Folder(run.info.folder)
     if not failed:
         report_predictions(run)
     try:
         folder.write_summary(summary)
-        for path in (folder.config, *keeper.saver.newest, folder.summary):
+        for path in (folder.config, *checkpoints.writer.newest, folder.summary):
             with suppress(KasminaError):
                 run.hooks.log_artifact(path=path)
     finally:
@@ -169,7 +170,7 @@ def finish(run: Training, keeper: RollbackManager, summary: dict[str, Any], fail
 
 @contextmanager
 def stopping(run: Training) -> Iterator[None]:
-    """Within it, SIGINT and SIGTERM ask the loop to stop, however often they come: what is saved is saved whole."""
+    """Let SIGINT and SIGTERM ask the loop to stop, however often they come, so that everything is saved whole."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -60,7 +60,7 @@ def restore(
 
     Args:
         trust: whether code that config.yaml names may be run, though the run is not one of the user's own.
-        checkpoint: ``"last"``, or ``"best"`` on the validation split of those that are kept.
+        checkpoint: ``"last"``, or ``"best"``, of the epoch that was best on the validation split.
         warn: is told if the newest checkpoint is damaged, and an earlier one is taken.
 
     Raises:
@@ -71,10 +71,10 @@ def restore(
     found = best(folder.checkpoints, warn) if checkpoint == "best" else newest(folder.checkpoints, warn).last
     there = resolve(device or config.settings.device)
     task, host_plugin = (choose(kind, config.choices[kind])[1] for kind in ("task", "host"))
-    tell_changes(found.facts["code"], code_of([task, host_plugin]), warn)
+    tell_changes(found.facts.code, code_of([task, host_plugin]), warn)
     made = [choose("blueprint", choice) for choice in (config.blueprint, *config.alternatives)]
     data, splits = load(task, config, there)
-    if found.facts["data"] != splits.digest:
+    if found.facts.data != splits.digest:
         raise UsageError(f"the task's data is not what the run in {folder.path} began with; put it back")
     host = build_host(host_plugin, config, data, splits.train.x[:2])
     places = find_sites(host, config.settings.sites, splits.train.x[:2])

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import asdict
 
 from kasmina.records import SeedState
+from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.data import Split
 from kasmina.run.objective import evaluate
 from kasmina.run.seeding import seed_everything
@@ -18,13 +19,16 @@ from kasmina.run.training import Training
 DISTRIBUTIONS = ("kasmina-core", "torch")
 
 
-def summarise(run: Training, status: str, seconds: float, error: str | None = None) -> dict[str, Any]:
-    """The summary of a run that has ended; the one place where the test split is read.
+def summarise(
+    run: Training, status: str, seconds: float, best: Facts | None = None, error: str | None = None
+) -> dict[str, Any]:
+    """Return the summary of a run that has ended. Nothing else reads the test split.
 
     Args:
         status: ``"finished"``, ``"stopped"`` or ``"failed"``.
-        seconds: of wall time.
-        error: why it failed.
+        seconds: Wall time.
+        best: Facts about the best epoch, if one has ended.
+        error: Reason why it failed.
     """
     choices, data = run.info.choices, run.info.data
     test, validation = (_measured(run, split, error) for split in (run.splits.test, run.splits.validation))
@@ -41,6 +45,7 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
         "target": data.target,
         "test": test,
         "validation": validation,
+        "best": None if best is None else _best(best),
         "parameters": {"start": run.info.parameters, "final": run.growth.parameters},
         "seeds": [_seed(seed) for seed in run.growth.seeds],
         "epochs": run.growth.epoch,
@@ -52,9 +57,9 @@ def summarise(run: Training, status: str, seconds: float, error: str | None = No
 
 
 def _measured(run: Training, split: Split, error: str | None) -> float | None:
-    """The host's metric; None if it is not finite, or cannot be had of a host that has failed.
+    """Return the host's metric; None if it is not finite, or if a host that has failed gives none.
 
-    Of one that draws as it is measured, with numbers that do not depend on what was drawn before.
+    The random numbers of a host that draws while it is measured do not depend on what was drawn before.
     """
     seed_everything(run.splits.device, run.settings.seed, run.growth.epoch, 1)
     try:
@@ -65,12 +70,16 @@ def _measured(run: Training, split: Split, error: str | None) -> float | None:
         return None
 
 
+def _best(facts: Facts) -> dict[str, Any]:
+    return {"epoch": facts.epoch, "validation": _finite(facts.metric), "loss": _finite(facts.loss)}
+
+
 def _seed(seed: SeedState) -> dict[str, Any]:
     record = asdict(seed)
-    record["contribution"] = None if seed.contribution is None else _finite(seed.contribution)
+    record["contribution"] = _finite(seed.contribution)
     return record
 
 
-def _finite(value: float) -> float | None:
-    """JSON has no NaN."""
-    return value if math.isfinite(value) else None
+def _finite(value: float | None) -> float | None:
+    """Return None for what is not finite: JSON has no NaN."""
+    return value if value is not None and math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""All that a run is between two of its steps, as one tree of plain values and tensors, and the run again from it.
+"""The content of a checkpoint: a run between two of its steps as one tree of plain values and tensors, and back.
 
 The same tree goes to the disk, where a fresh process finds it, and stays in memory, where the run can go back to it.
 """
@@ -15,13 +15,13 @@ from kasmina.run.training import Training
 
 
 def state_of(run: Training) -> dict[str, Any]:
-    """What the run is now; its tensors are the living ones."""
+    """Return the state of the run as it is now. Its tensors are the living ones."""
     plugins = run.states.kept()
     return first_state(run) | {"why_not_resumable": run.states.why_not_resumable, "plugins": plugins}
 
 
 def first_state(run: Training) -> dict[str, Any]:
-    """Return what the run is before `on_run_start`, when its plugins have nothing yet that they could remember."""
+    """Return the state of the run before `on_run_start`, when its plugins have nothing yet that they could remember."""
     return {
         "host": dict(weights(run.host)),
         "growth": run.growth.state_dict(),
@@ -36,14 +36,16 @@ def first_state(run: Training) -> dict[str, Any]:
 
 
 def restore_state(run: Training, state: dict[str, Any]) -> None:
-    """Makes the run what it was, whatever it is now; all but its plugins, the random numbers that it shares with them,
-    and the governor, who does not go back.
+    """Make the run what it was, whatever it is now.
+
+    Its plugins are left as they are, and so are the random numbers that it shares with them, and the governor, who does
+    not go back.
 
     Args:
-        state: from `state_of`, of the same options; its tensors become the run's own.
+        state: State from `state_of`, of the same options. Its tensors become the run's own.
 
     Raises:
-        KeyError, RuntimeError, ValueError: it is of other options.
+        KeyError, RuntimeError, ValueError: The state is of other options.
     """
     load_weights(run.host, state["host"])
     run.growth.load_state_dict(state["growth"])
@@ -52,23 +54,23 @@ def restore_state(run: Training, state: dict[str, Any]) -> None:
 
 
 def restore_plugins(run: Training, state: dict[str, Any]) -> None:
-    """Makes the plugins remember what they remembered then, as far as they can.
+    """Make the plugins remember what they remembered then, as far as they can.
 
     Raises:
-        PluginError: one that decides cannot take its state.
+        PluginError: A plugin that decides cannot take its state.
     """
     if state["plugins"] is not None:
         run.states.load_state_dict(state["plugins"])
 
 
 def restore_random(run: Training, state: dict[str, Any]) -> None:
-    """Makes the shared random numbers go on from where they were then; the last thing to do, for plugins may draw."""
+    """Make the shared random numbers go on from where they were then. Do this last, for plugins may draw."""
     if state["random"]:
         set_states(state["random"], run.splits.device)
 
 
 def weights(host: nn.Module) -> Iterator[tuple[str, Any]]:
-    """All that a host keeps, by name: its `state_dict`, and the buffers that are not in it."""
+    """Yield all that a host keeps, by name: its `state_dict`, and the buffers that are not in it."""
     kept = host.state_dict()
     yield from kept.items()
     for name, buffer in host.named_buffers():
@@ -77,10 +79,10 @@ def weights(host: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def load_weights(host: nn.Module, kept: dict[str, Any]) -> None:
-    """Puts back what `weights` gave, in place.
+    """Put back what `weights` gave, in place.
 
     Raises:
-        RuntimeError: a name or a shape is another.
+        RuntimeError: A name or a shape is another.
     """
     own = host.state_dict()
     aside: dict[str, Tensor] = {name: buffer for name, buffer in host.named_buffers() if name not in own}

@@ -16,30 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from attrs import frozen
+from attrs import asdict, frozen
 from safetensors import SafetensorError
 from safetensors.torch import load
 
 from kasmina import files
 from kasmina.errors import KasminaError, UsageError
+from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.packing import NAMES, Packed, TensorLocation, unpack
 from kasmina.run.folder import write_all
 
-FORMAT = 2
-
-
-FACTS: dict[str, tuple[type, ...]] = {
-    "data": (str,),
-    "config": (str,),
-    "code": (dict,),
-    "epoch": (int,),
-    "step": (int,),
-    "seconds": (int, float),
-    "good": (int, type(None)),
-    "metric": (int, float, type(None)),
-    "loss": (int, float, type(None)),
-}
-"""What a run is taken up by. A digest shows that nothing changed, and not that it was written here."""
+FORMAT = 3
 
 
 class Damaged(KasminaError):
@@ -48,24 +35,28 @@ class Damaged(KasminaError):
 
 @frozen(eq=False)
 class Checkpoint:
-    """What was read back."""
+    """A checkpoint as it was read back."""
 
     path: Path
-    """Of its JSON."""
-    facts: dict[str, Any]
-    """What stands beside the state: ``epoch``, ``step``, and what was given to `write_checkpoint`."""
+    """Path of its JSON."""
+    facts: Facts
     state: dict[str, Any]
-    """The tree that was packed."""
+    """Tree that was packed."""
+
+    @property
+    def number(self) -> int:
+        """Number by which others refer to it."""
+        return int(self.path.stem)
 
 
-def write_checkpoint(path: Path, packed: Packed, facts: dict[str, Any]) -> None:
-    """Writes the checkpoint whose JSON is `path`.
+def write_checkpoint(path: Path, packed: Packed, facts: Facts) -> None:
+    """Write the checkpoint whose JSON is `path`.
 
     Raises:
-        OSError: it could not be written; none is there.
+        OSError: It could not be written; none is there.
     """
     tensors = _serialized(packed)
-    text = _text({"format": FORMAT, **facts, "tensors": _digest(tensors), "state": packed.record})
+    text = _text({"format": FORMAT, **asdict(facts), "tensors": _digest(tensors), "state": packed.record})
     text = b'{"digest": "%b", %b' % (_digest(text).encode("ascii"), text[1:])
     # Without its parents: a run whose folder somebody removed does not begin another in its place.
     if not path.parent.is_dir():
@@ -74,11 +65,11 @@ def write_checkpoint(path: Path, packed: Packed, facts: dict[str, Any]) -> None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint whose JSON is `path`.
+    """Return the checkpoint whose JSON is `path`.
 
     Raises:
-        Damaged: a part of it is missing, or is not what was written.
-        UsageError: it is of another format.
+        Damaged: A part of it is missing, or is not what was written.
+        UsageError: It has another format.
     """
     try:
         record = json.loads(files.read(path))
@@ -93,34 +84,33 @@ def read_checkpoint(path: Path) -> Checkpoint:
         state = unpack(record.pop("state"), named.__getitem__)
         if not isinstance(state, dict):
             raise ValueError("its state is no mapping")
-        if wrong := [name for name, types in FACTS.items() if name not in record or type(record[name]) not in types]:
-            raise ValueError(f"it says nothing of use about {', '.join(wrong)}")
+        facts = Facts.read(record)
     except OSError as error:
         raise Damaged(f"{Path(error.filename or path).name} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise Damaged(f"{path.stem} is damaged: {' '.join(str(error).split())[:200]}") from error
-    return Checkpoint(path, record, state)
+    return Checkpoint(path, facts, state)
 
 
 def path_of(folder: Path, number: int) -> Path:
-    """Of the JSON of that checkpoint."""
+    """Return the path of the JSON of the checkpoint of this number."""
     return folder / f"{number:06}.json"
 
 
 def listed(folder: Path) -> list[tuple[int, Path]]:
-    """The checkpoints of a folder by their numbers, the newest first."""
+    """Return number and path of every checkpoint in a folder, the newest first."""
     found = [(int(path.stem), path) for path in folder.glob("*.json") if re.fullmatch(r"[0-9]{6,18}", path.stem)]
     return sorted(found, reverse=True)
 
 
 def remove_checkpoint(path: Path) -> None:
-    """Removes both files; the JSON first, without which the other is none."""
+    """Remove both files. The JSON goes first: without it there is no checkpoint."""
     path.unlink(missing_ok=True)
     path.with_suffix(".safetensors").unlink(missing_ok=True)
 
 
 def remove_others(folder: Path, keep: Collection[int]) -> None:
-    """Removes every checkpoint but these, and what crashes left behind."""
+    """Remove every checkpoint but these, and the files that crashes left behind."""
     kept = {path_of(folder, number).stem for number in keep}
     for path in [*folder.glob("*.json"), *folder.glob("*.safetensors"), *folder.glob(".*.part")]:
         if path.stem not in kept:
@@ -128,10 +118,10 @@ def remove_others(folder: Path, keep: Collection[int]) -> None:
 
 
 def _serialized(packed: Packed) -> bytes:
-    """A safetensors file: the length of a header, the header as JSON, and all bytes in a row.
+    """Return a safetensors file: the length of the header, the header as JSON, and the bytes of all tensors.
 
-    By hand, for everything lies in a row already: the library's own `save` takes 14 us a tensor, which is more than
-    all else that a checkpoint costs, and copies everything twice. It reads what is written here.
+    Written by hand because the tensors lie in a row already. The library's own `save` copies everything twice and takes
+    14 us a tensor, more than all else that a checkpoint costs. The library reads the file.
     """
     # The widest first, so that every tensor is aligned.
     flats = dict(sorted(packed.flats.items(), key=lambda item: -item[1].element_size()))
@@ -142,7 +132,7 @@ def _serialized(packed: Packed) -> bytes:
 
 @lru_cache(maxsize=2)
 def _header(flats: tuple[tuple[torch.dtype, int], ...], layout: tuple[tuple[str, TensorLocation], ...]) -> bytes:
-    """The same from one epoch to the next, unless the network has grown."""
+    """Return the header, which stays the same from one epoch to the next unless the network has grown."""
     begins, begin = {}, 0
     for dtype, count in flats:
         begins[dtype] = begin

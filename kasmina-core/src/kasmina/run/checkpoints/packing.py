@@ -1,4 +1,4 @@
-"""A tree of plain values and tensors as two things: JSON, and tensors by name. No pickle, and nothing is lost.
+"""Packs a tree of plain values and tensors as two things: JSON, and tensors by name. No pickle, and nothing is lost.
 
 JSON has no infinities, no keys that are numbers and no tensors; these three are written as mappings of one key that
 begins with a dollar; a mapping that has such a key itself is written as one with odd keys. Tuples come back as lists.
@@ -21,7 +21,7 @@ TEXT = {str}
 ATOMS = {str, int, bool, type(None)}
 TENSOR, FLOAT, PAIRS = "$tensor", "$float", "$pairs"
 RESERVED = "__metadata__"
-"""In a safetensors file no tensor may be called so."""
+"""Name that no tensor in a safetensors file may have."""
 
 NAMES = {
     torch.float64: "F64",
@@ -43,102 +43,120 @@ NAMES = {
     torch.float8_e5m2: "F8_E5M2",
     torch.float8_e5m2fnuz: "F8_E5M2FNUZ",
 }
-"""Types of tensors that a file can hold, and what safetensors calls them."""
+"""Names of the types of tensors that a file can hold, as in safetensors."""
 
 
 TensorLocation = tuple[torch.dtype, torch.Size, int, int]
-"""Of a tensor: type, shape, and from where to where it lies in the flat tensor of its type."""
+"""Location of a tensor in the flat buffer of its dtype: (dtype, shape, start, end)."""
 
 
 @frozen(eq=False)
 class Packed:
-    """What a tree was, copied; on the CPU."""
+    """A copy of a tree, on the CPU."""
 
     record: Any
-    """Mappings, lists and plain values that JSON can say; a tensor is ``{"$tensor": name}``."""
+    """Mappings, lists and plain values that JSON can hold; a tensor is ``{"$tensor": name}``."""
     flats: Mapping[torch.dtype, Tensor]
-    """All tensors of one type, one after the other: copied by one call, where a call each would cost more than all."""
+    """Tensors of one dtype, one after the other: one call copies them all, where a call for each would cost more."""
     layout: Mapping[str, TensorLocation]
-    """By name."""
+    """Locations of the tensors, by name."""
 
     def tensor(self, name: str) -> Tensor:
-        """A copy of one tensor."""
+        """Return a copy of one tensor."""
         dtype, shape, start, end = self.layout[name]
         return self.flats[dtype][start:end].view(shape).clone()
 
     def unpacked(self) -> Any:
-        """The tree, with copies of all tensors, on the CPU."""
+        """Return the tree, with copies of all tensors, on the CPU."""
         return unpack(self.record, self.tensor)
 
 
 def pack(tree: Any) -> Packed:
-    """A copy of everything in a tree.
+    """Return a copy of everything in a tree.
 
     Raises:
-        UsageError: it holds something that is neither plain nor a tensor, or a tensor of a kind that no file can hold;
-            the sentence says where.
+        UsageError: It holds something that is neither plain nor a tensor, or a tensor of a kind that no file can hold.
+            The sentence says where.
     """
-    tensors: dict[str, Tensor] = {}
-    names: dict[Any, str] = {}
+    packer = _Packer()
+    record = packer.value("", tree)
+    flats, layout = _flattened(packer.tensors)
+    return Packed(record, flats, layout)
 
-    def named(path: str, tensor: Tensor) -> str:
-        if tensor.layout is not torch.strided or tensor.device.type == "meta" or tensor.dtype not in NAMES:
-            said = f"{tensor.dtype}, {tensor.layout}, on {tensor.device}".replace("torch.", "")
-            raise UsageError(f"{path} is a tensor of {said}, and a checkpoint cannot hold such a one")
-        # A weight that stands at two places, as tied ones do, is kept once.
-        key = tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.is_conj(), tensor.is_neg()
-        if key in names and tensor.numel():
-            return names[key]
-        name = path if path.isascii() else path.encode("utf-8", "backslashreplace").decode()
-        while name in tensors or name == RESERVED:  # {"a.b": …} and {"a": {"b": …}} read alike
-            name += "'"
-        names[key], tensors[name] = name, tensor
-        return name
 
-    def plain(path: str, value: Any) -> Any:
+class _Packer:
+    """Turns a tree into a record for JSON, and gathers its tensors by name."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Tensor] = {}
+        self._names: dict[Any, str] = {}
+        """Name by storage: a weight that stands at two places, as tied ones do, is kept once."""
+
+    def value(self, path: str, value: Any) -> Any:
+        """Return the record of a value; `path` says where it is."""
         kind = type(value)
         if kind in ATOMS:
             return value
         if kind is float:
             return value if math.isfinite(value) else {FLOAT: repr(value)}
         if isinstance(value, Tensor):
-            return {TENSOR: named(path, value)}
+            return {TENSOR: self._name(path, value)}
         if isinstance(value, Mapping):
-            inner = path and path + "."
-            if {*map(type, value)} <= TEXT and not (TENSOR in value or FLOAT in value or PAIRS in value):
-                # Atoms without a call: there are many, and a snapshot is taken at every epoch.
-                return {
-                    key: item if type(item) in ATOMS else plain(f"{inner}{key}", item) for key, item in value.items()
-                }
-            return {PAIRS: [[plain_key(path, key), plain(f"{inner}{key}", item)] for key, item in value.items()]}
+            return self._mapping(path, value)
         if isinstance(value, list | tuple):
-            return [
-                item if type(item) in ATOMS else plain(f"{path}.{number}", item) for number, item in enumerate(value)
-            ]
-        if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
-            return plain(path, value.item())
-        if isinstance(value, str):  # an Enum's member, say
-            return str.__str__(value)
-        for base in (int, float):
-            if isinstance(value, base):
-                return plain(path, base(value))
-        raise UsageError(f"{path} is a {kind.__name__}, and a checkpoint holds plain values and tensors only")
+            items = enumerate(value)
+            return [item if type(item) in ATOMS else self.value(f"{path}.{number}", item) for number, item in items]
+        return self.value(path, _builtin(path, value))
 
-    def plain_key(path: str, key: Any) -> Any:
+    def _mapping(self, path: str, value: Mapping[Any, Any]) -> dict[str, Any]:
+        inner = path and path + "."
+        if {*map(type, value)} <= TEXT and not (TENSOR in value or FLOAT in value or PAIRS in value):
+            # Atoms without a call: there are many, and a snapshot is taken at every epoch.
+            return {
+                key: item if type(item) in ATOMS else self.value(f"{inner}{key}", item) for key, item in value.items()
+            }
+        return {PAIRS: [[self._key(path, key), self.value(f"{inner}{key}", item)] for key, item in value.items()]}
+
+    def _key(self, path: str, key: Any) -> Any:
         if isinstance(key, Tensor | Mapping | tuple):
             raise UsageError(f"{path} has a key that is a {type(key).__name__}, and a checkpoint holds plain ones only")
-        return plain(f"a key of {path}", key)
+        return self.value(f"a key of {path}", key)
 
-    record = plain("", tree)
-    flats, layout = _flattened(tensors)
-    return Packed(record, flats, layout)
+    def _name(self, path: str, tensor: Tensor) -> str:
+        if tensor.layout is not torch.strided or tensor.device.type == "meta" or tensor.dtype not in NAMES:
+            said = f"{tensor.dtype}, {tensor.layout}, on {tensor.device}".replace("torch.", "")
+            raise UsageError(f"{path} is a tensor of {said}, and a checkpoint cannot hold such a one")
+        key = tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.is_conj(), tensor.is_neg()
+        if key in self._names and tensor.numel():
+            return self._names[key]
+        name = path if path.isascii() else path.encode("utf-8", "backslashreplace").decode()
+        while name in self.tensors or name == RESERVED:  # {"a.b": …} and {"a": {"b": …}} read alike
+            name += "'"
+        self._names[key], self.tensors[name] = name, tensor
+        return name
+
+
+def _builtin(path: str, value: Any) -> Any:
+    """Return a value of Python's own types that is equal to a value of another type.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
+        return value.item()
+    if isinstance(value, str):  # an Enum's member, say
+        return str.__str__(value)
+    for base in (int, float):
+        if isinstance(value, base):
+            return base(value)
+    raise UsageError(f"{path} is a {type(value).__name__}, and a checkpoint holds plain values and tensors only")
 
 
 def unpack(record: Any, tensor: Any) -> Any:
-    """The tree of a record.
+    """Return the tree of a record.
 
     Args:
-        tensor: gives the tensor of a name.
+        tensor: Returns the tensor of a name.
     """
     if isinstance(record, list):
         return [unpack(item, tensor) for item in record]
@@ -168,7 +186,7 @@ def _flattened(tensors: Mapping[str, Tensor]) -> tuple[dict[torch.dtype, Tensor]
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    """One after the other on the CPU, in memory of their own."""
+    """Return the tensors one after the other on the CPU, in memory of their own."""
     if len(parts) == 1:
         return torch.empty(parts[0].numel(), dtype=parts[0].dtype).copy_(parts[0].reshape(-1))
     if len({part.device for part in parts}) > 1:

@@ -1,4 +1,4 @@
-"""The checkpoints that a run has left: the newest that is whole, or the best."""
+"""The checkpoints that a run has left: the newest that is whole, and the best."""
 
 from __future__ import annotations
 
@@ -15,35 +15,48 @@ from kasmina.run.checkpoints.writer import SavedCheckpoint
 
 @frozen(eq=False)
 class ResumePoint:
-    """Where a run can be taken up."""
+    """The checkpoint from which a run can go on, and the two others that it needs for that."""
 
     last: Checkpoint
     good: Checkpoint
-    """The state at the end of an epoch, to which it would go back; `last` itself if it is one."""
+    """State at the end of an epoch, to which the run would go back; `last` itself if it is one."""
+    best: Checkpoint | None
+    """State at the end of the best epoch up to `last`; None before the first has ended."""
     saved: list[SavedCheckpoint]
-    """All that are whole and not newer, the oldest first."""
+    """All checkpoints that are whole and not newer than `last`, the oldest first."""
 
 
 def newest(folder: Path, warn: Callable[[str], None]) -> ResumePoint:
-    """The newest checkpoint that is whole, and so are those that it needs; a warning for each that is not.
+    """Return the newest checkpoint that is whole and can go back; warn of each that is not.
 
     Raises:
-        UsageError: there is none, or one is of a newer format.
+        UsageError: There is none, or one has another format.
     """
     damages = []
     for number, path in listed(folder):
         try:
             last = read_checkpoint(path)
-            good = last if last.facts["good"] is None else read_checkpoint(path_of(folder, last.facts["good"]))
+            good = last if last.facts.good is None else read_checkpoint(path_of(folder, last.facts.good))
         except Damaged as error:
             damages.append(str(error))
             continue
         for damage in damages:
-            warn(f"checkpoint {damage}; going back to that of epoch {last.facts['epoch']}, step {last.facts['step']}")
-        return ResumePoint(last, good, _whole(folder, number))
+            warn(f"checkpoint {damage}; going back to that of epoch {last.facts.epoch}, step {last.facts.step}")
+        saved = _whole(folder, number)
+        return ResumePoint(last, good, _best(folder, last, saved, warn), saved)
     reasons = f": {'; '.join(damages)}" if damages else ""
     hint = f"'kasmina run --config {folder.parent / 'config.yaml'}' begins again"
     raise UsageError(f"{folder} has no checkpoint that can be read{reasons}; {hint}")
+
+
+def best(folder: Path, warn: Callable[[str], None]) -> Checkpoint:
+    """Return the checkpoint of the epoch that was best on the validation split; before the first epoch, the newest.
+
+    Raises:
+        UsageError: There is none.
+    """
+    found = newest(folder, warn)
+    return found.best or found.last
 
 
 def _whole(folder: Path, newest: int) -> list[SavedCheckpoint]:
@@ -57,20 +70,28 @@ def _whole(folder: Path, newest: int) -> list[SavedCheckpoint]:
     return found
 
 
-def best(folder: Path, warn: Callable[[str], None]) -> Checkpoint:
-    """The best on the validation split of those that are whole.
-
-    Raises:
-        UsageError: there is none.
-    """
-    found = newest(folder, warn)
-    number = max(reversed(found.saved), key=lambda saved: saved.rank).number
-    return read_checkpoint(path_of(folder, number))
+def _best(
+    folder: Path, last: Checkpoint, saved: list[SavedCheckpoint], warn: Callable[[str], None]
+) -> Checkpoint | None:
+    if last.facts.best is None:
+        return None if last.facts.metric is None else last
+    try:
+        return read_checkpoint(path_of(folder, last.facts.best))
+    except Damaged as error:
+        measured = [one for one in saved if one.facts.metric is not None]
+        left = max(measured, key=lambda one: one.facts.rank, default=None)
+        instead = "none" if left is None else f"that of epoch {left.facts.epoch}"
+        warn(f"checkpoint {error}; it was the best, and of those that are left the best is {instead}")
+        return None if left is None else read_checkpoint(path_of(folder, left.number))
 
 
 @contextmanager
 def fitting(checkpoint: Path) -> Iterator[None]:
-    """What a checkpoint of something else does to a run, as one sentence."""
+    """Turn any error that a checkpoint of something else causes into one sentence.
+
+    Raises:
+        UsageError: The checkpoint does not fit.
+    """
     try:
         yield
     except KasminaError:

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from kasmina.plugins.messages import one_line
+from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.format import listed, path_of, remove_checkpoint, remove_others, write_checkpoint
-from kasmina.run.checkpoints.packing import Packed
+from kasmina.run.checkpoints.snapshot import SavePoint, Snapshot
 
 LAST = 2
-"""How many of the newest are kept, besides the best."""
-
-
-@frozen(eq=False)
-class Snapshot:
-    """A state of the run, in memory."""
-
-    packed: Packed
-    facts: dict[str, Any]
-    """For people, and for the choice of the best: ``epoch``, ``step``, and ``metric`` and ``loss`` on validation."""
-    good: Snapshot | None = None
-    """The state at the end of the last epoch, to which the governor would go back; None if it is this."""
+"""Number of the newest checkpoints that are kept, with those that they need."""
 
 
 @frozen(eq=False)
@@ -35,80 +23,70 @@ class SavedCheckpoint:
     """A checkpoint on the disk."""
 
     number: int
-    facts: dict[str, Any]
-
-    @property
-    def good(self) -> int | None:
-        """The number of the one that it needs."""
-        good: int | None = self.facts["good"]
-        return good
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """The best is the one of the highest; among equals the later."""
-        metric, loss = self.facts["metric"], self.facts["loss"]
-        return (-math.inf, -math.inf) if metric is None or loss is None else (metric, -loss)
+    facts: Facts
 
 
 class CheckpointWriter:
-    """Writes checkpoints one at a time, beside the training. If they come faster than the disk, the newest is next.
+    """Writes checkpoints one at a time, while training goes on. If they come faster than the disk, the newest is next.
 
     Args:
-        folder: where they go.
-        warn: is told, in one line, of what could not be written; the run goes on.
-        saved: what is there already, and whole; anything else is removed as soon as there is something newer.
-        good: the last that was saved at the end of an epoch.
+        folder: Folder where they go.
+        warn: Called with one line about what could not be written; the run goes on.
+        saved: Checkpoints that are there already, and whole, the oldest first. Anything else is removed as soon as
+            there is something newer.
+        written: Numbers of the snapshots that are among them.
     """
 
     def __init__(
-        self, folder: Path, warn: Callable[[str], None], saved: Sequence[SavedCheckpoint], good: Snapshot
+        self,
+        folder: Path,
+        warn: Callable[[str], None],
+        saved: Sequence[SavedCheckpoint],
+        written: Mapping[Snapshot, int],
     ) -> None:
         self._folder = folder
         self._warn = warn
         self._saved = list(saved)
-        self._good = good, max(one.number for one in saved if one.good is None)
-        """The last that was written of those at the end of an epoch, and its number."""
+        self._written = dict(written)
         self._number = max([0, *(number for number, _ in listed(folder))])
         self._swept = False
-        """Whether what a crash left is gone."""
-        self._next: Snapshot | None = None
+        """Whether the files that a crash left are gone."""
+        self._next: SavePoint | None = None
         self._done = False
-        self._told = False
         self.failure: str | None = None
-        """Why the newest snapshot is not on the disk, if it is not."""
+        """Sentence about why the newest checkpoint is not on the disk, if it is not."""
         self.cost = 0.0
-        """Seconds that the last took to be written."""
+        """Seconds that the last writing took."""
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
 
     @classmethod
     def begun(cls, folder: Path, warn: Callable[[str], None], first: Snapshot) -> CheckpointWriter:
-        """With the first snapshot of a run, which is written at once.
+        """Return a writer that has written the first snapshot of a run.
 
         Raises:
-            OSError: it could not be.
+            OSError: It could not be written.
         """
-        facts = {**first.facts, "good": None}
-        write_checkpoint(path_of(folder, 1), first.packed, facts)
-        return cls(folder, warn, [SavedCheckpoint(1, facts)], first)
+        write_checkpoint(path_of(folder, 1), first.packed, first.facts)
+        return cls(folder, warn, [SavedCheckpoint(1, first.facts)], {first: 1})
 
     @property
     def newest(self) -> list[Path]:
-        """The files of the last checkpoint."""
+        """Files of the newest checkpoint."""
         path = path_of(self._folder, self._saved[-1].number)
         return [path, path.with_suffix(".safetensors")]
 
-    def save(self, snapshot: Snapshot) -> None:
-        """Has it written as soon as may be; never waits."""
+    def save(self, point: SavePoint) -> None:
+        """Have it written as soon as possible; never wait."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="kasmina checkpoints", daemon=True)
             self._thread.start()
         with self._change:
-            self._next = snapshot
+            self._next = point
             self._change.notify_all()
 
     def close(self) -> None:
-        """Waits until the last is written."""
+        """Wait until the newest is written."""
         with self._change:
             self._done = True
             self._change.notify_all()
@@ -119,60 +97,59 @@ class CheckpointWriter:
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._next is not None or self._done)
-                snapshot, self._next = self._next, None
-            if snapshot is None:
+                point, self._next = self._next, None
+            if point is None:
                 return
             began = time.perf_counter()
             try:
-                self._write(snapshot)
+                self._write(point)
             except Exception as error:  # anything: training must not end because nothing is written
-                self._failed(error)
+                self._fail(error)
             else:
-                self._worked()
+                self._recover()
             self.cost = time.perf_counter() - began
 
-    def _write(self, snapshot: Snapshot) -> None:
-        if snapshot is self._good[0]:
+    def _write(self, point: SavePoint) -> None:
+        if point.last in self._written:
             return
-        if snapshot.good is not None and snapshot.good is not self._good[0]:
-            self._put(snapshot.good, None)
-        self._put(snapshot, None if snapshot.good is None else self._good[1])
-        self._prune()
+        # First those that the others refer to: a checkpoint that is there can be used.
+        best = None if point.best is None else self._put(point.best)
+        good = self._put(point.good, best=best)
+        self._put(point.last, good, best)
+        self._prune(point)
 
-    def _put(self, snapshot: Snapshot, good: int | None) -> None:
-        self._number += 1
-        facts = {**snapshot.facts, "good": good}
-        write_checkpoint(path_of(self._folder, self._number), snapshot.packed, facts)
-        self._saved.append(SavedCheckpoint(self._number, facts))
-        if snapshot.good is None:
-            self._good = snapshot, self._number
+    def _put(self, snapshot: Snapshot, good: int | None = None, best: int | None = None) -> int:
+        """Write a snapshot, unless it is on the disk already, and return its number."""
+        if snapshot not in self._written:
+            self._number += 1
+            facts = evolve(snapshot.facts, good=good, best=best)
+            write_checkpoint(path_of(self._folder, self._number), snapshot.packed, facts)
+            self._saved.append(SavedCheckpoint(self._number, facts))
+            self._written[snapshot] = self._number
+        return self._written[snapshot]
 
-    def _prune(self) -> None:
-        """Removes all but the last, the best, and those that these need; at first also what a crash left."""
-        best = max(reversed(self._saved), key=lambda saved: saved.rank)
-        keep = {saved.number for saved in (*self._saved[-LAST:], best)}
-        keep |= {saved.good for saved in self._saved if saved.number in keep and saved.good is not None}
+    def _prune(self, point: SavePoint) -> None:
+        """Remove all but the newest and those that they need; the first time also what a crash left."""
+        newest = self._saved[-LAST:]
+        keep = {saved.number for saved in newest}.union(*(saved.facts.needs for saved in newest))
         gone = [saved for saved in self._saved if saved.number not in keep]
         self._saved = [saved for saved in self._saved if saved.number in keep]
+        self._written = {one: self._written[one] for one in (point.last, point.good, point.best) if one is not None}
         if not self._swept:
             remove_others(self._folder, keep)
             self._swept = True
         for saved in gone:
             remove_checkpoint(path_of(self._folder, saved.number))
 
-    def _failed(self, error: Exception) -> None:
-        """Told once: a disk that is full stays so for many epochs."""
-        self.failure = f"a checkpoint could not be written: {one_line(error)}; {self._left()}"
-        if not self._told:
-            self._told = True
+    def _fail(self, error: Exception) -> None:
+        """Warn once: a disk that is full stays so for many epochs."""
+        left = f"the last good one is of epoch {self._saved[-1].facts.epoch}"
+        known = self.failure is not None
+        self.failure = f"a checkpoint could not be written: {one_line(error)}; {left}"
+        if not known:
             self._warn(f"{self.failure}; the run goes on, and tries again")
 
-    def _worked(self) -> None:
-        if self._told:
+    def _recover(self) -> None:
+        if self.failure is not None:
             self._warn("checkpoints can be written again")
-        self._told, self.failure = False, None
-
-    def _left(self) -> str:
-        if not self._saved:
-            return "there is none to resume from"
-        return f"the last good one is of epoch {self._saved[-1].facts['epoch']}"
+        self.failure = None
