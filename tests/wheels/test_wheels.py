@@ -55,8 +55,11 @@ def test_a_third_party_grows_a_network(call) -> None:
 @pytest.mark.parametrize("kind", ["blueprint", "controller", "logger"])
 def test_templates_are_in_the_wheel(call, tmp_path, kind) -> None:
     call("kasmina", "new", kind, "mine", "--out", kind)
-    written = sorted(path.relative_to(tmp_path / kind).as_posix() for path in (tmp_path / kind).rglob("*.*"))
-    assert written == [
+    files = [path for path in (tmp_path / kind).rglob("*") if path.is_file()]
+    assert sorted(path.relative_to(tmp_path / kind).as_posix() for path in files) == [
+        ".github/workflows/ci.yml",
+        ".gitignore",
+        "LICENSE",
         "README.md",
         "pyproject.toml",
         "src/kasmina_mine/__init__.py",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,6 +42,10 @@ def inspect(kind: str, word: str, folder: Path) -> None:
     assert names.count(cls) == 1 and cls not in imported and len(set(names)) == len(names)
     assert source.read_text().count("# EDIT THIS LINE") == 1 and len(source.read_text().splitlines()) < 60
     assert (folder / "tests" / f"test_{word}.py").is_file() and (folder / "README.md").is_file()
+    assert project["project"]["license"] == "Apache-2.0" and "Apache License" in (folder / "LICENSE").read_text()
+    workflow = yaml.safe_load((folder / ".github" / "workflows" / "ci.yml").read_text())
+    assert [step["run"] for step in workflow["jobs"]["test"]["steps"] if "run" in step][-1] == "pytest"
+    assert "__pycache__/" in (folder / ".gitignore").read_text().splitlines()
     texts = "".join(path.read_text() + str(path) for path in folder.rglob("*") if path.is_file())
     assert "sprout" in word or "sprout" not in texts.lower()
 

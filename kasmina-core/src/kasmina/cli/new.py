@@ -15,6 +15,8 @@ from kasmina.plugins.installed import installed, normal
 TEMPLATES = Path(__file__).parents[1] / "templates"
 """Folder with one template for each kind of plugin: a working distribution called `sprout`."""
 SOURCES = {".py", ".toml", ".md", ".typed"}
+SHARED = {"LICENSE": "LICENSE", "gitignore": ".gitignore", "ci.yml": ".github/workflows/ci.yml"}
+"""Files that every kind of plugin gets from the folder `shared`, and their places in the new distribution."""
 
 
 @click.command()
@@ -67,11 +69,16 @@ def write(kind: str, word: str, folder: Path) -> None:
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} exists already; choose another --out, or remove it")
     template = TEMPLATES / kind
-    sources = {path: path.read_text("utf-8") for path in template.rglob("*") if path.suffix in SOURCES}
+    sources = {
+        path.relative_to(template).as_posix(): path.read_text("utf-8")
+        for path in template.rglob("*")
+        if path.suffix in SOURCES
+    }
     cls = _class(kind, word, list(sources.values()))
     try:
-        for source, text in sources.items():
-            target = folder / _renamed(source.relative_to(template).as_posix(), word, cls)
+        shared = {place: (TEMPLATES / "shared" / name).read_text("utf-8") for name, place in SHARED.items()}
+        for source, text in (sources | shared).items():
+            target = folder / _renamed(source, word, cls)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(_renamed(text, word, cls), encoding="utf-8")
     except OSError as error:
