@@ -14,22 +14,22 @@ ANYWHERE = re.compile(r"\b(lest|shall|befalls?|befell|beside|one who)\b", re.IGN
 
 def offences(source: Source) -> Iterator[str]:
     """Yield where a docstring begins with a word of `FIRST`, or holds one of `ANYWHERE`."""
-    for line, text in docstrings(source.tree):
+    for node in docstrings(source.tree):
+        text = _text(node) or ""
         first, *_ = [*re.findall(r"\w+", text), ""]
         found = ANYWHERE.search(text)
         if first in FIRST or found:
-            yield f"{source.path}:{line} {found[0] if found else first}: {text.strip().splitlines()[0]}"
+            yield f"{source.path}:{node.lineno} {found[0] if found else first}: {text.strip().splitlines()[0]}"
 
 
-def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield line and text of every docstring: of modules, classes and functions, and of the attributes above them."""
+def docstrings(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Yield every docstring: of modules, classes and functions, and of the attributes above them."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
             for before, child in zip([None, *body], body, strict=False):
-                text = _text(child)
-                if text is not None and (before is None or isinstance(before, ast.Assign | ast.AnnAssign)):
-                    yield child.lineno, text
+                if _text(child) is not None and (before is None or isinstance(before, ast.Assign | ast.AnnAssign)):
+                    yield child
 
 
 def _text(node: ast.stmt) -> str | None:

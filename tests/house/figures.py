@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 
 from docstrings import offences
 from imports import circles, climbs, imports
-from sizes import classes, functions
+from sizes import classes, code_lines, functions
 from sources import Source, checkout, read_sources
 
 # Files that may have one name: an entry of the same interface in several folders.
@@ -45,6 +45,7 @@ def measure(sources: list[Source]) -> dict[str, Figure]:
     return {
         "files": Figure(len(sources)),
         "lines": Figure(sum(source.lines for source in sources)),
+        "lines of code alone": Figure(sum(map(code_lines, sources))),
         "lines of a file, median": Figure(statistics.median(source.lines for source in sources)),
         "lines of a file, most": most([(source.lines, source.path) for source in sources], 250),
         "functions": Figure(len(lengths)),

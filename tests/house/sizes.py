@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from docstrings import docstrings
 from sources import Source
 
+SILENT = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -21,6 +25,14 @@ class Class:
     is_record: bool = False
     arguments: set[str] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)
+
+
+def code_lines(source: Source) -> int:
+    """Return the number of lines that hold code, and not only a comment, a docstring or nothing."""
+    told = {line for text in docstrings(source.tree) for line in range(text.lineno, _end(text) + 1)}
+    tokens = tokenize.generate_tokens(io.StringIO(source.text).readline)
+    lines = {line for token in tokens if token.type not in SILENT for line in range(token.start[0], token.end[0] + 1)}
+    return len(lines - told)
 
 
 def functions(source: Source) -> Iterator[tuple[str, int]]:

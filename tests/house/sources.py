@@ -22,8 +22,13 @@ class Source:
 
     path: str
     module: str
-    lines: int
+    text: str
     tree: ast.Module
+
+    @property
+    def lines(self) -> int:
+        """Number of lines."""
+        return len(self.text.splitlines())
 
     @property
     def is_package(self) -> bool:
@@ -41,7 +46,7 @@ def _read(root: Path, path: Path) -> Source:
     text = path.read_text()
     below_src = path.relative_to(root).with_suffix("").parts[2:]
     module = ".".join(below_src).removesuffix(".__init__")
-    return Source(path.relative_to(root).as_posix(), module, len(text.splitlines()), ast.parse(text))
+    return Source(path.relative_to(root).as_posix(), module, text, ast.parse(text))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 from docstrings import offences
 from figures import measure, same_names
 from imports import circles, climbs, imports
-from sizes import classes, functions
+from sizes import classes, code_lines, functions
 from sources import Source, checkout, read_sources
 
 Write = Callable[[dict[str, str]], list[Source]]
@@ -69,6 +69,12 @@ def test_docstrings_of_every_kind_are_read(write: Write, text: str, hits: int) -
 def test_a_function_is_as_long_as_its_code(write: Write) -> None:
     text = 'def f():\n    """One.\n\n    Two.\n    """\n    x = 1\n    return x\n'
     assert [lines for _, lines in functions(*write({"a": text}))] == [3]
+
+
+def test_code_is_neither_comment_nor_docstring_nor_empty(write: Write) -> None:
+    text = '"""One.\n\nTwo.\n"""\n\n# three\nx = """a\nb"""  # four\n'
+    text += '\n\ndef f():\n    """Five."""\n    return (\n        x,\n    )\n'
+    assert [code_lines(source) for source in write({"a": text})] == [6]
 
 
 def test_a_class_has_its_own_fields_and_those_of_its_bases(write: Write) -> None:
