@@ -13,7 +13,7 @@ from kasmina import Site
 from kasmina.errors import UsageError
 from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import make
-from kasmina.plugins.plugin_state import put_back, remembers, state_of
+from kasmina.plugins.plugin_state import has_state, load_state, state_of
 from kasmina_blueprints.bottleneck import Bottleneck
 from kasmina_blueprints.lora import Lora
 from kasmina_blueprints.mixture import Mixture
@@ -157,9 +157,9 @@ def test_it_remembers_what_its_members_remember() -> None:
         _built: int = attrs.field(init=False, default=0)
 
     one, other = Mixture(), Mixture()
-    assert remembers("blueprint", one) and state_of(one) == {}
+    assert has_state("blueprint", one) and state_of(one) == {}
     for mixture in (one, other):
         mixture._made = (Counting(), mixture._made[1])
     one._made[0]._built = 3
-    put_back(other, state_of(one))
+    load_state(other, state_of(one))
     assert other._made[0]._built == 3

@@ -12,7 +12,7 @@ from kasmina import Site
 from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import make
 from kasmina.plugins.messages import row
-from kasmina.plugins.plugin_state import put_back, remembers, state_of
+from kasmina.plugins.plugin_state import has_state, load_state, state_of
 from kasmina_blueprints import parts
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ class Mixture:
     def state_dict(self) -> dict[str, Any]:
         """Return the states of the members that have one, by their names."""
         members = zip(self.members, self._made, strict=True)
-        return {word: state_of(member) for word, member in members if remembers("blueprint", member)}
+        return {word: state_of(member) for word, member in members if has_state("blueprint", member)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Give the members back the states that `state_dict` returned."""
         for word, member in zip(self.members, self._made, strict=True):
             if word in state:
-                put_back(member, state[word])
+                load_state(member, state[word])
 
     def fits(self, site: Site) -> str | None:
         """Return None where at least one member fits, otherwise the reasons of all."""

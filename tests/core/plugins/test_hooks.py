@@ -15,7 +15,7 @@ import pytest
 from kasmina import Metrics, Observation, Proposal, SeedState, Verdict, hookimpl
 from kasmina.errors import PluginError
 from kasmina.plugins.catalog import KINDS, Entry
-from kasmina.plugins.hooks import DUE, HOOKS, Hooks
+from kasmina.plugins.hooks import ANSWERS, HOOKS, Hooks
 
 
 def entry(name: str, kind: str = "logger") -> Entry:
@@ -102,7 +102,7 @@ def test_first_answer_wins() -> None:
 
 def test_nobody_answers() -> None:
     hooks, _ = hooks_of(Recorder())
-    assert all(ask(hooks, hook) is None for hook in DUE)
+    assert all(ask(hooks, hook) is None for hook in ANSWERS)
     assert hooks.implements("log_metrics") and not hooks.implements("log_histograms")
 
 
@@ -137,7 +137,7 @@ def test_specname_static_and_class_methods() -> None:
     assert sorted(seen) == [("class", 2), ("static", 1), ("tick", 1)]
 
 
-@pytest.mark.parametrize("hook", DUE)
+@pytest.mark.parametrize("hook", ANSWERS)
 @pytest.mark.parametrize("answer", ["yes", 3 + 1j, [0.5], np.ones(1)])
 def test_wrong_answer(hook: Any, answer: Any) -> None:
     hooks, _ = hooks_of(Answering(answer), kind="controller")
@@ -145,7 +145,7 @@ def test_wrong_answer(hook: Any, answer: Any) -> None:
         ask(hooks, hook)
     sentence = str(caught.value)
     assert sentence.startswith(f"the controller 'p0' of waves 1.0 answers {hook} with ")
-    assert type(answer).__name__ in sentence and sentence.endswith(f"due is {DUE[hook][1]}")
+    assert type(answer).__name__ in sentence and sentence.endswith(f"due is {ANSWERS[hook][1]}")
 
 
 @pytest.mark.parametrize("alpha", [True, float("nan"), float("inf"), np.float32("nan")])

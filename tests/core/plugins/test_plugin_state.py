@@ -207,7 +207,7 @@ def test_what_cannot_be_kept_is_refused_by_name(plugin: object, words: str) -> N
     assert "the controller 'it' of waves 1.0 keeps" in sentence and words in sentence
     assert "; write state_dict() and load_state_dict() for it, as in torch" in sentence
     for _ in range(2):
-        assert states.kept() is None and states.why_not_resumable == sentence
+        assert states.try_state_dict() is None and states.why_not_resumable == sentence
     assert warnings == [f"this run cannot be resumed: {sentence}"]
 
 

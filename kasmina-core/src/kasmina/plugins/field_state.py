@@ -28,11 +28,11 @@ SCALARS = (bool, int, float, str, NoneType)
 ROWS = (list, tuple, set, frozenset)
 
 
-class Unkept(Exception):
+class NotSavable(Exception):
     """A value, or a state, that cannot be kept; the text is a clause that says so."""
 
 
-def kept_fields(plugin: object) -> list[attrs.Attribute[Any]]:
+def state_fields(plugin: object) -> list[attrs.Attribute[Any]]:
     """Return the fields of a plugin that are not options: those with ``init=False``."""
     return [field for field in _fields(type(plugin)) if not field.init]
 
@@ -41,11 +41,11 @@ def fields_state(plugin: object) -> State:
     """Return the values of a plugin's kept fields as plain values: a copy, which the plugin does not change later.
 
     Raises:
-        Unkept: a value is of no type that can be kept, or the plugin keeps something outside its fields.
+        NotSavable: a value is of no type that can be kept, or the plugin keeps something outside its fields.
     """
     if outside := outside_fields(plugin):
-        raise Unkept(f"keeps {outside!r}, which is no attrs field; {HINT}")
-    fields = kept_fields(plugin)
+        raise NotSavable(f"keeps {outside!r}, which is no attrs field; {HINT}")
+    fields = state_fields(plugin)
     there = [field for field in fields if hasattr(plugin, field.name)]
     state = {field.name: _kept(field, getattr(plugin, field.name)) for field in there}
     unset = [field.name for field in fields if field not in there]
@@ -56,13 +56,15 @@ def load_fields(plugin: object, state: Mapping[str, Any]) -> None:
     """Put the values back that `fields_state` gave; all of them or, if one does not fit, none.
 
     Raises:
-        Unkept: a field is missing or unknown, or a value is not of its type.
+        NotSavable: a field is missing or unknown, or a value is not of its type.
     """
-    fields = {field.name: field for field in kept_fields(plugin)}
+    fields = {field.name: field for field in state_fields(plugin)}
     unset = state.get(UNSET, [])
     names = {*state, *unset} - {UNSET}
     if wrong := sorted(names ^ set(fields)):
-        raise Unkept(f"has {'no field' if wrong[0] in names else 'a field'} {wrong[0]!r}, and what was saved says else")
+        raise NotSavable(
+            f"has {'no field' if wrong[0] in names else 'a field'} {wrong[0]!r}, and what was saved says else"
+        )
     values = {name: _loaded(field, state[name]) for name, field in fields.items() if name not in unset}
     for name, value in values.items():
         # Past converters, validators and frozen classes: it is the value that stood there.
@@ -76,7 +78,7 @@ def plain(value: Any) -> Any:
     """Return a copy of plain values, tensors, and lists and dicts of them; tuples become lists, as they would in JSON.
 
     Raises:
-        Unkept: there is something else in it.
+        NotSavable: there is something else in it.
     """
     for cls in (bool, int, float, str):  # subclasses such as numpy's float64 become what they derive from
         if isinstance(value, cls) and not isinstance(value, Enum):
@@ -91,7 +93,7 @@ def plain(value: Any) -> Any:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         return value.detach().clone()
-    raise _unkept(value)
+    raise _not_savable(value)
 
 
 def outside_fields(plugin: object) -> str | None:
@@ -116,16 +118,16 @@ def _fields(cls: type) -> tuple[attrs.Attribute[Any], ...]:
 def _kept(field: attrs.Attribute[Any], value: Any) -> Any:
     try:
         return _encode(value, field.type)
-    except Unkept as error:
+    except NotSavable as error:
         clause = f"keeps in its field {field.name!r} ({described(_known(field.type))}) {error}"
-        raise Unkept(f"{clause}, which cannot be saved; {HINT}") from None
+        raise NotSavable(f"{clause}, which cannot be saved; {HINT}") from None
 
 
 def _loaded(field: attrs.Attribute[Any], state: Any) -> Any:
     try:
         return _decode(state, field.type)
-    except Unkept:
-        raise Unkept(
+    except NotSavable:
+        raise NotSavable(
             f"finds {shown(state)} for its field {field.name!r}, due is {described(_known(field.type))}"
         ) from None
 
@@ -139,14 +141,14 @@ def _encode(value: Any, declared: Any) -> Any:
     if kind is Union:
         # The member that is found again: "ACTIVE" could be a text or the name of a Stage.
         for member in args:
-            with suppress(Unkept):
+            with suppress(NotSavable):
                 state = _encode(value, member)
                 if type(_decode(state, declared)) is type(_decode(state, member)):
                     return state
     elif kind in SCALARS:
         return _scalar(value, declared, kind)
     elif type(value) is not kind:
-        raise _unkept(value)
+        raise _not_savable(value)
     elif kind in ROWS:
         items = [_encode(item, type_) for item, type_ in zip(value, _items(kind, args, value), strict=True)]
         return sorted(items, key=repr) if isinstance(value, (set, frozenset)) else items  # in an order of their own
@@ -156,7 +158,7 @@ def _encode(value: Any, declared: Any) -> Any:
         return {field.name: _encode(getattr(value, field.name, None), field.type) for field in _fields(kind)}
     elif isinstance(value, Enum) and kind.__members__.get(value.name) is value:
         return value.name
-    raise _unkept(value)
+    raise _not_savable(value)
 
 
 def _decode(state: Any, declared: Any) -> Any:
@@ -164,7 +166,7 @@ def _decode(state: Any, declared: Any) -> Any:
     kind, args = _kind(declared, type(state)), get_args(declared)
     if kind is Union:
         for member in args:
-            with suppress(Unkept):
+            with suppress(NotSavable):
                 return _decode(state, member)
     elif kind in SCALARS:
         return _scalar(state, declared, kind)
@@ -179,7 +181,7 @@ def _decode(state: Any, declared: Any) -> Any:
         return made
     elif issubclass(kind, Enum) and type(state) is str and state in kind.__members__:
         return kind[state]
-    raise _unkept(state)
+    raise _not_savable(state)
 
 
 def _kind(declared: Any, found: type) -> Any:
@@ -211,7 +213,7 @@ def _scalar(value: Any, declared: Any, kind: type) -> Any:
         return value
     if kind is float and isinstance(value, float) and not isinstance(value, Enum):  # such as numpy's float64
         return float(value)
-    raise _unkept(value)
+    raise _not_savable(value)
 
 
 def _items(kind: type, args: tuple[Any, ...], row: Collection[Any]) -> Sequence[Any]:
@@ -219,15 +221,15 @@ def _items(kind: type, args: tuple[Any, ...], row: Collection[Any]) -> Sequence[
     if kind is not tuple or not args or args[-1] is Ellipsis:
         return [args[0] if args else Any] * len(row)
     if len(args) != len(row):
-        raise _unkept(row)
+        raise _not_savable(row)
     return args
 
 
 def _text(key: Any) -> str:
     if type(key) is not str:
-        raise Unkept(f"a dict with the key {key!r}, which is no text")
+        raise NotSavable(f"a dict with the key {key!r}, which is no text")
     return key
 
 
-def _unkept(value: Any) -> Unkept:
-    return Unkept(f"a {type(value).__name__}")
+def _not_savable(value: Any) -> NotSavable:
+    return NotSavable(f"a {type(value).__name__}")

@@ -25,7 +25,7 @@ from kasmina.records import Proposal, Verdict
 
 Method = Callable[..., Any]
 
-DUE: dict[str, tuple[Callable[[Any], bool], str]] = {
+ANSWERS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "wants_statistics": (lambda answer: isinstance(answer, bool), "True, False or None"),
     "propose_germination": (lambda answer: isinstance(answer, Proposal), "a Proposal or None"),
     "blend_step": (lambda answer: _is_number(answer), "a finite number or None"),
@@ -105,7 +105,7 @@ class Hooks:
                 self._warn(f"the {entry} has a method {name}{where} that is never called: it is not marked @hookimpl")
 
     def _guard(self, entry: Entry, hook: str, method: Method, guards: ModuleType) -> Method:
-        fits, due = DUE.get(hook, (None, ""))
+        fits, due = ANSWERS.get(hook, (None, ""))
 
         @wraps(method)
         def guard(*args: Any, **kwargs: Any) -> Any:

@@ -9,7 +9,15 @@ from functools import partial
 
 from kasmina.errors import PluginError
 from kasmina.plugins.catalog import Entry
-from kasmina.plugins.field_state import State, Unkept, fields_state, kept_fields, load_fields, outside_fields, plain
+from kasmina.plugins.field_state import (
+    NotSavable,
+    State,
+    fields_state,
+    load_fields,
+    outside_fields,
+    plain,
+    state_fields,
+)
 from kasmina.plugins.messages import one_line, raised_at
 
 METHODS = ("state_dict", "load_state_dict")
@@ -40,7 +48,7 @@ class PluginStates:
         """
         states = {}
         for key, (entry, plugin) in self._plugins.items():
-            if remembers(entry.kind, plugin):
+            if has_state(entry.kind, plugin):
                 state = self._called(key, "state_dict", partial(state_of, plugin))
                 if state is not None:
                     states[key] = state
@@ -57,11 +65,11 @@ class PluginStates:
                 raise PluginError(f"what was saved has the state of a plugin {key!r}, and the run has no such plugin")
         for key, (entry, plugin) in self._plugins.items():
             if key in states:
-                self._called(key, "load_state_dict", partial(put_back, plugin, states[key]))
-            elif entry.kind != "logger" and remembers(entry.kind, plugin):
+                self._called(key, "load_state_dict", partial(load_state, plugin, states[key]))
+            elif entry.kind != "logger" and has_state(entry.kind, plugin):
                 raise PluginError(f"what was saved has no state of the {entry}, which remembers things")
 
-    def kept(self) -> dict[str, State] | None:
+    def try_state_dict(self) -> dict[str, State] | None:
         """Return what `state_dict` gives, or None once it raises: the run goes on, but it cannot be resumed.
 
         A warning says so the first time.
@@ -89,35 +97,37 @@ class PluginStates:
         return None
 
 
-def remembers(kind: str, plugin: object) -> bool:
+def has_state(kind: str, plugin: object) -> bool:
     """Return whether a plugin has a state; without the two methods, a controller's or blueprint's fields are one."""
     methods = any(hasattr(plugin, method) for method in METHODS)
-    return methods or kind != "logger" and bool(kept_fields(plugin) or outside_fields(plugin))
+    return methods or kind != "logger" and bool(state_fields(plugin) or outside_fields(plugin))
 
 
 def state_of(plugin: object) -> State:
     """Return what the plugin's `state_dict` gives or, if it has none, the values of its fields that are no options.
 
     Raises:
-        Unkept: It is not made of plain values and tensors.
+        NotSavable: It is not made of plain values and tensors.
         Exception: Whatever the plugin raised.
     """
     if not _has_methods(plugin):
         return fields_state(plugin)
     state = plugin.state_dict()  # type: ignore[attr-defined]
     if not isinstance(state, Mapping):
-        raise Unkept(f"answers state_dict with a {type(state).__name__}, due is a dict")
+        raise NotSavable(f"answers state_dict with a {type(state).__name__}, due is a dict")
     try:
         return dict(plain(state))
-    except Unkept as error:
-        raise Unkept(f"answers state_dict with {error}; plain values, lists, dicts and tensors can be saved") from None
+    except NotSavable as error:
+        raise NotSavable(
+            f"answers state_dict with {error}; plain values, lists, dicts and tensors can be saved"
+        ) from None
 
 
-def put_back(plugin: object, state: State) -> None:
+def load_state(plugin: object, state: State) -> None:
     """Give a plugin back the state that `state_of` returned.
 
     Raises:
-        Unkept: The state does not fit the plugin's fields.
+        NotSavable: The state does not fit the plugin's fields.
         Exception: Whatever the plugin raised.
     """
     if _has_methods(plugin):
@@ -129,12 +139,12 @@ def put_back(plugin: object, state: State) -> None:
 def _has_methods(plugin: object) -> bool:
     there = [method for method in METHODS if callable(getattr(plugin, method, None))]
     if len(there) == 1:
-        raise Unkept(f"has {there[0]} and not the other of {METHODS[0]} and {METHODS[1]}")
+        raise NotSavable(f"has {there[0]} and not the other of {METHODS[0]} and {METHODS[1]}")
     return bool(there)
 
 
 def _sentence(entry: Entry, plugin: object, method: str, error: BaseException) -> str:
-    if isinstance(error, Unkept):
+    if isinstance(error, NotSavable):
         return f"the {entry} {error}"
     if isinstance(error, OSError):  # of files, and no fault of the code
         return f"the {entry}: {error}"

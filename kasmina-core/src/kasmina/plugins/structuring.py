@@ -165,7 +165,7 @@ def _options(cls: Any, converter: Converter) -> Hook:
     return hook
 
 
-def _made() -> Converter:
+def _converter() -> Converter:
     converter = Converter(detailed_validation=True, prefer_attrib_converters=True)
     for cls, accepted in _PLAIN.items():
         converter.register_structure_hook(cls, _plain(*accepted))
@@ -182,4 +182,4 @@ def _made() -> Converter:
     return converter
 
 
-_CONVERTER = _made()
+_CONVERTER = _converter()

@@ -16,7 +16,7 @@ from kasmina.run.training import Training
 
 def state_of(run: Training) -> dict[str, Any]:
     """Return the state of the run as it is now. Its tensors are the living ones."""
-    plugins = run.states.kept()
+    plugins = run.states.try_state_dict()
     return first_state(run) | {"why_not_resumable": run.states.why_not_resumable, "plugins": plugins}
 
 

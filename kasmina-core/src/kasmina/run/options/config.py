@@ -48,7 +48,7 @@ class CheckpointOptions:
     """Seconds after which a checkpoint is written within an epoch."""
 
 
-within = validators.and_(validators.ge(0), validators.lt(2**63))
+GENERATOR_SEED = validators.and_(validators.ge(0), validators.lt(2**63))
 """Validator of the seeds of random generators."""
 
 
@@ -58,9 +58,9 @@ class Settings:
 
     sites: tuple[str, ...] = ()
     """Site patterns; if there are none, those that the host suggests are taken."""
-    seed: int = field(default=0, validator=within)
+    seed: int = field(default=0, validator=GENERATOR_SEED)
     """Seed of the random generators for initial weights, and for what host and seeds draw while they train."""
-    order_seed: int | None = field(default=None, validator=validators.optional(within))
+    order_seed: int | None = field(default=None, validator=validators.optional(GENERATOR_SEED))
     """Seed of the order of samples; None for the same as `seed`."""
     split_seed: int = field(default=0, validator=[validators.ge(0), validators.lt(2**32)])
     """Seed of the split into train, validation and test."""
