@@ -30,11 +30,9 @@ def compare(request: pytest.FixtureRequest) -> Callable[..., float]:
     def measure(ours: Callable[[], object], theirs: Callable[[], object], rounds: int = 101) -> float:
         found = sorted(ratios(ours, theirs, rounds))
         median, tenth = statistics.median(found), len(found) // 10
-        ends = (found[tenth], found[-tenth - 1], found[0], found[-1])
-        print(
-            "\n%s: ratio %.3f, 8 in 10 rounds within [%.3f, %.3f], all [%.3f, %.3f]"
-            % (request.node.name, median, *ends)
-        )
+        low, high, least, most = found[tenth], found[-tenth - 1], found[0], found[-1]
+        within = f"8 in 10 rounds within [{low:.3f}, {high:.3f}], all [{least:.3f}, {most:.3f}]"
+        print(f"\n{request.node.name}: ratio {median:.3f}, {within}")
         return median
 
     return measure

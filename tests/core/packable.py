@@ -15,7 +15,7 @@ from torch import Tensor
 from kasmina.run.checkpoints.packing import NAMES
 
 
-class Colour(str, enum.Enum):
+class Colour(str, enum.Enum):  # noqa: UP042
     RED = "red"
 
 

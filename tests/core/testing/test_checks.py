@@ -446,7 +446,7 @@ def mean(self, histograms) -> None:
 
 
 def results(self, summary) -> None:
-    f"{summary['test']:.3f}"
+    format(summary["test"], ".3f")
 
 
 def once(self, run) -> None:

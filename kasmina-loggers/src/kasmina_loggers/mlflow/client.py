@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,7 +97,7 @@ class TrackingClient:
         for record, position in group:
             call = {"begin": self._begin, "artifact": self._artifact, "end": self._end}.get(kind)
             if call is not None:
-                self._try(lambda: call(record))
+                self._try(partial(call, record))
             self._got(position)
 
     def _got(self, position: int) -> None:
