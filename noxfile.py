@@ -137,7 +137,7 @@ def foreign(session: nox.Session) -> None:
 def end_to_end(session: nox.Session) -> None:
     """The commands as a user types them, with strangers' plugins really installed."""
     prepare(session, ALL, *TEST, *BUILD, *TRACKING)
-    test(session, "end_to_end")
+    test(session, "end_to_end", "--dist", "loadfile")  # runs and installed strangers are shared by the tests of a file
 
 
 @nox.session(reuse_venv=False)

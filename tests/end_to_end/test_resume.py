@@ -22,7 +22,7 @@ from kasmina.run import loop
 
 SETS = ("growth.candidates=2", "growth.training=2", "growth.blending=3", "growth.probation=1", "batch=32")
 HARD = (
-    *("--epochs", "24", "--host", "nets:restless", "--site", "layers.0:layers.2", "--site", "layers.2:layers.4"),
+    *("--epochs", "16", "--host", "nets:restless", "--site", "layers.0:layers.2", "--site", "layers.2:layers.4"),
     *("--controller", "fickle", "--blueprint", "dropping"),
     *(word for option in (*SETS, "checkpoint.seconds=0.03") for word in ("--set", option)),
 )

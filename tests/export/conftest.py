@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 # What a person would write who was given the file and nothing else.
 LOADERS = {
@@ -32,19 +33,30 @@ numpy.savez(results, *parts)
 
 
 def environment(folder: Path, *packages: str) -> Path:
-    """A new environment with these packages alone; gives its Python."""
+    """Make an environment with these packages alone, once for all processes of the tests; return its Python."""
+    python, whole = folder / "bin" / "python", folder.with_suffix(".whole")
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not whole.exists():
+            _make(folder, *packages)
+            whole.touch()
+    return python
+
+
+def _make(folder: Path, *packages: str) -> None:
     uv = [sys.executable, "-m", "uv"]
     settings = {"UV_FIND_LINKS": os.environ.get("PIP_FIND_LINKS", "")} | dict(os.environ)
     subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder], check=True, env=settings)
     python = folder / "bin" / "python"
     subprocess.run([*uv, "pip", "install", "--quiet", "--python", python, *packages], check=True, env=settings)
-    return python
 
 
 @pytest.fixture(scope="session")
 def pythons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """By format: a Python that has what the format needs, and nothing of Kasmina's."""
-    folder = tmp_path_factory.mktemp("environments")
+    base = tmp_path_factory.getbasetemp()
+    # The processes of pytest-xdist have folders of their own in a common one.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "environments"
     alone = environment(folder / "torch", "torch==2.13.0", "numpy")
     return {"torch": alone, "pt2": alone, "onnx": environment(folder / "onnx", "onnxruntime", "numpy")}
 
