@@ -198,7 +198,7 @@ def test_needs_are_measured_with_each_gradient_beside_its_own_call(host: str, si
     reading = place.target.register_forward_pre_hook(lambda m, args: inputs.append(args[0].detach()))
     loss = (net(x) - 1).square().mean()
     slopes = torch.autograd.grad(loss, kept, retain_graph=True)
-    watch._samples[site].slope.clear()
+    watch._samples[site].output_grad.clear()
     loss.backward()
     handle.remove()
     reading.remove()

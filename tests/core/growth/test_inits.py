@@ -84,7 +84,7 @@ def fitting() -> list[tuple[str, str]]:
 def gradients(body: nn.Module, passed: SiteSample) -> None:
     """What ordinary training would give the body: the slope is the gradient of the loss where the seed adds."""
     body.zero_grad()
-    (body(passed.read) * passed.slope).sum().backward()
+    (body(passed.input) * passed.output_grad).sum().backward()
 
 
 def test_every_init_fits_nearly_every_body_here() -> None:
@@ -97,7 +97,7 @@ def test_an_init_leaves_a_seed_that_gives_numbers_and_can_learn(init: str, name:
     body, passed = built(name), sample(name)
     INITS[init](body, passed, generator())
     assert all(module.training for module in body.modules())
-    assert body(passed.read).isfinite().all()
+    assert body(passed.input).isfinite().all()
     body.eval()
     first, last = body[0].weight, body[-1].weight
     gradients(body, passed)
@@ -111,7 +111,7 @@ def test_what_begins_at_zero_gives_zero(init: str, name: str) -> None:
     if init == "gradmax":
         assert not body[0].weight.any()
     else:
-        assert not body(passed.read).any()
+        assert not body(passed.input).any()
 
 
 @pytest.mark.parametrize(("init", "name"), fitting())
@@ -189,7 +189,7 @@ def test_tiny_is_the_best_map_of_its_rank(hidden: int) -> None:
 def test_tiny_gives_both_sides_of_a_neuron_one_size() -> None:
     body, passed = linear(3).double(), sample(dtype=torch.float64)
     INITS["tiny"](body, passed, generator())
-    incoming = (passed.read @ body[0].weight.T).square().mean(0)
+    incoming = (passed.input @ body[0].weight.T).square().mean(0)
     assert torch.allclose(incoming, body[-1].weight.square().sum(0))
 
 
@@ -197,20 +197,20 @@ def test_tiny_gives_both_sides_of_a_neuron_one_size() -> None:
 def test_tiny_takes_an_activation_by_its_slope(activation: nn.Module) -> None:
     """Of a wish so small that the activation is linear, with what it gives at 0 left out."""
     passed = sample(dtype=torch.float64)
-    passed = SiteSample(passed.read, passed.has, passed.slope * 1e-6, passed.kind)
+    passed = SiteSample(passed.input, passed.target_input, passed.output_grad * 1e-6, passed.kind)
     plain, bent = linear(2).double(), linear(2, activation).double()
     for body in (plain, bent):
         INITS["tiny"](body, passed, generator())
-    gave = bent(passed.read) - bent(passed.read * 0)
-    assert torch.allclose(gave, plain(passed.read), rtol=0.05, atol=1e-8)
+    gave = bent(passed.input) - bent(passed.input * 0)
+    assert torch.allclose(gave, plain(passed.input), rtol=0.05, atol=1e-8)
 
 
 def test_tiny_wishes_for_all_where_the_target_reads_the_same() -> None:
     passed = sample(dtype=torch.float64)
     body = linear(2).double()
-    INITS["tiny"](body, SiteSample(passed.read, passed.read, passed.slope, passed.kind), generator())
-    error = float((-passed.slope - body(passed.read).detach()).square().sum())
-    assert error <= passed.slope.square().sum() - 0.5 * explained(passed.read, -passed.slope)
+    INITS["tiny"](body, SiteSample(passed.input, passed.input, passed.output_grad, passed.kind), generator())
+    error = float((-passed.output_grad - body(passed.input).detach()).square().sum())
+    assert error <= passed.output_grad.square().sum() - 0.5 * explained(passed.input, -passed.output_grad)
 
 
 def new(body: nn.Sequential, passed: SiteSample) -> float:
@@ -232,7 +232,11 @@ def test_aligned_neurons_explain_more_than_random_ones(hidden: int, activation: 
         chosen = new(body, passed)
         drawn = []
         for other in range(30):
-            INITS["aligned"](body, SiteSample(passed.read, passed.has, passed.slope * 0, passed.kind), generator(other))
+            INITS["aligned"](
+                body,
+                SiteSample(passed.input, passed.target_input, passed.output_grad * 0, passed.kind),
+                generator(other),
+            )
             drawn.append(new(body, passed))
         assert chosen >= sorted(drawn)[24]
 
@@ -266,15 +270,17 @@ def test_aligned_picks_every_candidate_once_at_most_however_alike_they_are(rank:
 def test_rows_of_a_convolution_are_what_its_neurons_read(name: str) -> None:
     body, passed = built(name), sample(name)
     ends = found(body)
-    by_rows = ends.patches(passed.read) @ ends.first.weight.flatten(1).T + ends.first.bias
-    assert torch.allclose(by_rows, ends.rows(body[0](passed.read)), atol=1e-5)
+    by_rows = ends.patches(passed.input) @ ends.first.weight.flatten(1).T + ends.first.bias
+    assert torch.allclose(by_rows, ends.rows(body[0](passed.input)), atol=1e-5)
 
 
 @pytest.mark.parametrize("init", MEASURED)
 def test_a_pixel_of_a_convolution_is_a_row(init: str) -> None:
     """An init makes of an image what it makes of its pixels one by one."""
     image = sample("image", 3)
-    flat = SiteSample(*(part.movedim(1, -1).flatten(0, -2) for part in (image.read, image.has, image.slope)), "vector")
+    flat = SiteSample(
+        *(part.movedim(1, -1).flatten(0, -2) for part in (image.input, image.target_input, image.output_grad)), "vector"
+    )
     pixels, whole = linear(2, nn.Tanh()), nn.Sequential(
         nn.Conv2d(READ, 2, 1), nn.Tanh(), nn.Conv2d(2, OUT, 1, bias=False)
     )
@@ -285,15 +291,17 @@ def test_a_pixel_of_a_convolution_is_a_row(init: str) -> None:
 
 
 DEGENERATE = {
-    "constant": lambda s: SiteSample(s.read * 0 + 2, s.has * 0 + 1, s.slope, s.kind),
-    "nothing read": lambda s: SiteSample(s.read * 0, s.has * 0, s.slope, s.kind),
-    "no slope": lambda s: SiteSample(s.read, s.has, s.slope * 0, s.kind),
-    "one row": lambda s: SiteSample(s.read[:1], s.has[:1], s.slope[:1], s.kind),
-    "fewer rows than weights": lambda s: SiteSample(s.read[:3], s.has[:3], s.slope[:3], s.kind),
-    "twice the same": lambda s: SiteSample(s.read[:, [0] * READ], s.has[:, [0] * 4], s.slope[:, [0] * OUT], s.kind),
-    "reads what it has": lambda s: SiteSample(s.read, s.read, s.slope, s.kind),
-    "large": lambda s: SiteSample(s.read * 1e6, s.has * 1e6, s.slope * 1e6, s.kind),
-    "small": lambda s: SiteSample(s.read * 1e-12, s.has * 1e-12, s.slope * 1e-12, s.kind),
+    "constant": lambda s: SiteSample(s.input * 0 + 2, s.target_input * 0 + 1, s.output_grad, s.kind),
+    "nothing read": lambda s: SiteSample(s.input * 0, s.target_input * 0, s.output_grad, s.kind),
+    "no slope": lambda s: SiteSample(s.input, s.target_input, s.output_grad * 0, s.kind),
+    "one row": lambda s: SiteSample(s.input[:1], s.target_input[:1], s.output_grad[:1], s.kind),
+    "fewer rows than weights": lambda s: SiteSample(s.input[:3], s.target_input[:3], s.output_grad[:3], s.kind),
+    "twice the same": lambda s: SiteSample(
+        s.input[:, [0] * READ], s.target_input[:, [0] * 4], s.output_grad[:, [0] * OUT], s.kind
+    ),
+    "reads what it has": lambda s: SiteSample(s.input, s.input, s.output_grad, s.kind),
+    "large": lambda s: SiteSample(s.input * 1e6, s.target_input * 1e6, s.output_grad * 1e6, s.kind),
+    "small": lambda s: SiteSample(s.input * 1e-12, s.target_input * 1e-12, s.output_grad * 1e-12, s.kind),
 }
 
 

@@ -44,7 +44,7 @@ def test_a_sample_is_what_passed_and_the_gradient_of_the_sum(site: str) -> None:
             seen["gave"], target = x, name
     (slope,) = torch.autograd.grad(x.square().sum(), seen["gave"])
     read = seen[first] if last else seen["gave"]
-    for ours, due in ((sample.read, read), (sample.has, seen[target]), (sample.slope, slope)):
+    for ours, due in ((sample.input, read), (sample.target_input, seen[target]), (sample.output_grad, slope)):
         assert torch.allclose(ours, due, atol=1e-6)
         assert not ours.requires_grad
 
@@ -53,8 +53,8 @@ def test_a_sample_is_what_passed_and_the_gradient_of_the_sum(site: str) -> None:
 def test_no_more_is_kept_than_was_asked_for(site: str) -> None:
     watch = watched(site, batches(site, (30, 30, 30)), 40)
     sample = watch.samples()[site]
-    positions = sample.slope[0, 0].numel() if sample.kind == "image" else 1
-    assert len(sample.read) == len(sample.has) == len(sample.slope) == max(FEWEST, -(-40 // positions))
+    positions = sample.output_grad[0, 0].numel() if sample.kind == "image" else 1
+    assert len(sample.input) == len(sample.target_input) == len(sample.output_grad) == max(FEWEST, -(-40 // positions))
     assert watch._samples[site].came <= 60
 
 
@@ -63,18 +63,18 @@ def test_after_a_stop_nothing_is_left_on_the_host() -> None:
     watch.stop()
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in VECTORS)
     VECTORS(torch.ones(3, 5))
-    assert len(watch.samples()["0:2"].read) == 8
+    assert len(watch.samples()["0:2"].input) == 8
 
 
 def test_rows_are_positions_and_whole_samples_where_positions_differ() -> None:
     sample = watched("2:2", batches("2:2", (8,)), 40).samples()["2:2"]
     read, has, slope = sample.rows()
     assert read.shape == has.shape == (8 * 3 * 4, 4) and slope.shape == (8 * 3 * 4, 3)
-    assert torch.equal(read[5], sample.read[0, :, 1, 1])
+    assert torch.equal(read[5], sample.input[0, :, 1, 1])
     sample = watched("0:0", batches("0:0", (8,)), 40).samples()["0:0"]
     read, has, slope = sample.rows()
     assert read.shape == has.shape == (8, 2) and slope.shape == (8, 4)
-    assert torch.allclose(slope, sample.slope.sum((2, 3)))
+    assert torch.allclose(slope, sample.output_grad.sum((2, 3)))
     assert isinstance(sample, SiteSample)
 
 
@@ -97,8 +97,10 @@ def test_a_sample_has_the_batch_first_wherever_the_host_has_it() -> None:
     x = torch.randn(8, 5, 3)
     host(x).square().sum(1).mean().backward()
     sample = watch.samples()["lstm"]
-    assert sample.read.shape == sample.slope.shape == (8, 5, 4) and sample.has.shape == (8, 5, 3)
-    assert torch.equal(sample.has, x) and sample.slope[:, -1].any() and not sample.slope[:, 0].any()
+    assert sample.input.shape == sample.output_grad.shape == (8, 5, 4) and sample.target_input.shape == (8, 5, 3)
+    assert (
+        torch.equal(sample.target_input, x) and sample.output_grad[:, -1].any() and not sample.output_grad[:, 0].any()
+    )
 
 
 def test_what_passes_in_evaluation_mode_is_no_sample() -> None:

@@ -192,7 +192,7 @@ def test_the_need_of_a_site_is_measured_on_texts_of_any_length() -> None:
     watch.start()
     for length in (5, 3, 5):
         host(torch.randn(BATCH, length, WIDTH)).square().sum(2).mean().backward()
-    assert watch.samples()["lstm"].slope.shape == (2 * BATCH, 5, WIDTH)
+    assert watch.samples()["lstm"].output_grad.shape == (2 * BATCH, 5, WIDTH)
 
 
 def test_types_filter_names() -> None:

@@ -201,7 +201,9 @@ def test_aligned_weights_are_those_of_the_init_on_what_passed() -> None:
         )
         loop.train(1)
     (ours,), (theirs,) = given_samples, watch.samples().values()
-    assert all(torch.equal(getattr(ours, part), getattr(theirs, part)) for part in ("read", "has", "slope"))
+    assert all(
+        torch.equal(getattr(ours, part), getattr(theirs, part)) for part in ("input", "target_input", "output_grad")
+    )
 
 
 def test_an_init_that_was_asked_for_and_does_not_fit_is_refused_before_anything_is_trained() -> None:

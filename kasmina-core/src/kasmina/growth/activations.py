@@ -1,4 +1,4 @@
-"""What stands at sites in one forward pass: the tensors that seeds add to, with what they add."""
+"""Activations at sites in one forward pass: the tensors that seeds add to, with what they add."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from kasmina.records import Kind
 
 
 def activations(host: nn.Module, places: Mapping[str, BoundSite], x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """The host's output for samples x (N, *in_shape), and by site (N, features) of the tensor there.
+    """Return the host's output for samples x (N, *in_shape), and the activations (N, features) by site.
 
-    Of a sequence or an image the mean over its positions; where a module is called several times, of its last call.
+    A sequence or an image is averaged over its positions. Where a module is called several times, its last call counts.
     Host, random numbers and gradients stay as they are.
     """
     found: dict[str, Tensor] = {}
@@ -32,7 +32,7 @@ def activations(host: nn.Module, places: Mapping[str, BoundSite], x: Tensor) -> 
 
 
 def pooled(h: Tensor, kind: Kind) -> Tensor:
-    """(N, F) as it is, (N, T, F) and (N, C, H, W) as their means over positions."""
+    """Return (N, F) as it is, and (N, T, F) and (N, C, H, W) as their means over positions."""
     if kind == "image":
         return h.mean((2, 3))
     return h.mean(1) if kind == "sequence" else h

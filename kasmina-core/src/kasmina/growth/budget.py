@@ -1,7 +1,7 @@
-"""A budget for growth: what it allows, what host and seeds take of it, and what a proposed seed would.
+"""A budget for growth: its limits, the costs of host and seeds, and the cost of a proposed seed.
 
-What a seed takes is known from its module, built once apart for each site and blueprint. While candidates learn side by
-side, of which one stays, they count as the largest of them.
+The cost of a seed is known from its module, built once apart for each site and blueprint. While candidates learn side
+by side, of which one stays, they count as the largest of them.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ from kasmina.records import Remaining
 
 @frozen
 class Cost:
-    """What a module takes of a budget."""
+    """Cost of a module, in the terms of a budget."""
 
     parameters: int
     multiply_adds: int
 
 
 class BudgetTracker:
-    """The budget of one host, and what is left of it.
+    """Budget of one host, and what is left of it.
 
     Args:
-        host: which must itself be within the budget.
-        sample: for the host, of any size.
-        sites: where seeds can grow, by name, with their builders.
+        budget: Limits.
+        host: Network that grows. It must itself be within the budget.
+        sample: Batch of the host's input, of any size.
+        sites: Sites where seeds can grow, by name, with their builders.
 
     Raises:
-        UsageError: the host alone is over the budget.
+        UsageError: The host alone is over the budget.
     """
 
     def __init__(
@@ -55,9 +56,9 @@ class BudgetTracker:
         self.budget = budget
         self._sites = sites
         self._costs: dict[tuple[str, str], Cost] = {}
-        """By site and blueprint; only what was asked for."""
+        """Costs by site and blueprint, of those only that were asked for."""
         self._weighs = budget.parameters is not None or budget.multiply_adds is not None
-        """Whether it matters what seeds cost, so that nothing is built apart where it does not."""
+        """Whether costs matter; where they do not, nothing is built apart."""
         counted = budget.multiply_adds is not None
         self._host = Cost(_parameters(host), _multiply_adds(host, sample) if counted else 0)
         for name in ("parameters", "multiply_adds"):
@@ -67,26 +68,28 @@ class BudgetTracker:
                 raise UsageError(f"budget.{name}: {limit} are allowed, and the host alone has {has}; {hint}")
 
     def remaining(self, seeds: Collection[Seed]) -> Remaining:
-        """What the host and these seeds, all that live, leave."""
+        """Return what the host and these seeds, all that live, leave of the budget."""
         costs = [self._host, *(self._of(seed) for seed in seeds)] if self._weighs else []
         return Remaining(
-            _rest(self.budget.seeds, len(seeds)),
-            _rest(self.budget.parameters, sum(cost.parameters for cost in costs)),
-            _rest(self.budget.multiply_adds, sum(cost.multiply_adds for cost in costs)),
+            _remaining(self.budget.seeds, len(seeds)),
+            _remaining(self.budget.parameters, sum(cost.parameters for cost in costs)),
+            _remaining(self.budget.multiply_adds, sum(cost.multiply_adds for cost in costs)),
         )
 
-    def refusal(self, site: str, blueprints: Collection[str], left: Remaining) -> str | None:
-        """Why a seed of whichever of these blueprints is best may not grow at this site; None if it may."""
+    def refusal(self, site: str, blueprints: Collection[str], remaining: Remaining) -> str | None:
+        """Return why the best seed of these blueprints may not grow at a site; None if it may."""
         what = f"{' or '.join(blueprints)} at {site}"
-        if left.seeds == 0:
+        if remaining.seeds == 0:
             return f"{what} would be one seed more than the {self.budget.seeds} that may live"
         if not self._weighs:
             return None
         cost = self._largest(site, blueprints)
-        if left.parameters is not None and cost.parameters > left.parameters:
-            return f"{what} would have {cost.parameters} parameters, and {left.parameters} are left"
-        if left.multiply_adds is not None and cost.multiply_adds > left.multiply_adds:
-            return f"{what} would take {cost.multiply_adds} multiply-adds a sample, and {left.multiply_adds} are left"
+        if remaining.parameters is not None and cost.parameters > remaining.parameters:
+            return f"{what} would have {cost.parameters} parameters, and {remaining.parameters} are left"
+        if remaining.multiply_adds is not None and cost.multiply_adds > remaining.multiply_adds:
+            return (
+                f"{what} would take {cost.multiply_adds} multiply-adds a sample, and {remaining.multiply_adds} are left"
+            )
         return None
 
     def _of(self, seed: Seed) -> Cost:
@@ -94,7 +97,7 @@ class BudgetTracker:
         return self._largest(seed.place.site.name, names)
 
     def _largest(self, site: str, blueprints: Collection[str]) -> Cost:
-        """The larger of both figures, should one blueprint have more parameters and another more multiply-adds."""
+        """Return the larger figures: one blueprint may have more parameters, and another more multiply-adds."""
         costs = [self._cost(site, blueprint) for blueprint in blueprints]
         return Cost(max(cost.parameters for cost in costs), max(cost.multiply_adds for cost in costs))
 
@@ -106,9 +109,9 @@ class BudgetTracker:
 
 
 def seed_cost(place: BoundSite, build: Build) -> Cost:
-    """What a seed would take, by a module that is built apart; the random numbers are as they were.
+    """Return the cost of a seed, by a module that is built apart; the random numbers stay as they are.
 
-    Nothing, if there is no module that runs: what is wrong with it is said when it germinates.
+    A module that does not run costs nothing: what is wrong with it is said when it germinates.
     """
     with RngStream(place.device, 0).own(keep=False):
         try:
@@ -125,7 +128,7 @@ def _parameters(module: nn.Module) -> int:
 
 
 def _multiply_adds(module: nn.Module, sample: HostInput) -> int:
-    """Of the forward pass of one sample of these, rounded up."""
+    """Return the multiply-adds of a forward pass of one sample of these, rounded up."""
     counter = FlopCounter()
     # Attention as plain products: of its fused forms on the CPU torch counts nothing.
     with untouched(module), slow_path(), sdpa_kernel(SDPBackend.MATH), counter:
@@ -133,5 +136,5 @@ def _multiply_adds(module: nn.Module, sample: HostInput) -> int:
     return math.ceil(counter.total / (2 * batch_size(sample)))
 
 
-def _rest(limit: int | None, spent: int) -> int | None:
+def _remaining(limit: int | None, spent: int) -> int | None:
     return None if limit is None else limit - spent

@@ -1,4 +1,4 @@
-"""The limits of a budget, as an option: known before torch is."""
+"""Limits of a budget, as an option that can be read without torch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ def _limit() -> int | None:
 
 @frozen
 class Budget:
-    """At most so much; None: no limit."""
+    """Limits of growth; None is no limit."""
 
     seeds: int | None = _limit()
-    """Living ones: those that fade count until they are gone."""
+    """Number of living seeds; those that fade count until they are gone."""
     parameters: int | None = _limit()
-    """Of host and seeds together, trainable or not."""
+    """Number of parameters of host and seeds together, trainable or not."""
     multiply_adds: int | None = _limit()
-    """Of host and seeds together in one sample's forward pass, in evaluation mode: those of matrix products,
-    convolutions and attention, half of the FLOPs that torch counts."""
+    """Number of multiply-adds of host and seeds together in one sample's forward pass, in evaluation mode: those of
+    matrix products, convolutions and attention, half of the FLOPs that torch counts."""

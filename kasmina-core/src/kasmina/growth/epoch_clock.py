@@ -1,4 +1,4 @@
-"""Where training stands: phase, epoch and step."""
+"""Phase, epoch and step at which training stands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a host is worth on the validation split, and the means of measuring it."""
+"""Evaluations of a host on the validation split."""
 
 from __future__ import annotations
 

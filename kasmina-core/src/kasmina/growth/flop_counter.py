@@ -12,7 +12,7 @@ from torch.utils.flop_counter import flop_registry
 
 
 class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """What torch's own `FlopCounterMode` counts of what runs within it, without its account by module."""
+    """Total that torch's own `FlopCounterMode` counts, without its account by module."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

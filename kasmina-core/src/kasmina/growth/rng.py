@@ -1,4 +1,4 @@
-"""A seed's own random numbers, so that building or running it never shifts the host's."""
+"""Random numbers of a seed's own, so that building or running it never shifts the host's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class RngStream:
-    """The state of torch's generators (CPU, and CUDA where the seed lives there) as one seed sees them."""
+    """State of torch's generators (CPU, and CUDA where the seed lives there) as one seed sees them."""
 
     def __init__(self, device: torch.device, seed: int) -> None:
         self._cuda = [device] if device.type == "cuda" else []
@@ -19,9 +19,11 @@ class RngStream:
 
     @contextmanager
     def own(self, keep: bool = True, again: bool = False) -> Iterator[None]:
-        """Within it torch draws from this stream, which goes on from there next time, unless `keep` is False.
+        """Let torch draw from this stream within the context.
 
-        With `again` it draws what it drew last time, and goes on next time as if it had not.
+        Args:
+            keep: Whether the stream goes on next time from where it stands at the end.
+            again: Whether to draw what was drawn last time, and to go on next time as if that had not happened.
         """
         states = self._last if again else self._states
         with torch.random.fork_rng(devices=self._cuda):
@@ -33,15 +35,15 @@ class RngStream:
                 self._last, self._states = states, self._current()
 
     def state_dict(self) -> dict[str, list[Tensor]]:
-        """Where it stands."""
+        """Return where the stream stands."""
         return {"states": self._states, "last": self._last}
 
     def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
-        """Goes on from there."""
+        """Go on from there."""
         self._states, self._last = state["states"], state["last"]
 
     def drawn(self) -> bool:
-        """Within `own`: whether anything was drawn since it began."""
+        """Return, within `own`, whether anything was drawn since it began."""
         return any(not torch.equal(now, then) for now, then in zip(self._current(), self._states, strict=True))
 
     def _current(self) -> list[Tensor]:

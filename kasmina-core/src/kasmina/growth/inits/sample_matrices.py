@@ -50,9 +50,9 @@ def measured(ends: TwoLayerBody, sample: SiteSample | None, generator: torch.Gen
     """
     if sample is None:
         raise ValueError("this init looks at what passed at its site, and there is no sample")
-    parts = [ends.patches(sample.read), ends.rows(sample.slope)]
-    if sample.has.dim() == sample.slope.dim():
-        parts.append(ends.rows(sample.has))
+    parts = [ends.patches(sample.input), ends.rows(sample.output_grad)]
+    if sample.target_input.dim() == sample.output_grad.dim():
+        parts.append(ends.rows(sample.target_input))
     count = len(parts[1])
     # A target with a stride, or one that changes the length, has what belongs to other rows.
     parts = [part for part in parts if len(part) == count]

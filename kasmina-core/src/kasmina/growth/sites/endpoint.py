@@ -1,4 +1,4 @@
-"""The two ends of a site, as two probe forwards show them: which tensor is read and which one is added to."""
+"""Endpoints of a site: the tensor that is read and the one that is added to, as two probe forwards show them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from kasmina.growth.sites.probe import Call, HostInput, Passage, Seen, longer, p
 
 
 class UnusableSite(Exception):
-    """Why a place cannot be a site."""
+    """Reason why a module cannot be a site."""
 
 
 @frozen(eq=False)
 class Probes:
-    """What two passes showed, the second with one sample more in the batch."""
+    """Passages of two probe forwards, the second with one sample more in the batch."""
 
     host: nn.Module
     first: Mapping[str, Passage]
     second: Mapping[str, Passage]
 
     def order(self, name: str) -> int:
-        """Place of a module's first call among all; those that are never called come first."""
+        """Return the position of a module's first call among all; those that are never called come first."""
         return self.first[name].order if name in self.first else -1
 
 
@@ -38,20 +38,21 @@ class Endpoint:
 
     part: KeyPath
     shape: tuple[int, ...]
-    """Of one sample."""
+    """Shape of one sample."""
     seen: list[Seen]
-    """At every call."""
+    """Tensor of every call."""
 
     @property
     def tensor(self) -> Tensor:
+        """Tensor of the first call."""
         return self.seen[0].tensor
 
 
 def probe_twice(host: nn.Module, sample: HostInput) -> Probes:
-    """Passages of the sample, and of the same with its first row once more in the end.
+    """Run the probe on the sample, and on a copy with its first row repeated, which tells the batch dimension apart.
 
     Raises:
-        UsageError: there is no tensor in the sample, or the host takes no other batch than that one.
+        UsageError: There is no tensor in the sample, or the host takes no other batch than that one.
     """
     first, more = probe(host, sample), longer(sample)
     try:
@@ -64,10 +65,16 @@ def probe_twice(host: nn.Module, sample: HostInput) -> Probes:
 
 
 def find_endpoint(end: str, probes: Probes, *, read: bool, span: bool) -> Endpoint:
-    """The end that is called so, such as "lstm[0]".
+    """Return the endpoint of this name, such as "lstm[0]".
+
+    Args:
+        end: Name of a module, and of a tensor behind it.
+        probes: Passages of two probe forwards.
+        read: Whether the endpoint is read, and not added to.
+        span: Whether the site spans two modules.
 
     Raises:
-        Unfit: it cannot be one of a site, for the reason that is given.
+        UnusableSite: It cannot be an endpoint, for the reason that is given.
     """
     name, tensor = split(end)
     if name not in probes.first:
@@ -87,7 +94,7 @@ def find_endpoint(end: str, probes: Probes, *, read: bool, span: bool) -> Endpoi
 
 
 def _path(name: str, tensor: str, call: Call, read: bool) -> Keys:
-    """The way to the tensor that was named, or to the one that is meant where none was."""
+    """Return the path to the tensor that was named, or to the one that is meant where none was."""
     whole, seen = (call.arguments, call.read) if read else (call.output, call.gave)
     ways = {spelled(path): path for path in seen}
     path = ways.get(tensor) if tensor else _first_argument(whole, seen) if read else _first_tensor(whole, seen)
@@ -107,7 +114,7 @@ def _first_argument(whole: Mapping[int | str, Any], seen: Mapping[Keys, Seen]) -
 
 
 def _first_tensor(whole: Any, seen: Mapping[Keys, Seen]) -> Keys | None:
-    """The tensor itself, the first of a tuple, the only one of a mapping."""
+    """Return the path to the tensor itself, the first of a tuple, or the only one of a mapping."""
     outer = [path for path in seen if len(path) < 2]
     return outer[0] if len(outer) == 1 or (outer and isinstance(whole, tuple | list)) else None
 
@@ -121,7 +128,7 @@ def _at(path: Keys, call: Call, read: bool) -> Seen:
 
 
 def _one_sample(one: Tensor, other: Tensor, read: bool) -> tuple[int, tuple[int, ...], torch.dtype]:
-    """Of two batches' tensors: which dimension is the batch's, the shape of one sample, the type.
+    """Return the batch dimension, the shape of one sample and the type, by the tensors of two batches.
 
     A first dimension that differs is the batch's even if it is not as long, for samples may be rows of many kinds:
     windows of an image, words of all sentences in a row.

@@ -47,19 +47,19 @@ class BoundSite:
 
     site: Site
     host: nn.Module
-    """The whole, whose mode (training or not) the seed shares, even where a part is kept in evaluation mode."""
+    """Whole host. The seed shares its mode (training or not), even where a part is kept in evaluation mode."""
     source: nn.Module | None
-    """The module whose input a seed reads; None if it reads the output of `target`."""
+    """Module whose input a seed reads; None if it reads the output of `target`."""
     target: nn.Module
-    """The module to whose output a seed adds."""
+    """Module to whose output a seed adds."""
     device: torch.device
     dtype: torch.dtype
     copies: bool
-    """The host overwrites a tensor of this site in place, so that a seed must work on copies."""
+    """Whether the host overwrites a tensor of this site in place, so that a seed must work on copies."""
     reads: KeyPath
-    """Which of the arguments of `source`."""
+    """Path to the tensor that a seed reads, in the arguments of `source`."""
     gives: KeyPath
-    """Which tensor of what `target` gives."""
+    """Path to the tensor that a seed adds to, in the output of `target`."""
     calls: int = 1
     """Number of times that one forward pass calls `target`."""
     builders: Builders = field(factory=dict)
@@ -79,26 +79,29 @@ class BoundSite:
         return {blueprint: self.builders[blueprint]}
 
     def read(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
-        """The tensor to read, batch first, in what `source` is called with."""
+        """Return the tensor to read, batch first, in the arguments of `source`."""
         return self.reads.of(arguments(args, kwargs))
 
     def given(self, output: Any) -> Tensor:
-        """The tensor to add to, batch first, in what `target` gives."""
+        """Return the tensor to add to, batch first, in the output of `target`."""
         return self.gives.of(output)
 
     def replaced(self, output: Any, tensor: Tensor) -> Any:
-        """What `target` gives, with another tensor (batch first) to go on with."""
+        """Return the output of `target` with another tensor (batch first) in the place of the one to add to."""
         return self.gives.replaced(output, tensor)
 
 
 def find_sites(host: nn.Module, patterns: Sequence[str], sample: HostInput) -> dict[str, BoundSite]:
-    """Places by site name, in the order of the patterns.
+    """Return the sites that patterns name, by their names, in the order of the patterns.
 
-    `sample` is what the host is called with: a tensor, a tuple of arguments, or a mapping of arguments by name. The
-    first dimension of its first tensor is the batch's, and two samples are enough.
+    Args:
+        host: Network with the modules that are named.
+        patterns: Patterns of module names, as this file describes them.
+        sample: Input of the host: a tensor, a tuple of arguments, or a mapping of arguments by name. The first
+            dimension of its first tensor is the batch's, and two samples are enough.
 
     Raises:
-        UsageError: a pattern is empty, or matches no module or only modules that cannot be sites; `sample`
+        UsageError: A pattern is empty, or matches no module or only modules that cannot be sites; `sample`
             cannot be made longer.
     """
     if not all(patterns):
@@ -123,7 +126,7 @@ def find_sites(host: nn.Module, patterns: Sequence[str], sample: HostInput) -> d
 
 
 def _names(pattern: str, probes: Probes) -> Iterator[str]:
-    """Names of the sites that a pattern asks for, in the order in which the host calls their modules."""
+    """Yield the names of the sites that a pattern asks for, in the order in which the host calls their modules."""
 
     def called(word: str) -> list[str]:
         return sorted(ends(probes.host, pattern, word), key=lambda end: probes.order(split(end)[0]))

@@ -1,4 +1,4 @@
-"""The way to one tensor within what a module reads or gives: tuples, lists, mappings and dataclasses, also nested."""
+"""Path to one tensor within the input or output of a module: tuples, lists, mappings and dataclasses, also nested."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ Keys = tuple[int | str, ...]
 
 @frozen
 class KeyPath:
-    """One tensor of a whole: which one, and which of its dimensions is the batch's."""
+    """Path to one tensor of a whole, and its batch dimension."""
 
     path: Keys = ()
-    """Empty if the whole is the tensor."""
+    """Keys that lead to the tensor; none if the whole is the tensor."""
     batch: int = 0
 
     def of(self, whole: Any) -> Tensor:
-        """The tensor, its batch as the first dimension and padded with zeros if it is nested."""
+        """Return the tensor, batch first, and padded with zeros if it is nested."""
         return self.turned(self.raw(whole))
 
     def turned(self, tensor: Tensor) -> Tensor:
-        """A tensor as it stands there, with its batch as the first dimension and padded with zeros if it is nested."""
+        """Return a tensor as it stands there, batch first, and padded with zeros if it is nested."""
         if tensor.is_nested:
             tensor = tensor.to_padded_tensor(0.0)
         return tensor.movedim(self.batch, 0) if self.batch else tensor
 
     def replaced(self, whole: Any, tensor: Tensor) -> Any:
-        """The whole with `tensor` (batch first) in its place, of the type that it was; all else is passed through."""
+        """Return the whole with `tensor` (batch first) in its place, of the type that it was; all else is the same."""
         was = self.raw(whole)
         tensor = tensor.movedim(0, self.batch) if self.batch else tensor
         if was.is_nested:
@@ -44,14 +44,14 @@ class KeyPath:
         return _with(whole, self.path, tensor)
 
     def raw(self, whole: Any) -> Tensor:
-        """The tensor as it stands there."""
+        """Return the tensor as it stands there."""
         for step in self.path:
             whole = _entry(whole, step)
         return whole  # type: ignore[no-any-return]
 
 
 def tensors(whole: Any, path: Keys = ()) -> Iterator[tuple[Keys, Tensor]]:
-    """Every tensor in the whole that a part can name, with the way to it, in their order."""
+    """Yield every tensor in the whole that a path can lead to, with its path, in their order."""
     if isinstance(whole, Tensor):
         yield path, whole
     for step in _steps(whole):
@@ -59,12 +59,12 @@ def tensors(whole: Any, path: Keys = ()) -> Iterator[tuple[Keys, Tensor]]:
 
 
 def spelled(path: Keys) -> str:
-    """As one writes it behind a module's name: "[1][0]", "[logits]"."""
+    """Return the path as it is written behind a module's name: "[1][0]", "[logits]"."""
     return "".join(f"[{step}]" for step in path)
 
 
 def described(whole: object) -> str:
-    """What it is, in a word or two, and the keys if it has names for its parts."""
+    """Return the type of a whole in a word or two, and its keys if it has names for its parts."""
     a = f"a {type(whole).__name__}"
     named = [step for step in _steps(whole) if isinstance(step, str)]
     return f"{a} with the keys {', '.join(map(repr, named))}" if named else a

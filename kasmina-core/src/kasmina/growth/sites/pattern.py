@@ -1,4 +1,4 @@
-"""Patterns: which modules of a host, and which of their tensors, are meant by a word such as ``layers.*@Linear[0]``."""
+"""Patterns such as ``layers.*@Linear[0]``, which name modules of a host and their tensors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ TENSOR = re.compile(r"(?P<module>.*?[^.])(?P<tensor>(\[[^\[\]]+\])+)")
 
 
 def ends(host: nn.Module, pattern: str, word: str) -> list[str]:
-    """The ends that `word`, one side of `pattern`, stands for: modules' names, each with the tensor that it names.
+    """Return the endpoints that `word`, one side of `pattern`, names: names of modules, each with that of its tensor.
 
     Raises:
-        UsageError: there is no such module.
+        UsageError: There is no such module.
     """
     named = TENSOR.fullmatch(word)
     if named and (names := matches(host, named["module"])):
@@ -29,7 +29,7 @@ def ends(host: nn.Module, pattern: str, word: str) -> list[str]:
 
 
 def matches(host: nn.Module, word: str) -> list[str]:
-    """Names of the modules that fit ``NAME``, ``NAME@TYPE`` or ``@TYPE``, with wildcards."""
+    """Return the names of the modules that fit ``NAME``, ``NAME@TYPE`` or ``@TYPE``, with wildcards."""
     name, _, kind = word.partition("@")
     return [
         other
@@ -39,13 +39,13 @@ def matches(host: nn.Module, word: str) -> list[str]:
 
 
 def split(end: str) -> tuple[str, str]:
-    """A module's name, and the tensor as it was named behind it ("" if it was not)."""
+    """Return the name of a module, and that of the tensor behind it ("" if there is none)."""
     name, bracket, rest = end.partition("[")
     return name, bracket + rest
 
 
 def _is(module: nn.Module, kind: str) -> bool:
-    """Whether its class, or one that this is made from, has such a name: `LazyLinear` is a `Linear` too."""
+    """Return whether the class of a module, or one of its bases, has such a name: `LazyLinear` is a `Linear` too."""
     return any(fnmatchcase(other.__name__, kind) for other in type(module).__mro__)
 
 

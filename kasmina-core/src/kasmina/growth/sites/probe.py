@@ -16,12 +16,12 @@ from kasmina.errors import UsageError
 from kasmina.growth.sites.key_path import Keys, tensors
 
 HostInput = Tensor | tuple[Any, ...] | Mapping[str, Any]
-"""What a host is called with: one tensor, a tuple of arguments, or a mapping of arguments by name."""
+"""Input of a host: one tensor, a tuple of arguments, or a mapping of arguments by name."""
 
 
 @frozen(eq=False)
 class Seen:
-    """A tensor as it passed, and its version at that moment."""
+    """Tensor as it passed, and its version at that moment."""
 
     tensor: Tensor
     version: int
@@ -34,7 +34,7 @@ class Seen:
 
 @define(eq=False)
 class Call:
-    """One call of a module: what it read, by place and name of the arguments, what it gave, and the tensors in both."""
+    """One call of a module: its arguments by position and name, its output, and the tensors in both."""
 
     arguments: dict[int | str, Any]
     read: dict[Keys, Seen]
@@ -44,20 +44,20 @@ class Call:
 
 @define(eq=False)
 class Passage:
-    """How one module was called in the probe."""
+    """Calls of one module in the probe."""
 
     order: int
-    """Place of the module's first call among all calls."""
+    """Position of the module's first call among all calls."""
     calls: list[Call] = field(factory=list)
 
 
 def arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int | str, Any]:
-    """What a module was called with, as one mapping."""
+    """Return the arguments of a call as one mapping."""
     return dict(chain(enumerate(args), kwargs.items()))
 
 
 def forward(host: nn.Module, sample: HostInput) -> Any:
-    """What the host gives for a sample."""
+    """Return the output of the host for a sample."""
     if isinstance(sample, Mapping):
         return host(**sample)
     return host(*sample) if isinstance(sample, tuple) else host(sample)
@@ -65,7 +65,7 @@ def forward(host: nn.Module, sample: HostInput) -> Any:
 
 @contextmanager
 def untouched(host: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, after which modes, buffers and every random stream are as they were."""
+    """Keep the host in evaluation mode without gradients, and restore modes, buffers and random streams."""
     modes = [(module, module.training) for module in host.modules()]
     buffers = [
         (module, name, buffer, buffer.clone())
@@ -84,7 +84,7 @@ def untouched(host: nn.Module) -> Iterator[None]:
 
 
 def probe(host: nn.Module, sample: HostInput) -> dict[str, Passage]:
-    """Passages of all modules that one forward pass of `sample` calls, by name."""
+    """Return the passages of all modules that one forward pass of `sample` calls, by name."""
     passages: dict[str, Passage] = {}
 
     def enter(name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -111,7 +111,7 @@ def probe(host: nn.Module, sample: HostInput) -> dict[str, Passage]:
 
 @contextmanager
 def slow_path() -> Iterator[None]:
-    """Transformers as they compute while they learn: their fast path calls no inner module and nests padded batches."""
+    """Keep transformers from their fast path, which calls no inner module and nests padded batches."""
     enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -121,10 +121,10 @@ def slow_path() -> Iterator[None]:
 
 
 def batch_size(sample: HostInput) -> int:
-    """How many samples are in it: the first dimension of its first tensor.
+    """Return the number of samples: the first dimension of the first tensor.
 
     Raises:
-        UsageError: there is no such tensor.
+        UsageError: There is no such tensor.
     """
     for _, tensor in tensors(sample):
         if tensor.dim():
@@ -133,7 +133,7 @@ def batch_size(sample: HostInput) -> int:
 
 
 def longer(sample: HostInput) -> HostInput:
-    """The sample with its first row once more in the end: in each tensor whose first dimension is the batch's."""
+    """Return the sample with its first row repeated at the end of each tensor whose first dimension is the batch's."""
     rows = batch_size(sample)
 
     def extended(value: Any) -> Any:
