@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,9 @@ def images(figures: Mapping[str, Figure]) -> Iterator[Any]:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     for name, figure in figures.items():
-        width, height = map(round, figure.bbox.size)
-        picture = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=as_png(figure))
+        png = as_png(figure)
+        width, height = struct.unpack(">II", png[16:24])
+        picture = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
         yield Summary.Value(tag=name, image=picture)
 
 
