@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from kasmina import files
 from kasmina.errors import UsageError
-from kasmina.run.folder import Folder, write
+from kasmina.files import write
+from kasmina.run.folder import Folder
 from kasmina.run.options.config import configure
 from kasmina.tasks.file import File
 

@@ -16,6 +16,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("kasmina.growth",),
     ("kasmina.plugins",),
     ("kasmina.run",),
+    ("kasmina.runs",),
     ("kasmina.testing",),
     ("kasmina.cli",),
     ("kasmina", "kasmina.__main__"),

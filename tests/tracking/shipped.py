@@ -123,7 +123,11 @@ class Process:
     def end(self, number: int = signal.SIGINT) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return int(self.process.wait(PATIENCE))
+        try:
+            return int(self.process.wait(PATIENCE))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
 
 
 @attrs.define(eq=False)

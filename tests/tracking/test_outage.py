@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from tracked import Tracked, sent, until
 
@@ -29,6 +31,7 @@ class Run:
         self.course = SimulatedRun(Script(epochs=12), Subject("logger", MLflow, {}).hooks(self.logger, refuse), folder)
         self.hooks = self.course.hooks
         self.hooks.on_run_start(run=self.course.run)
+        self.sender = psutil.Process(self.logger._watch.sender._process.pid)
 
     def epochs(self, count) -> None:
         for _ in range(count):
@@ -41,9 +44,6 @@ class Run:
         time.sleep(0.05)
         self.logger._watch.look()
 
-    def sender(self):
-        return self.logger._watch.sender._process.pid
-
     def ends(self, status="failed") -> None:
         """Without a model: there is no run to be packed."""
         self.hooks.log_artifact(path=self.folder / "config.yaml")
@@ -55,8 +55,24 @@ class Run:
         return tracked.history("train/loss") == due and "config.yaml" in tracked.artifacts()
 
 
-def test_a_server_that_dies_and_comes_back_has_missed_nothing(server, tmp_path, capsys) -> None:
-    run = Run(tmp_path / "runs" / "one", server.uri)
+@pytest.fixture
+def begin():
+    """Begin a run; the senders of such runs, which wait an hour for their store, end with the test."""
+    begun = []
+
+    def run(*arguments, **options):
+        begun.append(Run(*arguments, **options))
+        return begun[-1]
+
+    yield run
+    for one in begun:
+        with suppress(psutil.NoSuchProcess):
+            one.sender.kill()
+            one.sender.wait()
+
+
+def test_a_server_that_dies_and_comes_back_has_missed_nothing(begin, server, tmp_path, capsys) -> None:
+    run = begin(tmp_path / "runs" / "one", server.uri)
     run.epochs(5)
     until(lambda: sent(run.folder).get("position") == run.logger._outbox.position, "the first epochs are sent")
     server.kill()
@@ -80,13 +96,13 @@ def test_a_server_that_dies_and_comes_back_has_missed_nothing(server, tmp_path, 
     assert steps == list(range(len(steps))) and steps
 
 
-def test_what_a_server_missed_to_the_end_is_sent_by_sync(server, tmp_path, capsys, monkeypatch) -> None:
+def test_what_a_server_missed_to_the_end_is_sent_by_sync(begin, server, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     server.kill()
-    run = Run(tmp_path / "runs" / "one", server.uri)
+    run = begin(tmp_path / "runs" / "one", server.uri)
     run.epochs(10)
     until(lambda: run.looks() or run.logger._watch._away, "the run hears that nobody answers")
-    sender, before = run.sender(), time.monotonic()
+    before = time.monotonic()
     run.ends()
     assert time.monotonic() - before < 30  # of 60, and it does not wait at all
     told = capsys.readouterr().err.splitlines()
@@ -100,14 +116,14 @@ def test_what_a_server_missed_to_the_end_is_sent_by_sync(server, tmp_path, capsy
     assert main(command.split()[1:]) == 0  # though the sender goes on in the background
     assert "all " in capsys.readouterr().out
     assert run.is_there(server.uri)
-    until(lambda: os.waitpid(sender, os.WNOHANG) != (0, 0), "the sender ends, for there is nothing left to do")
+    until(lambda: os.waitpid(run.sender.pid, os.WNOHANG) != (0, 0), "the sender ends, for there is nothing left to do")
 
 
 @pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no kernel that weighs sessions")
-def test_the_sender_leaves_the_processors_to_the_run_while_that_lives(server, tmp_path) -> None:
+def test_the_sender_leaves_the_processors_to_the_run_while_that_lives(begin, server, tmp_path) -> None:
     server.kill()  # the sender goes on after the run
-    run = Run(tmp_path / "runs" / "one", server.uri, wait=0)
-    group = Path(f"/proc/{run.sender()}/autogroup")
+    run = begin(tmp_path / "runs" / "one", server.uri, wait=0)
+    group = Path(f"/proc/{run.sender.pid}/autogroup")
     until(lambda: group.read_text().endswith(f" nice {BEHIND}\n"), "it stands back")
     run.ends()
     until(lambda: group.read_text().endswith(" nice 0\n"), "it does no more")
@@ -115,8 +131,8 @@ def test_the_sender_leaves_the_processors_to_the_run_while_that_lives(server, tm
 
 
 @pytest.mark.parametrize("uri", ["htp://nowhere", "sqlite:////dev/null/no/such.db"])
-def test_a_store_that_cannot_be_costs_one_warning(uri, tmp_path, capsys) -> None:
-    run = Run(tmp_path / "runs" / "one", uri)
+def test_a_store_that_cannot_be_costs_one_warning(begin, uri, tmp_path, capsys) -> None:
+    run = begin(tmp_path / "runs" / "one", uri)
     run.epochs(3)
     until(lambda: run.looks() or run.logger._watch._lost or run.logger._watch._away, "the run hears of it")
     run.epochs(3)

@@ -16,7 +16,7 @@ from tracked import until
 
 from kasmina.cli.main import main
 from kasmina.errors import KasminaError
-from kasmina_loggers.commands.page_server import Page, free_port, show
+from kasmina_loggers.commands.page_server import Page, endings, free_port, show
 
 
 def children(process):
@@ -60,22 +60,43 @@ def test_both_answer_and_both_end(pages) -> None:
 
 
 SHOWS = """
-import sys
+import signal, sys
 from contextlib import nullcontext
 from kasmina_loggers.commands.page_server import HOST, Page, show
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # though the tests may have been begun by nohup
 page = Page("Files", [sys.executable, "-m", "http.server", sys.argv[1], "--bind", HOST], int(sys.argv[1]))
 show([page], print, lambda what: nullcontext())
 """
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_a_terminal_that_is_closed_leaves_no_server_behind(name, tmp_path) -> None:
-    port = free_port(50_000)
+@pytest.fixture
+def shows(tmp_path):
+    """A process in which `show` runs over a server of files, and the server's port."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
     process = Process([sys.executable, "-c", SHOWS, str(port)], tmp_path)
-    process.says("Ctrl-C ends both")
-    assert not is_free(port)
+    try:
+        process.says("Ctrl-C ends both")
+        assert not is_free(port)
+        yield process, port
+    finally:
+        process.end(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_terminal_that_is_closed_leaves_no_server_behind(name, shows) -> None:
+    process, port = shows
     assert process.end(getattr(signal, name)) == 0
     assert is_free(port)
+
+
+@pytest.mark.parametrize(("disposition", "ends"), [(signal.SIG_IGN, False), (signal.SIG_DFL, True)])
+def test_nohup_is_obeyed(disposition, ends) -> None:
+    before = signal.signal(signal.SIGHUP, disposition)
+    try:
+        assert (signal.SIGHUP in [*endings()]) is ends
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_if_one_dies_the_other_ends_and_it_is_told(pages) -> None:

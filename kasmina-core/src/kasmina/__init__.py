@@ -26,11 +26,14 @@ Registered in the distribution's pyproject.toml, it is there on the day that it 
 Controllers and loggers implement hooks, which :mod:`kasmina.hookspecs` describes, by methods marked ``@hookimpl``. The
 methods of blueprints, hosts and tasks are in :mod:`kasmina.protocols`, as types.
 
+The folder of a run is read back by :mod:`kasmina.runs`.
+
 And :func:`kasmina.attach` grows a network in a training loop of your own.
 """
 
 from typing import TYPE_CHECKING, Any
 
+from kasmina.errors import KasminaError, PluginError, UsageError
 from kasmina.hookspecs import hookimpl
 from kasmina.protocols import Blueprint, Host, Logger, SelectiveBlueprint, Stateful, Task
 from kasmina.records import (
@@ -80,6 +83,7 @@ __all__ = [
     "Event",
     "Host",
     "Incident",
+    "KasminaError",
     "Logger",
     "Metrics",
     "Remaining",
@@ -87,6 +91,7 @@ __all__ = [
     "Phase",
     "Plan",
     "Plane",
+    "PluginError",
     "Predictions",
     "Proposal",
     "RunInfo",
@@ -97,6 +102,7 @@ __all__ = [
     "Stage",
     "Stateful",
     "Task",
+    "UsageError",
     "Verdict",
     "attach",
     "hookimpl",

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kasmina.errors import UsageError
+from kasmina.files import write
 from kasmina.run import folder as folder_module
-from kasmina.run.folder import Folder, write
+from kasmina.run.folder import Folder
 
 
 def nothing(folder: Folder) -> None:

@@ -58,7 +58,7 @@ def evaluate(
 
 
 def _write(path: Path, rows: Iterable[Iterable[str]]) -> None:
-    from kasmina.run.folder import write
+    from kasmina.files import write
 
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from kasmina.errors import KasminaError, UsageError
+from kasmina.files import write
 from kasmina.growth.export.formats import find_format
 from kasmina.growth.export.plain import TOLERANCE, Plain, distance, plain
 from kasmina.growth.seed import Seed
 from kasmina.records import Stage
 from kasmina.run.data import Scaler
-from kasmina.run.folder import write
 from kasmina.run.objective import evaluate
 from kasmina.run.restore import Trained, restore
 

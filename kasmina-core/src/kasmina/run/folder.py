@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from kasmina import files
 from kasmina.errors import KasminaError, UsageError
+from kasmina.files import write
 from kasmina.run.options import yaml
 
 T = TypeVar("T")
@@ -185,51 +186,3 @@ def text_of(config: Mapping[str, Any]) -> bytes:
 
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def write(path: Path, content: bytes) -> None:
-    """The whole content or none of it: a file of that name is replaced at once, by one that is safely on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_all(path.parent, {path.name: content})
-
-
-def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Several files of one folder, by name, as by `write`: each whole or not at all, the last only if all are there."""
-    for name, content in contents.items():
-        # By os and not by pathlib, which would take longer than all else that a checkpoint of a small host costs.
-        path, temporary = os.path.join(folder, name), os.path.join(folder, f".{name}.part")
-        try:
-            _write_new(temporary, content)
-            os.replace(temporary, path)
-        except OSError:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
-    _settle(folder)
-
-
-def _write_new(path: str, content: bytes) -> None:
-    """A file made anew: in a stranger's folder a link of that name might lead to a file of the user's."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    try:
-        handle = os.open(path, flags, 0o666)
-    except FileExistsError:
-        os.unlink(path)
-        handle = os.open(path, flags, 0o666)
-    try:
-        left = memoryview(content)
-        while left:
-            left = left[os.write(handle, left) :]
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _settle(folder: Path) -> None:
-    """Brings a folder's entries to the disk, where the system can."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

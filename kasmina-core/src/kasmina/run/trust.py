@@ -22,8 +22,8 @@ import click
 
 from kasmina import files
 from kasmina.errors import UsageError
+from kasmina.files import write
 from kasmina.plugins.user_code import find_code, is_user_code
-from kasmina.run.folder import write
 
 SUFFIX = ".signature"
 """Ending of the signature's file, which has a line for each piece of code."""

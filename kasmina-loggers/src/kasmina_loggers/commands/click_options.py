@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from kasmina.errors import UsageError
+from kasmina import UsageError
 
 tracking_uri = click.option(
     "--tracking-uri", default="", help="Where MLflow keeps things. [default: MLFLOW_TRACKING_URI, or runs/mlflow.db]"

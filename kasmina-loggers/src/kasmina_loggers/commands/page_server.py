@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from attrs import define, field
 
-from kasmina.errors import KasminaError, UsageError
+from kasmina import KasminaError, UsageError
 
 HOST = "127.0.0.1"
 START = 120

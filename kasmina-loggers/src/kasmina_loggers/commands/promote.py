@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from kasmina import UsageError
 from kasmina.cli import common as core
-from kasmina.errors import UsageError
 from kasmina_loggers.commands import click_options
 
 
@@ -41,7 +41,7 @@ def promote(
     with click_options.working("restoring the network"):
         from attrs import asdict
 
-        from kasmina.run.restore import restore
+        from kasmina.runs import restore
         from kasmina_loggers.mlflow import tracking_store
         from kasmina_loggers.registry import promotion
         from kasmina_loggers.registry.model_registry import registry
@@ -50,7 +50,7 @@ def promote(
     metric = metric or trained.objective.metric_name
     if metric not in ("loss", trained.objective.metric_name):
         raise UsageError(f"--if-better {metric}: of this run there are {trained.objective.metric_name} and loss")
-    name = name or promotion.usual_name(trained.config.task)
+    name = name or promotion.usual_name(trained.config.task.name, trained.config.task.options)
     with click_options.working("registering and measuring"):
         uri = tracking_store.where(tracking_uri, run.absolute().parent)
         with registry(uri) as client, tracking_store.turn(uri):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kasmina.errors import UsageError
+from kasmina import UsageError
 from kasmina_loggers.commands import click_options
 
 if TYPE_CHECKING:

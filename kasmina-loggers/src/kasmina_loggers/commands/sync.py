@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kasmina.errors import KasminaError, UsageError
+from kasmina import KasminaError, UsageError
 
 WAIT = 40
 """Seconds for another process that is at it: one attempt of it to reach a server takes less."""
@@ -127,7 +127,7 @@ def delivered(run: Path, folder: Path, sent: DeliveryState) -> str:
 
 def lives(run: Path) -> bool:
     """Whether a process is at work in the run's folder."""
-    from kasmina.run.folder import Folder
+    from kasmina.runs import Folder
 
     try:
         with Folder(run).locked():

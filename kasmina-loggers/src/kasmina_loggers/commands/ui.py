@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kasmina.errors import UsageError
+from kasmina import UsageError
 from kasmina_loggers.commands import click_options
 
 RUNS = "/#/experiments?workflowType=machine_learning"

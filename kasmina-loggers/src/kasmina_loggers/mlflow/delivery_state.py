@@ -1,57 +1,65 @@
-"""How far an outbox was sent, and where to: what the sender remembers, and what the run hears of it."""
+"""How far an outbox has been sent, and where to: what the sender remembers, and what the run hears of it."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
+from typing import Any
 
-from attrs import asdict, define
+from attrs import asdict, define, field
+from attrs.validators import deep_iterable, ge, instance_of, matches_re, optional
 
 from kasmina import files
-from kasmina.errors import KasminaError
-from kasmina.plugins.structuring import structure
-from kasmina.run.folder import write
+from kasmina.files import write
 
 NAME = "sent.json"
 LIMIT = 1 << 20
-RUN_ID = re.compile(r"[0-9a-f]{32}")
+"""Largest size of the file, in bytes."""
+
+
+def text() -> Any:
+    return field(default=None, validator=optional(instance_of(str)))
+
+
+def number() -> Any:
+    return field(default=0, validator=[instance_of(int), ge(0)])
 
 
 @define
 class DeliveryState:
     """The content of sent.json."""
 
-    tracking_uri: str = ""
-    run_id: str | None = None
-    """Of MLflow."""
-    experiment_id: str | None = None
-    position: int = 0
-    """Bytes of the outbox that MLflow has."""
-    samples: int = 0
-    """Of the machine, that MLflow has."""
-    model: str | None = None
-    """The URI of the logged model."""
-    over: bool = False
-    """All is there that the run has told, and how it ended."""
-    trouble: str | None = None
-    """Why nothing can be sent at the moment."""
-    refused: str | None = None
-    """Why nothing more will be sent before somebody does something about it."""
-    lacks: tuple[str, ...] = ()
-    """What MLflow has not got and will not get, and why."""
+    tracking_uri: str = field(default="", validator=instance_of(str))
+    run_id: str | None = field(default=None, validator=optional(matches_re(r"[0-9a-f]{32}")))
+    """Id of the run in MLflow."""
+    experiment_id: str | None = text()
+    position: int = number()
+    """Number of bytes of the outbox that MLflow has."""
+    samples: int = number()
+    """Number of measurements of the machine that MLflow has."""
+    model: str | None = text()
+    """URI of the logged model."""
+    over: bool = field(default=False, validator=instance_of(bool))
+    """Whether MLflow has all that the run has told, and how it ended."""
+    trouble: str | None = text()
+    """Reason why nothing can be sent at the moment."""
+    refused: str | None = text()
+    """Reason why nothing more will be sent before somebody mends it."""
+    lacks: tuple[str, ...] = field(default=(), converter=tuple, validator=deep_iterable(instance_of(str)))
+    """Things that MLflow has not got and will not get, each with the reason."""
 
     @classmethod
     def load(cls, folder: Path) -> DeliveryState:
-        """What was remembered; of a damaged file nothing: then all is sent again, and MLflow has it once."""
+        """Return what was remembered; nothing if the file is damaged, for what is sent twice is in MLflow once."""
         try:
-            found = json.loads(files.read(folder / NAME, LIMIT))
-            sent = structure(found, cls, NAME)
-        except (OSError, ValueError, RecursionError, KasminaError):
+            return cls(**json.loads(files.read(folder / NAME, LIMIT)))
+        except (OSError, ValueError, TypeError, RecursionError):
             return cls()
-        known = sent.run_id is None or RUN_ID.fullmatch(sent.run_id)
-        return sent if known and sent.position >= 0 and sent.samples >= 0 else cls()
 
     def save(self, folder: Path) -> None:
-        """Raises OSError if it cannot be written; what was there before stays then."""
+        """Write the file whole, or leave what was there before.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         write(folder / NAME, (json.dumps(asdict(self), indent=2) + "\n").encode())

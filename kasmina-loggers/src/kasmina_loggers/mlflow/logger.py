@@ -156,7 +156,7 @@ def save(run: Path, name: str, png: bytes) -> Path:
     Raises:
         OSError: it cannot be written, or the folder is a link.
     """
-    from kasmina.run.folder import write
+    from kasmina.files import write
 
     folder = run / "figures"
     folder.mkdir(exist_ok=True)

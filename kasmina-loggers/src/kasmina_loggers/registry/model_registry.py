@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from kasmina.errors import KasminaError, UsageError
+from kasmina import KasminaError, UsageError
 from kasmina_loggers.mlflow import tracking_store
 from kasmina_loggers.mlflow.store_errors import Away, fault, sentence
 

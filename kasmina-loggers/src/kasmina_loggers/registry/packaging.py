@@ -15,13 +15,7 @@ import numpy as np
 import torch
 
 from kasmina import files
-from kasmina.errors import KasminaError
-from kasmina.growth.export.plain import TOLERANCE, distance, plain
-from kasmina.growth.export.program import program
-from kasmina.run.folder import Folder, digest
-from kasmina.run.inference import InferenceModel, endings
-from kasmina.run.objective import evaluate
-from kasmina.run.restore import Trained, restore
+from kasmina.runs import Folder, Trained, endings, evaluate, inference_program, restore
 from kasmina_loggers.mlflow.tracking_store import quiet
 from kasmina_loggers.registry.model_registry import PREFIX, tags_of
 
@@ -49,7 +43,7 @@ def package(
 
     Args:
         target: must not exist.
-        trust, checkpoint, warn: as for `kasmina.run.restore.restore`.
+        trust, checkpoint, warn: as for `kasmina.runs.restore`.
 
     Raises:
         UsageError: there is no run, its files are damaged, or its host cannot be exported.
@@ -69,7 +63,7 @@ def write_model(trained: Trained, facts: dict[str, Any], target: Path) -> None:
     x = samples(trained, "validation")
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "program.pt2"
-        save_program(trained, x, file)
+        torch.export.save(inference_program(trained, torch.from_numpy(x)), file)
         pyfunc.save_model(
             str(target),
             python_model=str(SCORER),
@@ -80,21 +74,6 @@ def write_model(trained: Trained, facts: dict[str, Any], target: Path) -> None:
             pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", "torch")],
             metadata=facts,
         )
-
-
-def save_program(trained: Trained, x: np.ndarray[Any, Any], file: Path) -> None:
-    """The network as a program that takes samples x (N, *in_shape) as the task loads them.
-
-    Its seeds are not folded into the host's layers, so that it gives what the run measured.
-    """
-    rows, splits = torch.from_numpy(x), trained.splits
-    bare = plain(trained.host, trained.seeds, splits.validation.x, folding=False).module
-    exported = program(InferenceModel(bare, splits).eval(), rows)
-    exported.example_inputs = None  # would be kept as a pickle
-    off = distance(exported.module(), InferenceModel(trained.host, splits), rows)
-    if off > TOLERANCE:
-        raise KasminaError(f"the model would be off by {off:.1e}: does the host draw random numbers as it is measured?")
-    torch.export.save(exported, file)
 
 
 def samples(trained: Trained, split: str) -> np.ndarray[Any, Any]:
@@ -160,7 +139,7 @@ def facts_of(trained: Trained, folder: Path) -> dict[str, Any]:
 def identity(trained: Trained, folder: Path) -> str:
     """Of weights, options and data: the same for the same network only, wherever the run's folder lies."""
     found = hashlib.sha256()
-    options = digest(files.read(Folder(folder).config))
+    options = hashlib.sha256(files.read(Folder(folder).config)).hexdigest()
     found.update(json.dumps([options, trained.splits.digest]).encode())
     parts = {"host": trained.host} | {f"seed/{seed.id}": seed for seed in trained.seeds}
     for part, module in parts.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,8 @@ import numpy as np
 import torch
 from attrs import frozen
 
-from kasmina.errors import UsageError
-from kasmina.run.options.config import PluginChoice
-from kasmina.run.restore import Trained
+from kasmina import UsageError
+from kasmina.runs import Trained
 from kasmina_loggers.mlflow import tracking_store
 from kasmina_loggers.registry import model_registry
 from kasmina_loggers.registry.packaging import (
@@ -70,13 +70,13 @@ class Promotion:
         return f"not promoted: {this} has a {worth}, {apart:.3g} worse than {that} ({theirs}), which stays {self.alias}"
 
 
-def usual_name(task: PluginChoice) -> str:
+def usual_name(task: str, options: Mapping[str, Any]) -> str:
     """What a run's model is called if nobody says: as its task, or as the file of a task that has a path.
 
     As the registry takes it: a task of one's own is called package.module:callable.
     """
-    path = task.options.get("path")
-    return re.sub(r"[^\w.-]", "-", Path(path).stem if isinstance(path, str) and path else task.name)[:200]
+    path = options.get("path")
+    return re.sub(r"[^\w.-]", "-", Path(path).stem if isinstance(path, str) and path else task)[:200]
 
 
 def promote(client: MlflowClient, trained: Trained, folder: Path, name: str, alias: str, metric: str) -> Promotion:

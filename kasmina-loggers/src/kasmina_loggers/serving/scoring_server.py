@@ -7,8 +7,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Any
 
-from kasmina.errors import UsageError
-from kasmina.plugins.messages import one_line
+from kasmina import UsageError
+from kasmina_loggers.formatting import one_line
 from kasmina_loggers.serving.request_limits import Limited, refusal
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def numeric(model: PyFuncModel) -> bool:
 async def misunderstood(request: Request, error: Exception) -> Response:
     if "content-type" not in request.headers:
         return refusal(415, f"the request has no content-type: {TYPES} is due")
-    return refusal(400, f"the body is not what its content-type says: {one_line(error)[:300]}")
+    reason = one_line(f"{type(error).__name__}: {error}")[:300]
+    return refusal(400, f"the body is not what its content-type says: {reason}")
 
 
 def listen(host: str, port: int) -> socket.socket:

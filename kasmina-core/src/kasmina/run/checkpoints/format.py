@@ -22,9 +22,9 @@ from safetensors.torch import load
 
 from kasmina import files
 from kasmina.errors import KasminaError, UsageError
+from kasmina.files import write_all
 from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.packing import NAMES, Packed, TensorLocation, unpack
-from kasmina.run.folder import write_all
 
 FORMAT = 3
 

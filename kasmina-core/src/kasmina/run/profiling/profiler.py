@@ -14,8 +14,9 @@ from contextlib import AbstractContextManager, contextmanager
 
 from attrs import define, evolve, field
 
+from kasmina.files import write_all
 from kasmina.records import Observation, Stage
-from kasmina.run.folder import Folder, write_all
+from kasmina.run.folder import Folder
 from kasmina.run.loop import place
 from kasmina.run.profiling.profiles import FILE, Profile, read, text
 from kasmina.run.profiling.recording import Recording
