@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import attrs
 import pytest
@@ -22,7 +24,7 @@ ENTRY = find("controller", "heuristic")
 
 
 @st.composite
-def courses(draw):
+def courses(draw: Any) -> Any:
     """Options, and a course that stalls often: the loss moves little, so that the rule is at work in most examples."""
     options = {"patience": draw(PATIENCE), "improvement": draw(SHARES), "seeds": draw(st.integers(0, 4))}
     moves = st.sampled_from([0.5, 0.9, 0.99, 1.0, 1.0, 1.01, 1.1])
@@ -43,17 +45,19 @@ def improved(losses: list[float], share: float) -> list[bool]:
     return found
 
 
-def under_way(record) -> bool:
+def under_way(record: Any) -> bool:
     return any(seed.stage is not Stage.ACTIVE for seed in record.observation.seeds)
 
 
-def proposals(asked) -> list[int]:
+def proposals(asked: Any) -> list[int]:
     return [index for index, record in enumerate(asked) if record.proposal]
 
 
 @given(courses(), st.floats(0, 1))
 @settings(deadline=None)
-def test_never_once_the_best_validation_metric_has_reached_the_target(play, course, target) -> None:
+def test_never_once_the_best_validation_metric_has_reached_the_target(
+    play: Callable[..., Any], course: Any, target: Any
+) -> None:
     options, losses, metrics = course
     for index in proposals(play(Heuristic(**options), losses, metrics, target=target)):
         assert max(metrics[: index + 1]) < target
@@ -61,7 +65,9 @@ def test_never_once_the_best_validation_metric_has_reached_the_target(play, cour
 
 @given(courses())
 @settings(deadline=None)
-def test_never_before_patience_epochs_without_improvement_against_the_best(play, course) -> None:
+def test_never_before_patience_epochs_without_improvement_against_the_best(
+    play: Callable[..., Any], course: Any
+) -> None:
     options, losses, metrics = course
     better = improved(losses, options["improvement"])
     asked = play(Heuristic(**options), losses, metrics, SITES)
@@ -75,7 +81,9 @@ def test_never_before_patience_epochs_without_improvement_against_the_best(play,
 
 @given(st.data(), PATIENCE, st.floats(0, 0.3))
 @settings(deadline=None)
-def test_noise_does_not_make_a_stall_where_the_best_keeps_improving(play, data, patience, share) -> None:
+def test_noise_does_not_make_a_stall_where_the_best_keeps_improving(
+    play: Callable[..., Any], data: Any, patience: Any, share: Any
+) -> None:
     losses, best = [], 1.0
     for _ in range(8):
         best *= (1 - share) * data.draw(st.floats(0.5, 0.99))
@@ -86,7 +94,9 @@ def test_noise_does_not_make_a_stall_where_the_best_keeps_improving(play, data, 
 
 @given(st.data(), PATIENCE, st.floats(0, 0.3), st.floats(0.1, 10))
 @settings(deadline=None)
-def test_noise_does_not_hide_a_stall_where_the_best_stays(play, data, patience, share, best) -> None:
+def test_noise_does_not_hide_a_stall_where_the_best_stays(
+    play: Callable[..., Any], data: Any, patience: Any, share: Any, best: Any
+) -> None:
     """Up and down, and often better than the epoch before: a rule that compares with the last epoch would not stall."""
     noise = st.floats(1 - share / 2, 3)
     losses = [best, *(best * data.draw(noise) for _ in range(patience))]
@@ -94,14 +104,14 @@ def test_noise_does_not_hide_a_stall_where_the_best_stays(play, data, patience, 
 
 
 @given(PATIENCE)
-def test_an_alternating_curve_is_a_stall(play, patience) -> None:
+def test_an_alternating_curve_is_a_stall(play: Callable[..., Any], patience: Any) -> None:
     losses = [1.0, *([2.0, 1.5] * patience)[:patience]]
     assert proposals(play(Heuristic(patience=patience), losses)) == [patience]
 
 
 @given(courses(), st.integers(1, 4))
 @settings(deadline=None)
-def test_never_while_a_seed_is_on_its_way(play, course, ripens) -> None:
+def test_never_while_a_seed_is_on_its_way(play: Callable[..., Any], course: Any, ripens: Any) -> None:
     options, losses, metrics = course
     asked = play(Heuristic(**options), losses, metrics, SITES, ripens)
     assert not any(under_way(asked[index]) for index in proposals(asked))
@@ -109,7 +119,7 @@ def test_never_while_a_seed_is_on_its_way(play, course, ripens) -> None:
 
 @given(courses(), st.sets(st.integers(1, 60)))
 @settings(deadline=None)
-def test_never_more_living_seeds_than_allowed(play, course, culled) -> None:
+def test_never_more_living_seeds_than_allowed(play: Callable[..., Any], course: Any, culled: Any) -> None:
     options, losses, metrics = course
     asked = play(Heuristic(**options), losses, metrics, SITES, 1, lambda seed: seed.id not in culled)
     for record in asked:
@@ -117,14 +127,16 @@ def test_never_more_living_seeds_than_allowed(play, course, culled) -> None:
         assert not (record.proposal and len(record.observation.seeds) == options["seeds"])
 
 
-def test_a_culled_seed_makes_room_for_another(play) -> None:
+def test_a_culled_seed_makes_room_for_another(play: Callable[..., Any]) -> None:
     asked = play(Heuristic(patience=2, seeds=1), [1.0] * 40, keeps=lambda seed: False)
     assert len(proposals(asked)) > 2
 
 
 @given(courses(), st.integers(1, 4), st.floats(0, 1))
 @settings(deadline=None)
-def test_statistics_are_asked_for_exactly_in_the_epoch_before_it_may_propose(play, course, ripens, target) -> None:
+def test_statistics_are_asked_for_exactly_in_the_epoch_before_it_may_propose(
+    play: Callable[..., Any], course: Any, ripens: Any, target: Any
+) -> None:
     options, losses, metrics = course
     asked = play(Heuristic(**options), losses, metrics, SITES, ripens, target=target)
     better = improved(losses, options["improvement"])
@@ -137,7 +149,9 @@ def test_statistics_are_asked_for_exactly_in_the_epoch_before_it_may_propose(pla
 
 @given(st.dictionaries(st.text(min_size=1), st.floats(0, 1e6), min_size=1, max_size=6), st.data())
 @settings(deadline=None)
-def test_picks_the_free_site_of_greatest_need_and_says_so(observe, ask, seed_state, needs, data) -> None:
+def test_picks_the_free_site_of_greatest_need_and_says_so(
+    observe: Callable[..., Any], ask: Callable[..., Any], seed_state: Callable[..., Any], needs: Any, data: Any
+) -> None:
     # The first seed is on its way: its site is taken. A heuristic that has just been made has no seed of its own there.
     taken = data.draw(st.sampled_from([None, *needs]))
     controller = Heuristic(patience=1)
@@ -155,14 +169,16 @@ def test_picks_the_free_site_of_greatest_need_and_says_so(observe, ask, seed_sta
         assert "greatest need" in proposal.reason and f"{free[proposal.site]:.2g}" in proposal.reason
 
 
-def test_the_reason_tells_the_best_loss_and_the_best_metric_against_the_target(play) -> None:
+def test_the_reason_tells_the_best_loss_and_the_best_metric_against_the_target(play: Callable[..., Any]) -> None:
     asked = play(Heuristic(patience=2), [0.25, 0.5, 0.75], [0.8, 0.7, 0.6], target=0.9)
     reason = asked[2].proposal.reason
     assert "0.25" in reason and "2 epochs" in reason and "accuracy 0.800 at best of 0.9" in reason
 
 
 @given(PATIENCE)
-def test_a_phase_counts_its_own_epochs_against_the_best_of_the_whole_run(play, patience) -> None:
+def test_a_phase_counts_its_own_epochs_against_the_best_of_the_whole_run(
+    play: Callable[..., Any], patience: Any
+) -> None:
     controller = Heuristic(patience=patience)
     play(controller, [1.0] * patience)
     controller.on_phase_start(Phase(10))
@@ -171,7 +187,9 @@ def test_a_phase_counts_its_own_epochs_against_the_best_of_the_whole_run(play, p
 
 @given(st.floats(allow_nan=False))
 @settings(deadline=None)
-def test_keeps_what_contributes_and_nothing_else(observe, seed_state, contribution) -> None:
+def test_keeps_what_contributes_and_nothing_else(
+    observe: Callable[..., Any], seed_state: Callable[..., Any], contribution: Any
+) -> None:
     seed = seed_state(stage=Stage.PROBATION, contribution=contribution)
     hooks = Hooks([(ENTRY, Heuristic())], pytest.fail)
     verdict = hooks.judge_seed(seed=seed, observation=observe(seeds=[seed]))
@@ -181,7 +199,7 @@ def test_keeps_what_contributes_and_nothing_else(observe, seed_state, contributi
 @pytest.mark.parametrize(
     "options", [{"patience": 0}, {"improvement": -0.1}, {"improvement": 1.0}, {"improvement": math.nan}, {"seeds": -1}]
 )
-def test_options_are_validated(options) -> None:
+def test_options_are_validated(options: Any) -> None:
     with pytest.raises(ValueError):
         Heuristic(**options)
 
@@ -190,7 +208,7 @@ def refusal(site: str) -> Incident:
     return Incident(1, 10, "adaptation", "refusal", "too large", site=site)
 
 
-def refused(controller, observations, too_large) -> list[str]:
+def refused(controller: Any, observations: Any, too_large: Any) -> list[str]:
     """The sites that were proposed one after the other, each of `too_large` refused as a run refuses."""
     sites = []
     for observation in observations:
@@ -207,7 +225,7 @@ def refused(controller, observations, too_large) -> list[str]:
 @given(PATIENCE, st.sets(st.sampled_from(SITES)))
 @settings(deadline=None)
 def test_each_site_that_was_refused_is_proposed_once_and_the_next_has_its_turn_at_once(
-    observe, patience, large
+    observe: Callable[..., Any], patience: Any, large: Any
 ) -> None:
     needs = {"a": 3.0, "b": 2.0, "c": 1.0}
     stalled = [observe(SITES, needs=needs, remaining=Remaining(parameters=9))] * (patience + 1 + len(SITES))
@@ -220,7 +238,9 @@ def test_each_site_that_was_refused_is_proposed_once_and_the_next_has_its_turn_a
 
 @given(PATIENCE, st.sampled_from([Remaining(seeds=2, parameters=9), Remaining(seeds=1, parameters=10)]))
 @settings(deadline=None)
-def test_a_site_that_was_refused_is_proposed_again_once_more_is_left(observe, patience, later) -> None:
+def test_a_site_that_was_refused_is_proposed_again_once_more_is_left(
+    observe: Callable[..., Any], patience: Any, later: Any
+) -> None:
     before = [observe(remaining=Remaining(seeds=1, parameters=9))] * (patience + 9)
     controller = Heuristic(patience=patience)
     assert refused(controller, before, {"a"}) == ["a"]
@@ -230,7 +250,7 @@ def test_a_site_that_was_refused_is_proposed_again_once_more_is_left(observe, pa
 
 @given(courses(), st.sampled_from([Remaining(seeds=0), Remaining(parameters=0)]))
 @settings(deadline=None)
-def test_never_where_nothing_is_left(play, course, left) -> None:
+def test_never_where_nothing_is_left(play: Callable[..., Any], course: Any, left: Any) -> None:
     options, losses, metrics = course
     asked = play(Heuristic(**options), losses, metrics, remaining=left)
     assert not any(record.proposal or record.wanted for record in asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ RUNS = {
 
 
 @pytest.fixture(scope="module", params=RUNS)
-def run(request, tmp_path_factory):
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The folder of a short run, of which the weights do not matter."""
     folder = tmp_path_factory.mktemp(request.param) / "run"
     assert main(["run", *RUNS[request.param], *GROWS, "--device", "cpu", "--out", str(folder)]) == 0
@@ -31,7 +32,9 @@ def run(request, tmp_path_factory):
 
 @pytest.mark.parametrize("fold", ["--fold", "--no-fold"])
 @pytest.mark.parametrize("format", ["torch", "pt2", "onnx"])
-def test_a_file_runs_without_kasmina(run, format, fold, abroad, tmp_path, capsys) -> None:
+def test_a_file_runs_without_kasmina(
+    run: Any, format: Any, fold: Any, abroad: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file, samples = tmp_path / f"model.{format}", tmp_path / "x.npy"
     capsys.readouterr()
     assert main(["export", str(run), "--format", format, "--out", str(file), fold, "--json"]) == 0

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,7 @@ WHERE = (
 
 
 @pytest.fixture
-def call(tmp_path):
+def call(tmp_path: Path) -> Any:
     """A command of the environment, in an empty folder and without any word of where else to look."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
@@ -32,18 +34,18 @@ def call(tmp_path):
     return called
 
 
-def test_nothing_comes_from_the_checkout(call) -> None:
+def test_nothing_comes_from_the_checkout(call: Callable[..., str]) -> None:
     path, files = json.loads(call("python", "-c", WHERE))
     assert not any(CHECKOUT in (Path(folder), *Path(folder).parents) and ".nox" not in folder for folder in path)
     assert all("site-packages" in Path(file).parts for file in files)
 
 
-def test_a_third_party_keeps_the_contract(call) -> None:
+def test_a_third_party_keeps_the_contract(call: Callable[..., str]) -> None:
     document = json.loads(call("kasmina", "check", "blueprint", "fourier", "--json"))
     assert document["passed"] and document["distribution"] == "kasmina-fourier"
 
 
-def test_a_third_party_grows_a_network(call) -> None:
+def test_a_third_party_grows_a_network(call: Callable[..., str]) -> None:
     summary = json.loads(call("kasmina", "run", "--blueprint", "fourier", "--json"))
     assert summary["status"] == "finished" and summary["blueprint"] == "fourier"
     assert summary["parameters"]["final"] > summary["parameters"]["start"]
@@ -53,7 +55,7 @@ def test_a_third_party_grows_a_network(call) -> None:
 
 
 @pytest.mark.parametrize("kind", ["blueprint", "controller", "logger"])
-def test_templates_are_in_the_wheel(call, tmp_path, kind) -> None:
+def test_templates_are_in_the_wheel(call: Callable[..., str], tmp_path: Path, kind: str) -> None:
     call("kasmina", "new", kind, "mine", "--out", kind)
     files = [path for path in (tmp_path / kind).rglob("*") if path.is_file()]
     assert sorted(path.relative_to(tmp_path / kind).as_posix() for path in files) == [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -43,7 +45,7 @@ HOSTS = {
 @pytest.mark.parametrize("name", HOSTS)
 @given(data=st.data(), outputs=SIZE)
 @settings(deadline=None, max_examples=30)
-def test_any_host_maps_any_fit_sample_and_all_its_sites_can_be_used(name, data, outputs) -> None:
+def test_any_host_maps_any_fit_sample_and_all_its_sites_can_be_used(name: str, data: Any, outputs: Any) -> None:
     plugin, in_shape = data.draw(HOSTS[name]), data.draw(SHAPES[name])
     host, x = plugin.build(in_shape=in_shape, outputs=outputs), torch.randn(3, *in_shape)
     assert host(x).shape == (3, outputs)
@@ -54,7 +56,7 @@ def test_any_host_maps_any_fit_sample_and_all_its_sites_can_be_used(name, data, 
 
 
 @pytest.mark.parametrize("name", HOSTS)
-def test_every_option_has_a_default_and_a_help(name) -> None:
+def test_every_option_has_a_default_and_a_help(name: str) -> None:
     cls = type(make(find("host", name), {}))
     assert cls.__doc__
     assert all(option.default is not None and option.help for option in options(cls))
@@ -64,7 +66,7 @@ def test_every_option_has_a_default_and_a_help(name) -> None:
     ("plugin", "in_shape"),
     [(CNN(), (2,)), (CNN(), (3, 4)), (CNN(), (1, 2, 3, 4)), (Transformer(), (2,)), (Transformer(), (1, 2, 3, 4))],
 )
-def test_what_is_no_image_or_sequence_is_refused(plugin, in_shape) -> None:
+def test_what_is_no_image_or_sequence_is_refused(plugin: Any, in_shape: Any) -> None:
     with pytest.raises(UsageError) as caught:
         plugin.build(in_shape=in_shape, outputs=2)
     assert str(in_shape) in str(caught.value) and "\n" not in str(caught.value) and "--host mlp" in str(caught.value)
@@ -84,7 +86,7 @@ def test_what_is_no_image_or_sequence_is_refused(plugin, in_shape) -> None:
         ("transformer", {"hidden": 10**12}, "hidden"),
     ],
 )
-def test_options_that_cannot_be_are_refused(name, wrong, part) -> None:
+def test_options_that_cannot_be_are_refused(name: str, wrong: Any, part: Any) -> None:
     with pytest.raises(UsageError, match=part):
         make(find("host", name), wrong)
 
@@ -98,18 +100,18 @@ def test_a_transformer_reads_the_rows_of_an_image_as_tokens() -> None:
 
 def test_layers_of_a_transformer_begin_apart() -> None:
     host = Transformer(depth=2).build((3, 4), 2)
-    first, second = host.encoder.layers
-    assert not torch.equal(first.linear1.weight, second.linear1.weight)
+    first, second = (host.get_parameter(f"encoder.layers.{number}.linear1.weight") for number in range(2))
+    assert not torch.equal(first, second)
 
 
 class Odd:
     """A host's plugin that does what it is told."""
 
-    def __init__(self, build) -> None:
+    def __init__(self, build: Any) -> None:
         self.build = build
 
 
-def built(plugin):
+def built(plugin: Any) -> Any:
     """What becomes of a host's plugin in a run on two numbers a sample."""
     data = Data(np.zeros((4, 2), np.float32), np.zeros(4, int), "classification", ("a", "b"))
     named = {kind: PluginChoice("odd", {}) for kind in ("task", "host", "controller", "blueprint")}
@@ -126,8 +128,8 @@ def test_a_host_too_large_for_the_machine_is_refused_before_it_takes_memory() ->
 @pytest.mark.parametrize(
     "error", [RuntimeError("can't allocate"), MemoryError(), TypeError("Overflow"), ValueError("x")]
 )
-def test_a_host_that_cannot_be_built_is_one_sentence(error) -> None:
-    def build(in_shape, outputs) -> None:
+def test_a_host_that_cannot_be_built_is_one_sentence(error: Any) -> None:
+    def build(in_shape: Any, outputs: Any) -> None:
         raise error
 
     with pytest.raises(PluginError, match="host 'odd' cannot be built") as caught:

@@ -1,6 +1,8 @@
 """The user's own file: what is read from it, and one clear sentence for all that can be wrong with it."""
 
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +19,10 @@ GOOD = "a,b,target\n" + "".join(f"{i},{i / 2},{'yes' if i % 3 else 'no'}\n" for 
 
 
 @pytest.fixture
-def write(tmp_path):
+def write(tmp_path: Path) -> Any:
     """Write text, bytes, a table or arrays into a file of this name; returns its path."""
 
-    def _write(name, content):
+    def _write(name: str, content: Any) -> Any:
         path = tmp_path / name
         if isinstance(content, bytes):
             path.write_bytes(content)
@@ -35,9 +37,9 @@ def write(tmp_path):
     return _write
 
 
-def refusal(path, **options) -> str:
+def refusal(path: str | Path, **options: Any) -> str:
     with pytest.raises(UsageError) as caught:
-        File(path=path, **options).load()
+        File(path=str(path), **options).load()
     sentence = str(caught.value)
     assert "\n" not in sentence
     return sentence
@@ -47,7 +49,7 @@ def refusal(path, **options) -> str:
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_wine_is_a_classification(write, tmp_path, form) -> None:
+def test_wine_is_a_classification(write: Any, tmp_path: Path, form: Any) -> None:
     frame = load_wine()
     columns = dict(zip([*frame.feature_names, "target"], [*frame.data.T, frame.target], strict=True))
     table = pa.table(columns)
@@ -63,7 +65,7 @@ def test_wine_is_a_classification(write, tmp_path, form) -> None:
     assert np.array_equal(data.y, frame.target)
 
 
-def test_diabetes_is_a_regression(tmp_path) -> None:
+def test_diabetes_is_a_regression(tmp_path: Path) -> None:
     x, y = load_diabetes(return_X_y=True)
     rows = [",".join(map(repr, map(float, row))) for row in np.column_stack([x, y])]
     path = tmp_path / "diabetes.csv"
@@ -90,7 +92,7 @@ def test_diabetes_is_a_regression(tmp_path) -> None:
         (["+1", "-1"], "classification", ("-1", "1")),
     ],
 )
-def test_the_goal_is_found_from_the_labels(write, labels, goal, classes) -> None:
+def test_the_goal_is_found_from_the_labels(write: Any, labels: Any, goal: Any, classes: Any) -> None:
     rows = [f"{i},{label}" for i, label in enumerate(labels * 3)]
     data = File(path=write("d.csv", "\n".join(["a,target", *rows]))).load()
     assert (data.goal, data.classes) == (goal, classes)
@@ -98,7 +100,7 @@ def test_the_goal_is_found_from_the_labels(write, labels, goal, classes) -> None
         assert [data.classes[i] for i in data.y] == [classes[i] for i in np.tile(data.y[: len(labels)], 3)]
 
 
-def test_the_goal_may_be_set(write) -> None:
+def test_the_goal_may_be_set(write: Any) -> None:
     path = write("d.csv", "a,target\n1,0\n2,1\n3,0\n4,1\n")
     assert File(path=path, goal="regression").load().y.tolist() == [[0], [1], [0], [1]]
     path = write("e.csv", "a,target\n1,.5\n2,1.5\n3,.5\n4,1.5\n")
@@ -114,28 +116,28 @@ def test_the_goal_may_be_set(write) -> None:
     ],
     ids=["bom and crlf", "blank lines and spaces", "quotes and spellings"],
 )
-def test_csv_in_its_many_forms(write, text) -> None:
+def test_csv_in_its_many_forms(write: Any, text: Any) -> None:
     data = File(path=write("d.csv", text)).load()
     assert data.x.tolist() == [[1, 1], [2, 0], [3, 1], [4, 0]]
     assert data.classes == ("x", "y")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name(write) -> None:
+def test_a_byte_order_mark_is_no_part_of_the_first_name(write: Any) -> None:
     assert File(path=write("d.csv", "\ufefftarget,a\nx,1\ny,2\nx,3\ny,4\n")).load().classes == ("x", "y")
 
 
-def test_csv_types_are_found_from_all_rows(write) -> None:
+def test_csv_types_are_found_from_all_rows(write: Any) -> None:
     rows = [f"{i},{i % 2}" for i in range(200_000)]
     rows[150_000] = "0.5,1"
     assert File(path=write("long.csv", "\n".join(["a,target", *rows]))).load().x[150_000] == 0.5
 
 
-def test_another_separator_and_columns_left_out(write) -> None:
+def test_another_separator_and_columns_left_out(write: Any) -> None:
     path = write("d.csv", "name;a;target\nx;1;0\ny;2;1\nz;3;0\nw;4;1\n")
     assert File(path=path, separator=";", drop="name").load().x.tolist() == [[1], [2], [3], [4]]
 
 
-def test_parquet_types(write) -> None:
+def test_parquet_types(write: Any) -> None:
     table = pa.table(
         {
             "i": pa.array([1, 2, 3, 4], pa.int8()),
@@ -154,7 +156,7 @@ def test_parquet_types(write) -> None:
 
 
 @pytest.mark.parametrize("shape", [(3,), (4, 3), (1, 4, 4)])
-def test_npz_keeps_the_shape_of_its_samples(write, shape) -> None:
+def test_npz_keeps_the_shape_of_its_samples(write: Any, shape: Any) -> None:
     x = np.arange(8 * np.prod(shape), dtype=np.uint8).reshape(8, *shape)
     data = File(path=write("d.npz", {"x": x, "y": np.tile([True, False], 4)})).load()
     assert data.in_shape == shape
@@ -173,7 +175,7 @@ def test_npz_keeps_the_shape_of_its_samples(write, shape) -> None:
         (np.linspace(0, 1, 8), "regression", 1),
     ],
 )
-def test_npz_labels(write, y, goal, outputs) -> None:
+def test_npz_labels(write: Any, y: Any, goal: Any, outputs: Any) -> None:
     data = File(path=write("d.npz", {"x": np.arange(8.0)[:, None], "y": y})).load()
     assert (data.goal, data.outputs, len(data.y)) == (goal, outputs, 8)
 
@@ -185,42 +187,44 @@ def test_no_path() -> None:
     assert "given no file" in refusal("")
 
 
-def test_missing_file_names_its_neighbours(write) -> None:
+def test_missing_file_names_its_neighbours(write: Any) -> None:
     path = write("iris.csv", GOOD)
     assert "iris.csv" in refusal(path.replace("iris", "irsi"))
     assert "nor a folder" in refusal(path + "/no/where.csv")
 
 
-def test_folder(tmp_path) -> None:
+def test_folder(tmp_path: Path) -> None:
     assert "is a folder" in refusal(str(tmp_path))
 
 
 @pytest.mark.parametrize("path", ["a\0b.csv", "x" * 5000 + ".csv", "~nobody-of-this-name/x.csv"])
-def test_impossible_paths(path) -> None:
+def test_impossible_paths(path: Path) -> None:
     refusal(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="all files are readable to root")
-def test_unreadable(write) -> None:
+def test_unreadable(write: Any) -> None:
     path = write("d.csv", GOOD)
     os.chmod(path, 0)
     assert "permissions" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["d.xlsx", "d", "d.csv.gz"])
-def test_unknown_extension(write, name) -> None:
+def test_unknown_extension(write: Any, name: str) -> None:
     assert "use .csv, .parquet, .npz" in refusal(write(name, GOOD))
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet", "npz"])
 @pytest.mark.parametrize("content", [b"", bytes(range(256)) * 9, b"\0" * 99, b"PK\3\4" + b"\7" * 99, b"PAR1" * 9])
-def test_empty_files_and_rubbish(write, form, content) -> None:
+def test_empty_files_and_rubbish(write: Any, form: Any, content: Any) -> None:
     assert f"d.{form}" in refusal(write(f"d.{form}", content))
 
 
 @settings(max_examples=150, deadline=None)
 @given(form=st.sampled_from(["csv", "parquet", "npz"]), content=st.binary(max_size=60))
-def test_no_bytes_cause_anything_but_a_usage_error(tmp_path_factory, form, content) -> None:
+def test_no_bytes_cause_anything_but_a_usage_error(
+    tmp_path_factory: pytest.TempPathFactory, form: Any, content: Any
+) -> None:
     path = tmp_path_factory.mktemp("rubbish") / f"d.{form}"
     path.write_bytes(content)
     refusal(str(path))
@@ -228,7 +232,7 @@ def test_no_bytes_cause_anything_but_a_usage_error(tmp_path_factory, form, conte
 
 @settings(max_examples=150, deadline=None)
 @given(text=st.text(alphabet='ab1.,;"\n\r e-\tNa∞', max_size=40))
-def test_no_text_causes_anything_but_a_usage_error(tmp_path_factory, text) -> None:
+def test_no_text_causes_anything_but_a_usage_error(tmp_path_factory: pytest.TempPathFactory, text: Any) -> None:
     path = tmp_path_factory.mktemp("text") / "d.csv"
     path.write_bytes(f"a,target{text}".encode())
     try:
@@ -269,28 +273,28 @@ def test_no_text_causes_anything_but_a_usage_error(tmp_path_factory, text) -> No
         (f"a,b,target\n1,{'k' * 140_000},x\n2,,y\n3,k,x\n4,k,y\n", ["'b'", "data row 1"]),
     ],
 )
-def test_csv_refusals(write, text, words) -> None:
+def test_csv_refusals(write: Any, text: Any, words: Any) -> None:
     sentence = refusal(write("d.csv", text))
     assert [word for word in words if word not in sentence] == [], sentence
 
 
-def test_text_where_a_regression_needs_numbers(write) -> None:
+def test_text_where_a_regression_needs_numbers(write: Any) -> None:
     sentence = refusal(write("d.csv", "a,target\n1,0.1\n2,abc\n3,2\n"), goal="regression")
     assert "'abc' at line 3" in sentence
 
 
-def test_latin_1_is_refused(write) -> None:
+def test_latin_1_is_refused(write: Any) -> None:
     assert "UTF-8" in refusal(write("d.csv", GOOD.replace("yes", "è").encode("latin-1")))
 
 
-def test_dropping(write) -> None:
+def test_dropping(write: Any) -> None:
     path = write("d.csv", GOOD)
     assert "task.drop" in refusal(path, drop="c")
     assert "left out" in refusal(path, drop="target")
     assert "no feature column" in refusal(path, drop="a,b")
 
 
-def test_parquet_refusals(write) -> None:
+def test_parquet_refusals(write: Any) -> None:
     y = ["u", "v", "u", "v"]
     stamps = pa.array([0, 1, 2, 3], pa.timestamp("s"))
     assert "'1970-01-01 00:00:00' at row 1" in refusal(write("a.parquet", pa.table({"when": stamps, "target": y})))
@@ -328,15 +332,15 @@ X, Y = np.arange(8.0).reshape(8, 1), np.tile([0, 1], 4)
         ({"x": X, "y": np.array([b"\xff", b"a"] * 4)}, "could not be read"),
     ],
 )
-def test_npz_refusals(write, arrays, words) -> None:
+def test_npz_refusals(write: Any, arrays: Any, words: Any) -> None:
     assert words in refusal(write("d.npz", arrays))
 
 
-def test_npz_with_several_labels_is_no_classification(write) -> None:
+def test_npz_with_several_labels_is_no_classification(write: Any) -> None:
     assert "one class a row" in refusal(write("d.npz", {"x": X, "y": np.eye(8)}), goal="classification")
 
 
-def test_a_bare_array_is_no_npz(tmp_path) -> None:
+def test_a_bare_array_is_no_npz(tmp_path: Path) -> None:
     np.save(tmp_path / "d.npy", X)
     os.rename(tmp_path / "d.npy", tmp_path / "d.npz")
     assert "bare array" in refusal(str(tmp_path / "d.npz"))

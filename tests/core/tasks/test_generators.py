@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from typing import Any
 
 import attrs
 import numpy as np
@@ -25,7 +26,7 @@ from kasmina.tasks.spirals import Spirals
 MADE = [Spirals, Moons, Clusters]
 
 
-def reference_spirals(n=2000, noise=0.02, turns=1.75, seed=0):
+def reference_spirals(n: Any = 2000, noise: Any = 0.02, turns: Any = 1.75, seed: int = 0) -> Any:
     """The formula by which growth was first measured, word for word."""
     g = np.random.RandomState(seed)
     m = n // 2
@@ -41,7 +42,7 @@ def reference_spirals(n=2000, noise=0.02, turns=1.75, seed=0):
 @pytest.mark.parametrize(
     "options", [{}, {"seed": 3}, {"samples": 500, "noise": 0.1, "turns": 1.0}], ids=["default", "seed", "all"]
 )
-def test_spirals_are_the_reference_points_to_the_bit(options) -> None:
+def test_spirals_are_the_reference_points_to_the_bit(options: Any) -> None:
     data = Spirals(**options).load()
     x, y = reference_spirals(
         options.get("samples", 2000), options.get("noise", 0.02), options.get("turns", 1.75), options.get("seed", 0)
@@ -72,7 +73,7 @@ def test_digits_are_images_in_the_unit_interval() -> None:
 @pytest.mark.parametrize("task", MADE)
 @settings(max_examples=15, deadline=None)
 @given(samples=st.integers(12, 90), dimensions=st.integers(2, 9), seed=st.integers(0, 2**32 - 1))
-def test_made_data_is_well_formed_and_repeats(task, samples, dimensions, seed) -> None:
+def test_made_data_is_well_formed_and_repeats(task: Any, samples: Any, dimensions: Any, seed: int) -> None:
     make = task(samples=samples, dimensions=dimensions, seed=seed).load
     data, again = make(), make()
     assert data.x.shape == (samples, dimensions)
@@ -85,12 +86,12 @@ def test_made_data_is_well_formed_and_repeats(task, samples, dimensions, seed) -
 
 
 @pytest.mark.parametrize("task", MADE)
-def test_seed_changes_the_data(task) -> None:
+def test_seed_changes_the_data(task: Any) -> None:
     assert not np.array_equal(task(seed=0).load().x, task(seed=1).load().x)
 
 
 @pytest.mark.parametrize("dimensions", [3, 20])
-def test_more_dimensions_keep_distances_within_the_plane(dimensions) -> None:
+def test_more_dimensions_keep_distances_within_the_plane(dimensions: Any) -> None:
     flat = Spirals(samples=200, noise=0).load()
     deep = Spirals(samples=200, noise=0, dimensions=dimensions).load()
     # Another draw of noise shifts the permutation, so the pattern is compared and not the points in order.
@@ -120,7 +121,7 @@ def test_noise_is_the_same_in_every_dimension() -> None:
     ],
     ids=repr,
 )
-def test_target_is_within_reach_and_not_of_a_straight_cut(task) -> None:
+def test_target_is_within_reach_and_not_of_a_straight_cut(task: Any) -> None:
     data = task.load()
     half = len(data.x) // 2
     near = KNeighborsClassifier(5).fit(data.x[:half], data.y[:half])
@@ -156,13 +157,13 @@ def test_clusters_are_as_many_as_asked_for() -> None:
         (File, {"separator": ""}, "separator"),
     ],
 )
-def test_options_out_of_range_are_refused(task, options, word) -> None:
+def test_options_out_of_range_are_refused(task: Any, options: Any, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         task(**options)
 
 
 @pytest.mark.parametrize("task", [*MADE, Digits, File])
-def test_every_option_has_help_and_a_default(task) -> None:
+def test_every_option_has_help_and_a_default(task: Any) -> None:
     for field in attrs.fields(task):
         assert field.metadata["help"]
         assert field.default is not attrs.NOTHING
@@ -178,12 +179,12 @@ def test_describing_tasks_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("task", ["spirals", "moons", "clusters"])
 @pytest.mark.parametrize("size", [{"samples": 10**12}, {"dimensions": 10**12}, {"noise": 1e308}, {"noise": math.inf}])
-def test_data_that_no_memory_or_number_holds_is_refused_as_an_option(task, size) -> None:
+def test_data_that_no_memory_or_number_holds_is_refused_as_an_option(task: Any, size: Any) -> None:
     with pytest.raises(UsageError, match=next(iter(size))):
         make(find("task", task), size)
 
 
 @pytest.mark.parametrize("task", MADE)
-def test_many_samples_of_many_dimensions_are_refused_before_they_are_made(task) -> None:
+def test_many_samples_of_many_dimensions_are_refused_before_they_are_made(task: Any) -> None:
     with pytest.raises(UsageError, match="1000000 samples of 10000 dimensions"):
         task(samples=1_000_000, dimensions=10_000).load()

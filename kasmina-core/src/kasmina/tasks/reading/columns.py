@@ -36,7 +36,7 @@ def to_float(values: Array) -> Array:
 
 def from_text(values: Any) -> Array:
     """Return a column of text as booleans, int64 or float64 if all of its values are such, otherwise as text."""
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
     from pyarrow import compute as pc
 
     values = pc.utf8_trim_whitespace(values)

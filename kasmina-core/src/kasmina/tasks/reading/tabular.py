@@ -75,7 +75,7 @@ class Table:
 
 def read_parquet(path: Path) -> Table:
     """Read a whole Parquet file; an unnamed index of pandas is left out."""
-    from pyarrow import parquet  # type: ignore[import-untyped]
+    from pyarrow import parquet
 
     # Not read_table: it takes a folder called "a=1" on the way for one more column.
     with parquet.ParquetFile(path) as file:
