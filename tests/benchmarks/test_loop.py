@@ -23,7 +23,7 @@ def test_an_epoch_of_the_loop(compare, tmp_path):
         plugins = PluginSet.of(config)
         run = assemble(config, plugins, Folder.new(tmp_path / str(next(numbers)), "spirals"), print)
         run.info.folder.mkdir()
-        run.hooks.on_run_start(run=run.info)
+        run.plugins.hooks.on_run_start(run=run.info)
         return run
 
     ready = [prepared() for _ in range(34)]

@@ -18,8 +18,8 @@ from kasmina.hosts.transformer import Transformer
 from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import make, options
 from kasmina.records import Data
-from kasmina.run.assembly import build_host
 from kasmina.run.options.config import Config, PluginChoice, Settings
+from kasmina.run.preparation import build_host
 from kasmina.run.seeding import seed_everything
 
 SIZE = st.integers(1, 6)

@@ -218,11 +218,11 @@ def test_a_run_that_broke_and_was_stopped_ends_with_the_same_bits(fresh, injecti
 def test_no_loss_is_a_fault_that_is_within_what_was_and_one_beyond_is(losses, divergence) -> None:
     governor = Governor(GovernorOptions(divergence=divergence))
     for loss in losses:
-        governor.see(min(loss, losses[0]))
+        governor.check_step(min(loss, losses[0]))
     governor.end_epoch(losses[0])
-    governor.see(losses[0])
+    governor.check_step(losses[0])
     with pytest.raises(TrainingFault):
-        governor.see(max(losses[0], 1.0) * divergence * 1.01)
+        governor.check_step(max(losses[0], 1.0) * divergence * 1.01)
 
 
 @given(st.floats(0.01, 100), st.floats(1.01, 9))
@@ -230,8 +230,8 @@ def test_a_loss_that_grows_slowly_is_seen_before_it_is_a_hundred_times_what_it_w
     governor, loss = Governor(GovernorOptions()), first
     with pytest.raises(TrainingFault):
         while loss <= 101 * max(first, 1.0):
-            governor.see(loss)
-            governor.see_epoch(loss)
+            governor.check_step(loss)
+            governor.check_epoch(loss)
             governor.end_epoch(loss)
             loss *= growth
 

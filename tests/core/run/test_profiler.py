@@ -16,6 +16,7 @@ from kasmina.run.checkpoints.writer import CheckpointWriter
 from kasmina.run.experiment import conduct
 from kasmina.run.folder import Folder
 from kasmina.run.loop import train
+from kasmina.run.options.config import CheckpointOptions
 from kasmina.run.profiling.profiler import STEPS, Profiler
 from kasmina.run.profiling.profiles import Profile, read, summary, text
 from kasmina.run.recovery.governor import Governor, TrainingFault
@@ -119,7 +120,7 @@ def test_a_fault_in_a_profile_costs_the_profile_and_it_is_taken_again(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = build(Plugin(grows_at=None))
-    see = Governor.see
+    see = Governor.check_step
     faults: list[bool] = []
 
     def sees(governor: Governor, loss: float) -> None:
@@ -128,11 +129,11 @@ def test_a_fault_in_a_profile_costs_the_profile_and_it_is_taken_again(
             raise TrainingFault("seen once")
         see(governor, loss)
 
-    monkeypatch.setattr(Governor, "see", sees)
+    monkeypatch.setattr(Governor, "check_step", sees)
     folder, first = Folder(run.info.folder), first_snapshot(run, Facts("", "", {}))
     folder.checkpoints.mkdir()
     writer = CheckpointWriter.begun(folder.checkpoints, pytest.fail, first)
-    checkpoints = CheckpointCallback(run, writer, run.settings.checkpoint, first)
+    checkpoints = CheckpointCallback(run, writer, CheckpointOptions(), first)
     summary = conduct(run, checkpoints, pytest.fail, profile=True)
     assert faults == [True] and run.governor.returns == 1 and summary["status"] == "finished"
     (profile,) = read(folder.profile).values()

@@ -283,7 +283,7 @@ class Witness(Callback):
 
 
 def begun(run: Training) -> Training:
-    run.hooks.on_run_start(run=run.info)
+    run.plugins.hooks.on_run_start(run=run.info)
     return run
 
 

@@ -64,6 +64,8 @@ class Plan:
 
     phases: tuple[Phase, ...]
     steps_per_epoch: int
+    order_seed: int = 0
+    """Seed of the order of samples."""
 
     @property
     def epochs(self) -> int:

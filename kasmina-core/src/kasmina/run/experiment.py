@@ -115,7 +115,7 @@ def conduct(
     run.callback = Profiler(run, checkpoints, warn) if profile else checkpoints
     with stopping(run):
         try:
-            run.hooks.on_run_start(run=run.info)
+            run.plugins.hooks.on_run_start(run=run.info)
             if found and found.last.state["plugins"] is not None:
                 take_up(run, found)
             else:
@@ -147,7 +147,7 @@ def take_up(run: Training, found: ResumePoint) -> None:
     """Tell the plugins where the run stands, and have its random numbers go on from there, whatever plugins draw."""
     for phase in run.info.plan.phases:
         if phase.name == run.growth.phase:
-            run.hooks.on_phase_start(phase=phase, run=run.info)
+            run.plugins.hooks.on_phase_start(phase=phase, run=run.info)
     restore_plugins(run, found.last.state)
     restore_random(run, found.last.state)
 
@@ -161,11 +161,11 @@ def finish(run: Training, checkpoints: CheckpointCallback, summary: dict[str, An
         folder.write_summary(summary)
         for path in (folder.config, *checkpoints.writer.newest, folder.summary):
             with suppress(KasminaError):
-                run.hooks.log_artifact(path=path)
+                run.plugins.hooks.log_artifact(path=path)
     finally:
         # A plugin that has just broken the run may break its end as well, which would hide the first reason.
         with suppress(*([KasminaError] if failed else [])):
-            run.hooks.on_run_end(run=run.info, summary=summary)
+            run.plugins.hooks.on_run_end(run=run.info, summary=summary)
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from kasmina.growth.flop_counter import FlopCounter
+
+_NOTHING = nullcontext()
 
 
 class FlopMeter:
@@ -17,33 +19,35 @@ class FlopMeter:
 
     def __init__(self) -> None:
         self.rows = 0
-        """Samples that were trained on since the network last changed."""
+        """Number of samples that were trained on since the network last changed."""
         self._version: int | None = None
         self._per_row = 0.0
         self._before = 0
 
     @property
     def total(self) -> int:
-        """Of all training so far."""
+        """Number of floating-point operations of all training so far."""
         return self._before + round(self._per_row * self.rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been counted."""
+        """Return what has been counted."""
         return {"rows": self.rows, "version": self._version, "per_row": self._per_row, "before": self._before}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from there."""
+        """Go on from a state of `state_dict`."""
         self.rows, self._version = state["rows"], state["version"]
         self._per_row, self._before = state["per_row"], state["before"]
 
-    def knows(self, version: int) -> bool:
-        """Whether a step of this version of the network was counted last."""
-        return version == self._version
+    def counted(self, rows: int, version: int) -> AbstractContextManager[None]:
+        """Return a context for the forward and backward pass of `rows` samples by this version of the network."""
+        if version != self._version:
+            return self._first(rows, version)
+        self.rows += rows
+        return _NOTHING
 
     @contextmanager
-    def counting(self, rows: int, version: int) -> Iterator[None]:
-        """Around the forward and backward pass of `rows` samples, the first of a version."""
+    def _first(self, rows: int, version: int) -> Iterator[None]:
         with FlopCounter() as counter:
             yield
-        self._before, self.rows = self.total, 0
+        self._before, self.rows = self.total, rows
         self._version, self._per_row = version, counter.total / rows

@@ -42,14 +42,14 @@ def report_epoch(run: Training, observation: Observation, rate: float) -> None:
         flops=run.flops.total,
         seeds=observation.seeds,
     )
-    run.hooks.log_metrics(metrics=metrics, step=observation.epoch)
-    if observation.epoch % EPOCHS == 0 and run.hooks.implements("log_histograms"):
-        run.hooks.log_histograms(histograms=histograms(run), step=observation.epoch)
+    run.plugins.hooks.log_metrics(metrics=metrics, step=observation.epoch)
+    if observation.epoch % EPOCHS == 0 and run.plugins.hooks.implements("log_histograms"):
+        run.plugins.hooks.log_histograms(histograms=histograms(run), step=observation.epoch)
 
 
 def report_begin(run: Training) -> None:
     """The network as it is before anything has grown."""
-    if run.hooks.implements("log_network"):
+    if run.plugins.hooks.implements("log_network"):
         report_network(run)
 
 
@@ -65,13 +65,13 @@ def report_network(run: Training) -> None:
     network = network_of(run)
     if network is not None:
         sample = run.splits.validation.x[:2].cpu().numpy()
-        run.hooks.log_network(network=network, sample=sample, step=run.growth.epoch)
+        run.plugins.hooks.log_network(network=network, sample=sample, step=run.growth.epoch)
 
 
 def report_predictions(run: Training) -> None:
     """What the network makes of the validation split now, if a logger wants to know."""
-    if run.hooks.implements("log_predictions"):
-        run.hooks.log_predictions(predictions=predictions_of(run), step=run.growth.epoch)
+    if run.plugins.hooks.implements("log_predictions"):
+        run.plugins.hooks.log_predictions(predictions=predictions_of(run), step=run.growth.epoch)
 
 
 def histograms(run: Training) -> dict[str, Array]:
@@ -98,9 +98,7 @@ def network_of(run: Training) -> nn.Module | None:
 
 def predictions_of(run: Training) -> Predictions:
     """What the network makes of the first samples of the validation split."""
-    seed_everything(
-        run.splits.device, run.settings.seed, run.growth.epoch, 1
-    )  # for a host that draws as it is measured
+    seed_everything(run.splits.device, run.info.seed, run.growth.epoch, 1)  # for a host that draws as it is measured
     inputs, outputs = run.splits.inputs, run.splits.outputs
     x, y = run.splits.validation.x[:ROWS], run.splits.validation.y[:ROWS]
     living = {seed.place.site.name: seed.place for seed in run.growth.live_seeds}

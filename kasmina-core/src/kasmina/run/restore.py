@@ -14,7 +14,6 @@ from kasmina.errors import UsageError
 from kasmina.growth.seed import Seed, revive
 from kasmina.growth.sites.find import BoundSite, Builders, find_sites
 from kasmina.records import Data, Stage
-from kasmina.run.assembly import build_host, load
 from kasmina.run.checkpoints.contents import load_weights
 from kasmina.run.checkpoints.store import best, fitting, newest
 from kasmina.run.data import Array, Splits, split_rows
@@ -23,6 +22,7 @@ from kasmina.run.folder import Folder
 from kasmina.run.objective import OBJECTIVES, Objective
 from kasmina.run.options.config import Config, configure
 from kasmina.run.plugin_set import choose, code_of, tell_changes
+from kasmina.run.preparation import build_host, load
 
 
 @frozen(eq=False)

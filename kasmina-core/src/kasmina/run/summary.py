@@ -61,7 +61,7 @@ def _measured(run: Training, split: Split, error: str | None) -> float | None:
 
     The random numbers of a host that draws while it is measured do not depend on what was drawn before.
     """
-    seed_everything(run.splits.device, run.settings.seed, run.growth.epoch, 1)
+    seed_everything(run.splits.device, run.info.seed, run.growth.epoch, 1)
     try:
         return _finite(evaluate(run.host, run.objective, split)[1])
     except Exception:

@@ -1,11 +1,11 @@
-"""A run in training: all that its loop works on, what goes on beside it, and how it is stopped."""
+"""A run in training: all that its loop works on, what is done around it, and how it is stopped."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from attrs import define, field
+from attrs import define, field, frozen
 from torch import nn
 
 from kasmina.growth.growth import Growth
@@ -15,7 +15,6 @@ from kasmina.records import Observation, RunInfo
 from kasmina.run.data import Splits
 from kasmina.run.flops import FlopMeter
 from kasmina.run.objective import Objective
-from kasmina.run.options.config import Settings
 from kasmina.run.recovery.governor import Governor, TrainingFault
 
 NOTHING = nullcontext()
@@ -23,14 +22,14 @@ NOTHING = nullcontext()
 
 
 class Stopped(Exception):
-    """Somebody asked the run to stop, and the step in hand is done."""
+    """Raised when somebody asked the run to stop, and the step in hand is done."""
 
 
 class Callback:
-    """What is done beside training; nothing, if nobody says otherwise."""
+    """Actions around training. The methods of this class do nothing."""
 
     def steps(self) -> AbstractContextManager[None]:
-        """Around the steps of an epoch."""
+        """Return a context for the steps of an epoch."""
         return nullcontext()
 
     def range(self, name: str) -> AbstractContextManager[None]:
@@ -38,32 +37,37 @@ class Callback:
         return NOTHING
 
     def on_step(self) -> None:
-        """A step is done that is not the last of its epoch."""
+        """Act after a step that is not the last of its epoch."""
 
     def on_epoch(self, observation: Observation) -> None:
-        """An epoch is over, and all is logged and decided."""
+        """Act after an epoch, when all is logged and decided."""
 
     def on_fault(self, fault: TrainingFault) -> None:
-        """Training has gone wrong in the step in hand; if this returns, it goes on from where the run stands then."""
+        """Act on a fault of the step in hand. If this returns, training goes on from where the run stands then."""
         raise fault
+
+
+@frozen
+class RunPlugins:
+    """The plugins of a run, as it calls them and as it saves them."""
+
+    hooks: Hooks
+    states: PluginStates
 
 
 @define(eq=False)
 class Training:
-    """Everything that the loop works on, and where it stands."""
+    """Everything that the loop works on."""
 
     info: RunInfo
-    hooks: Hooks
-    states: PluginStates
-    """Of the plugins."""
+    plugins: RunPlugins
     host: nn.Module
     growth: Growth
     optimizer: torch.optim.Optimizer
     objective: Objective
     splits: Splits
-    settings: Settings
     governor: Governor
-    flops: FlopMeter = field(factory=FlopMeter)
-    stop: bool = False
-    """Set from outside: the run ends after the step in hand."""
-    callback: Callback = field(factory=Callback)
+    flops: FlopMeter = field(factory=FlopMeter, init=False)
+    callback: Callback = field(factory=Callback, init=False)
+    stop: bool = field(default=False, init=False)
+    """Whether somebody asked the run to end after the step in hand."""

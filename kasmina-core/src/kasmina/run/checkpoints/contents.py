@@ -16,8 +16,8 @@ from kasmina.run.training import Training
 
 def state_of(run: Training) -> dict[str, Any]:
     """Return the state of the run as it is now. Its tensors are the living ones."""
-    plugins = run.states.try_state_dict()
-    return first_state(run) | {"why_not_resumable": run.states.why_not_resumable, "plugins": plugins}
+    plugins = run.plugins.states.try_state_dict()
+    return first_state(run) | {"why_not_resumable": run.plugins.states.why_not_resumable, "plugins": plugins}
 
 
 def first_state(run: Training) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def restore_plugins(run: Training, state: dict[str, Any]) -> None:
         PluginError: A plugin that decides cannot take its state.
     """
     if state["plugins"] is not None:
-        run.states.load_state_dict(state["plugins"])
+        run.plugins.states.load_state_dict(state["plugins"])
 
 
 def restore_random(run: Training, state: dict[str, Any]) -> None:

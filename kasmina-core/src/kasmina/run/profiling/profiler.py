@@ -17,7 +17,7 @@ from attrs import define, evolve, field
 from kasmina.files import write_all
 from kasmina.records import Observation, Stage
 from kasmina.run.folder import Folder
-from kasmina.run.loop import place
+from kasmina.run.loop import find_phase
 from kasmina.run.profiling.profiles import FILE, Profile, read, text
 from kasmina.run.profiling.recording import Recording
 from kasmina.run.recovery.governor import TrainingFault
@@ -104,7 +104,7 @@ class Profiler(Callback):
         """Return whether a profile begins with the coming step."""
         if self._name() in self._profiles:
             return False
-        phase, epoch = place(self.run.info.plan.phases, self.run.growth.epochs)
+        phase, epoch = find_phase(self.run.info.plan.phases, self.run.growth.epochs)
         steps, done = self.run.info.plan.steps_per_epoch, self.run.growth.batches
         roomy = not done or steps - done >= STEPS or epoch + 1 == phase.epochs
         return roomy and len(self._laps) >= min(WARM, phase.epochs * steps // 2)
@@ -137,4 +137,4 @@ class Profiler(Callback):
             self.warn(f"{folder} cannot be written: {error.strerror or error}; the run goes on without this profile")
             return
         for name in contents:
-            self.run.hooks.log_artifact(path=folder / name)
+            self.run.plugins.hooks.log_artifact(path=folder / name)

@@ -45,7 +45,7 @@ class Recording:
         self._gpu = run.splits.device.type == "cuda"
         self._open: list[tuple[str, record_function]] = []
         self._undo = ExitStack()
-        self._undo.callback(run.hooks.watch(lambda hook: self._enter(f"{PLUGINS} {hook}"), self._leave))
+        self._undo.callback(run.plugins.hooks.watch(lambda hook: self._enter(f"{PLUGINS} {hook}"), self._leave))
         for seed in run.growth.live_seeds:
             self._annotate(seed.body, f"seed {seed.id} ({seed.blueprint})")
         self._profiler = _started(self._gpu)

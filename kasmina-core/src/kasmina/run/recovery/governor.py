@@ -1,6 +1,6 @@
 """The governor's judgement: when training has gone wrong, and what that has cost so far.
 
-What is done about it, going back to the last good state, is the keeper's work.
+What is done about it stands in rollback.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from attrs import define, field, frozen, validators
 from kasmina.errors import KasminaError
 
 UNTRAINABLE = 1e8
-"""A first loss over that of one who knows nothing, beyond which gradients soon have squares that are no numbers."""
+"""Ratio of the first step's loss to the chance-level loss above which squared gradients overflow."""
 
 
 @frozen
@@ -21,14 +21,14 @@ class GovernorOptions:
     """When the governor steps in."""
 
     divergence: float = field(default=10.0, validator=validators.gt(1))
-    """A step's loss over the largest in all epochs before, beyond which training has diverged; or an epoch's over that
-    of the first."""
+    """Ratio above which training has diverged: of a step's loss to the largest in all epochs before, or of an epoch's
+    loss to that of the first."""
     returns: int = field(default=8, validator=validators.ge(0))
-    """How often a run goes back with no seed to blame before it stops. Each seed can be blamed but once."""
+    """Number of times that a run goes back with no seed to blame before it stops. A seed is blamed at most once."""
 
 
 class TrainingFault(KasminaError):
-    """Training has gone wrong in the step in hand; `seeds` are the ids of those that are the cause, if it is seeds."""
+    """Error of the step in hand. `seeds` are the ids of the seeds that cause it, if seeds do."""
 
     def __init__(self, sentence: str, seeds: tuple[int, ...] = ()) -> None:
         super().__init__(sentence)
@@ -37,39 +37,39 @@ class TrainingFault(KasminaError):
 
 @define
 class Governor:
-    """One run's; all that it remembers is plain."""
+    """Governor of one run. All that it remembers is plain."""
 
     options: GovernorOptions
-    ignorance: float = 1.0
-    """The largest loss of a step of one who knows nothing (`kasmina.run.objective.ignorance`)."""
+    chance_loss: float = 1.0
+    """Upper bound on the loss of a step of a constant predictor (`kasmina.run.objective.chance_loss`)."""
     returns: int = 0
-    """How often the run has gone back with no seed to blame."""
+    """Number of times that the run has gone back with no seed to blame."""
     _worst: float | None = None
-    """The largest loss of a step in all epochs that are over."""
+    """Largest loss of a step in all epochs that are over."""
     _peak: float = 0.0
-    """The same in the epoch in hand."""
+    """Largest loss of a step in the epoch in hand."""
     _first: float | None = None
-    """The mean loss of the first epoch."""
+    """Mean loss of the first epoch."""
     _limit: float = field(init=False, default=math.inf)
 
     @property
     def rate(self) -> float:
-        """What the learning rate is multiplied by: halved each time that there was no seed to blame."""
+        """Factor of the learning rate, halved each time that there was no seed to blame."""
         return float(0.5**self.returns)
 
-    def see(self, loss: float) -> None:
-        """Judges the loss of a step.
+    def check_step(self, loss: float) -> None:
+        """Raise if the loss of a step is not finite, or far beyond all before.
 
         Raises:
-            Fault: it is not finite, or beyond all that was.
+            TrainingFault: It is.
         """
         if not loss < math.inf:  # which no NaN is
             raise TrainingFault(f"the training loss is {loss}")
         if self._limit == math.inf:
-            if loss > self.ignorance * UNTRAINABLE:
+            if loss > self.chance_loss * UNTRAINABLE:
                 raise TrainingFault(f"the training loss begins at {loss:.3g}")
             # Of one step so little is known that the others of the first epoch may be as far from it again.
-            self._limit = max(loss, self.ignorance) * self.options.divergence**2
+            self._limit = max(loss, self.chance_loss) * self.options.divergence**2
         if loss > self._limit:
             raise TrainingFault(
                 f"the training loss is {loss:.3g}, and {self._limit:.3g} would be far beyond what was before"
@@ -77,35 +77,37 @@ class Governor:
         if loss > self._peak:
             self._peak = loss
 
-    def see_epoch(self, loss: float) -> None:
-        """Judges the mean loss of an epoch, lest it grow by a little less each time than `see` would mind.
+    def check_epoch(self, loss: float) -> None:
+        """Raise if the mean loss of an epoch is far beyond that of the first epoch and of a constant predictor.
+
+        It may have grown there by steps too small for `check_step`.
 
         Raises:
-            Fault: it is far beyond that of the first epoch, and of one who knows nothing.
+            TrainingFault: It is.
         """
-        known = max(self._first or 0.0, self.ignorance)
+        known = max(self._first or 0.0, self.chance_loss)
         if self._first is not None and loss > known * self.options.divergence:
             raise TrainingFault(f"the training loss of an epoch is {loss:.3g}, far beyond the {known:.3g} of the first")
 
     def end_epoch(self, loss: float) -> None:
-        """The epoch in hand, of this mean loss, was good, and is part of what was."""
+        """Count the epoch in hand, of this mean loss, among the good ones before."""
         self._first = loss if self._first is None else self._first
         self._worst = max(self._worst or 0.0, self._peak)
         self._peak = 0.0
-        self._limit = max(self._worst, self.ignorance) * self.options.divergence
+        self._limit = max(self._worst, self.chance_loss) * self.options.divergence
 
     def forget_epoch(self) -> None:
-        """The epoch in hand begins again."""
+        """Forget the epoch in hand, which begins again."""
         self._peak = 0.0
         if self._worst is None:
             self._limit = math.inf
 
     def state_dict(self) -> dict[str, Any]:
-        """What it remembers."""
+        """Return what the governor remembers."""
         names = ("returns", "_worst", "_peak", "_first", "_limit")
         return {name.lstrip("_"): getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Remembers it again."""
+        """Remember what `state_dict` returned."""
         self.returns, self._first = state["returns"], state["first"]
         self._worst, self._peak, self._limit = state["worst"], state["peak"], state["limit"]

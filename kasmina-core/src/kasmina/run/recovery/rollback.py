@@ -66,4 +66,4 @@ def _tell(run: Training, reason: str, action: str, seed: SeedState | None) -> No
         site=seed.site if seed else None,
         seed=seed.id if seed else None,
     )
-    run.hooks.on_incident(incident=incident)
+    run.plugins.hooks.on_incident(incident=incident)
