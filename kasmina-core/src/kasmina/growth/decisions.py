@@ -72,9 +72,12 @@ class Decisions:
             remaining=self._germination.remaining,
         )
 
-    def decide(self, observation: Observation, germinate: bool) -> None:
-        """Tell of the epoch, judge the seeds whose probation is over, and ask for a germination if one may come."""
+    def tell(self, observation: Observation) -> None:
+        """Tell all plugins of the epoch that has just ended."""
         self._hooks.on_epoch_end(observation=observation)
+
+    def decide(self, observation: Observation, germinate: bool) -> None:
+        """Judge the seeds whose probation is over, and ask for a germination if one may come."""
         for seed in self._manager.due():
             self._judge(seed, observation)
         if germinate:

@@ -157,6 +157,7 @@ class Growth:
     def after_epoch(self, germinate: bool = True) -> Observation:
         """Observe, judge, and germinate if that is allowed. Call it after each epoch."""
         observation = self.observe()
+        self._decisions.tell(observation)
         self.decide(observation, germinate)
         return observation
 
@@ -165,7 +166,7 @@ class Growth:
         return self._decisions.observe(epochs_left)
 
     def decide(self, observation: Observation, germinate: bool = True) -> None:
-        """Tell of the epoch, judge the seeds whose probation is over, and ask for a germination."""
+        """Judge the seeds whose probation is over, and ask for a germination."""
         self._decisions.decide(observation, germinate)
 
     def cut(self, seed: int, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Splits a task's data in three, and scales it by what the train split alone knows."""
+"""Splits a task's data in three, and scales it by statistics of the train split alone."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from kasmina.records import Data
 from kasmina.run.split import train_test_split
 
 SHARE = 0.15
-"""Of all rows, each for validation and for test; the rest is for training."""
+"""Share of all rows that validation and test get each; the rest is for training."""
 
 FEWEST = 3
-"""Rows of a class that can be split in three."""
+"""Number of rows that a class needs to be split in three."""
 
 # Statistics run over the batch and over what repeats within a sample: time steps, or the pixels of a channel.
 REDUCED = {2: (0,), 3: (0, 1), 4: (0, 2, 3)}
@@ -47,11 +47,11 @@ class Scaler:
         return x * self.std + self.mean
 
     def to(self, device: torch.device) -> Scaler:
-        """The same scaler on another device."""
+        """Return the same scaler on another device."""
         return Scaler(self.mean.to(device), self.std.to(device))
 
     def tensors(self) -> dict[str, Tensor]:
-        """What the scaler consists of, for a safetensors file."""
+        """Return the scaler's tensors by name, for a safetensors file."""
         return {"mean": self.mean, "std": self.std}
 
     @classmethod
@@ -88,21 +88,21 @@ class Splits:
 
     train: Split
     validation: Split
-    """All that a controller or a judge may see."""
+    """The only split that decisions may depend on."""
     test: Split
-    """Read once, for the summary."""
+    """The split that is read once, for the summary."""
     inputs: Scaler
     outputs: Scaler | None
-    """Of a regression's targets; None for a classification."""
+    """Scaler of a regression's targets; None for a classification."""
     digest: str = ""
-    """Of the whole data as the task gave it."""
+    """SHA-256 of the whole data, as the task gave it."""
 
     @property
     def device(self) -> torch.device:
         return self.train.y.device
 
     def scalers(self) -> dict[str, Tensor]:
-        """The scalers' tensors by name: ``inputs.mean``, ``inputs.std``, and ``outputs.*`` of a regression."""
+        """Return the scalers' tensors by name: ``inputs.mean``, ``inputs.std``, and ``outputs.*`` of a regression."""
         named = {"inputs": self.inputs, "outputs": self.outputs}
         return {f"{name}.{part}": t for name, scaler in named.items() if scaler for part, t in scaler.tensors().items()}
 
@@ -127,7 +127,7 @@ def prepare(data: Data, seed: int, device: torch.device, dtype: torch.dtype = to
 
 
 def digest(data: Data) -> str:
-    """Of its samples and targets, with their types and shapes: the same for the same data only."""
+    """Return the SHA-256 of samples and targets, types and shapes included: the same for the same data only."""
     found = hashlib.sha256(repr((data.goal, data.classes)).encode())
     for values in (data.x, data.y):
         found.update(repr((values.dtype.str, values.shape)).encode())
@@ -136,8 +136,9 @@ def digest(data: Data) -> str:
 
 
 def split_rows(data: Data, seed: int) -> tuple[Array, Array, Array]:
-    """Indices of the rows of train (70 %), validation (15 %) and test (15 %), with each class's share alike in all
-    three.
+    """Return the indices of the rows of train (70 %), validation (15 %) and test (15 %).
+
+    Each class has the same share of all three.
 
     Depends on the labels and `seed` alone. Raises UsageError if there are too few rows, or too few of a class.
     """
@@ -151,7 +152,7 @@ def split_rows(data: Data, seed: int) -> tuple[Array, Array, Array]:
 
 
 def fit(x: Array, dtype: torch.dtype = torch.float32) -> Scaler:
-    """The scaler of the rows x, shaped (N, F), (N, T, F) or (N, C, H, W).
+    """Return the scaler of the rows x, shaped (N, F), (N, T, F) or (N, C, H, W).
 
     Computed in float64 and kept in `dtype`, but in float32 at least.
     """
@@ -203,7 +204,7 @@ def _refuse_rare(labels: Array, names: tuple[str, ...]) -> None:
 
 
 def _check(data: Data) -> None:
-    """What a task of a stranger's may get wrong about types and shapes."""
+    """Raise if types or shapes are not those that a task owes."""
     for name, values in {"x": data.x, "y": data.y}.items():
         if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiub":
             came = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else f"a {type(values).__name__}"

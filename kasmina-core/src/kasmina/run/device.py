@@ -1,4 +1,4 @@
-"""Which device a run computes on, and with how many threads."""
+"""The device that a run computes on, and the number of its threads."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import torch
 from kasmina.errors import UsageError
 
 SMALL = 100_000
-"""Parameters of a host below which a second thread brings nothing: at batch 64 the two cross at some 85,000."""
+"""Number of parameters below which a second thread brings nothing: at batch 64 the two cross at some 85,000."""
 
 
 def resolve(word: str) -> torch.device:
-    """The device of that name; ``"auto"`` is the best at hand.
+    """Return the device of that name; ``"auto"`` is the best at hand.
 
     Raises:
-        UsageError: it is not to be had here.
+        UsageError: It is not available here.
     """
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if word == "auto":
@@ -25,6 +25,6 @@ def resolve(word: str) -> torch.device:
 
 
 def settle_threads(parameters: int) -> None:
-    """One thread for a small host: more of them only wait for one another, and for seconds on a busy machine."""
+    """Set one thread for a small host: more of them only wait for one another, and for seconds on a busy machine."""
     if parameters < SMALL:
         torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""A run's network as a file that needs no Kasmina, and beside it a JSON file that says how to use it."""
+"""A run's network as a file that needs no Kasmina, and a JSON file that says how to use it."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def export(
     checkpoint: str = "last",
     warn: Callable[[str], None] = warnings.warn,
 ) -> dict[str, Any]:
-    """Writes the network of the run at `path` to `out`, and beside it `out`.json, whose content it gives back.
+    """Write the network of the run at `path` to `out`, and `out`.json next to it; return the content of the latter.
 
     Args:
         format: None is what `out` ends in, or torch.
         out: None is ``exports/model.<suffix>`` in the run's folder.
-        trust, checkpoint, warn: as for `restore`.
+        trust, checkpoint, warn: As for `restore`.
 
     Raises:
-        UsageError: there is no run, a library of the format is missing, the host cannot be exported, or `out` written.
-        KasminaError: the file would not compute what the network does; nothing was written.
+        UsageError: There is no run, a library of the format is missing, the host cannot be exported, or `out` written.
+        KasminaError: The file would not compute what the network does; nothing was written.
     """
     format = format or _format_of(out)
     form = find_format(format)
@@ -69,10 +69,10 @@ def export(
 
 
 def _own_folder(run: Path) -> Path:
-    """Where exports of a run go if nobody says: in its folder, and not where a link in a stranger's might lead.
+    """Return the folder of a run's exports: within its own, and not where a link in a stranger's might lead.
 
     Raises:
-        UsageError: it is a link.
+        UsageError: It is a link.
     """
     folder = run / "exports"
     if folder.is_symlink():
@@ -85,7 +85,7 @@ def _format_of(out: Path | None) -> str:
 
 
 def describe(trained: Trained, result: Plain) -> dict[str, Any]:
-    """What one must know to use the file, and what became of the seeds in it."""
+    """Return how to use the file, and what became of the seeds in it."""
     splits, objective = trained.splits, trained.objective
     if splits.outputs is None:
         outputs = {"values": "logits, one a class", "classes": list(trained.classes)}
@@ -110,7 +110,7 @@ def describe(trained: Trained, result: Plain) -> dict[str, Any]:
 
 
 def size(trained: Trained, result: Plain) -> int:
-    """How many parameters the file holds."""
+    """Return the number of parameters that the file holds."""
     modules = [trained.host, *(seed.body for seed in trained.seeds)] if result.live else [result.module]
     return sum(parameter.numel() for module in modules for parameter in module.parameters())
 

@@ -1,4 +1,4 @@
-"""What a network's outputs stand for, in the words of its task."""
+"""A network's answers in the words and units of its task."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kasmina.run.restore import Trained
 
 
 class InferenceModel(nn.Module):
-    """A network that takes samples as the task loads them, and gives what its outputs stand for."""
+    """A network that takes samples as the task loads them, and gives probabilities or values in the task's units."""
 
     def __init__(self, network: nn.Module, splits: Splits) -> None:
         super().__init__()
@@ -33,10 +33,10 @@ class InferenceModel(nn.Module):
 
 
 def table(trained: Trained, split: str) -> Iterator[list[str]]:
-    """A header, and a row for each sample of the split: its target, the prediction, and each class's probability.
+    """Yield a header, and a row for each sample of the split: its target, the prediction, and each class's probability.
 
-    Numbers are written so that they read back the same to the bit. Of a regression with several outputs there is a
-    target and a prediction of each.
+    Numbers are written so that they read back the same to the bit. A regression with several outputs
+    has a target and a prediction for each.
     """
     outputs = predict(trained.host, getattr(trained.splits, split).x).cpu()
     scaler, classes, y = trained.splits.outputs, trained.classes, trained.rows(split)[1]
@@ -52,5 +52,5 @@ def table(trained: Trained, split: str) -> Iterator[list[str]]:
 
 
 def endings(outputs: int) -> list[str]:
-    """What tells the columns of several outputs apart; one needs nothing."""
+    """Return the endings that tell the columns of several outputs apart; a single one needs none."""
     return [f"_{number}" for number in range(1, outputs + 1)] if outputs > 1 else [""]

@@ -1,4 +1,4 @@
-"""What is minimised and what is reported, by the goal of the task."""
+"""The loss that is minimised and the metric that is reported, by the goal of the task."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Objective:
 
 
 def accuracy(outputs: Tensor, y: Tensor) -> Tensor:
-    """Share of rows whose largest output is the class."""
+    """Return the share of rows whose largest output is the class."""
     return (outputs.argmax(1) == y).float().mean()
 
 
 def r2(outputs: Tensor, y: Tensor) -> Tensor:
-    """Coefficient of determination: 1 for perfect, 0 for no better than the mean of `y`."""
+    """Return the coefficient of determination: 1 for perfect, 0 for no better than the mean of `y`."""
     return 1 - (y - outputs).square().sum() / (y - y.mean(0)).square().sum()
 
 
@@ -42,13 +42,14 @@ OBJECTIVES: dict[Goal, Objective] = {
 
 
 def chance_loss(goal: Goal, y: Tensor, outputs: int, batch: int) -> float:
-    """The largest loss of a batch for one who knows nothing of its `x`: guesses all classes alike, or the mean.
+    """Return an upper bound on the batch loss of a constant predictor.
 
-    Of a classification never less than 1, which is about what a few overconfident guesses cost. Of a regression the few
-    rows that are far from all others may rule it.
+    The predictor gives uniform probabilities for a classification, and the mean target for a regression. The bound of
+    a classification is at least 1, which is about what a few overconfident guesses cost. The bound of a regression may
+    depend on the few rows that are far from all others.
 
     Args:
-        y: of the train split, scaled.
+        y: Targets of the train split, scaled.
     """
     if goal == "classification":
         return max(1.0, math.log(outputs))
@@ -56,17 +57,17 @@ def chance_loss(goal: Goal, y: Tensor, outputs: int, batch: int) -> float:
 
 
 def decode(outputs: Tensor, scaler: Scaler | None) -> Tensor:
-    """Probabilities of the classes, or values in the units of the task, in float64, of outputs (N, outputs).
+    """Return probabilities of the classes, or values in the units of the task, of outputs (N, outputs), in float64.
 
     Args:
-        scaler: of a regression's targets; None for a classification.
+        scaler: Scaler of a regression's targets; None for a classification.
     """
     return scaler.invert(outputs.double()) if scaler else outputs.double().softmax(1)
 
 
 @torch.no_grad()
 def predict(host: nn.Module, x: Tensor) -> Tensor:
-    """The host's outputs for x (N, *in_shape), in evaluation mode; the host's mode is left as it was."""
+    """Return the host's outputs for x (N, *in_shape), in evaluation mode; the host's mode is left as it was."""
     training = host.training
     host.eval()
     parts = [host(part) for part in torch.split(x, CHUNK)]
@@ -76,7 +77,7 @@ def predict(host: nn.Module, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def evaluate(host: nn.Module, objective: Objective, split: Split) -> tuple[float, float]:
-    """Loss and metric of the host on a whole split, in evaluation mode; the host's mode is left as it was."""
+    """Return loss and metric of the host on a whole split, in evaluation mode; the host's mode is left as it was."""
     outputs = predict(host, split.x)
     loss, metric = torch.stack([objective.loss(outputs, split.y), objective.metric(outputs, split.y)]).tolist()
     return loss, metric

@@ -22,7 +22,7 @@ from kasmina.run.options.config import Config, PluginChoice
 from kasmina.run.options.sources import Raw
 
 OWED: Mapping[str, str] = {"blueprint": "build", "host": "build", "task": "load"}
-"""The method that a plugin of each kind must have; the others implement hooks, as many as they like."""
+"""Method that a plugin of each kind must have. Plugins of other kinds implement hooks, as many as they like."""
 
 
 @frozen(eq=False)
@@ -35,17 +35,17 @@ class PluginSet:
     blueprint: Any
     loggers: Mapping[str, Any]
     entries: Mapping[str, Entry]
-    """By kind, and by ``"logger.NAME"`` and ``"alternative.NAME"``."""
+    """Entries by kind, and by ``"logger.NAME"`` and ``"alternative.NAME"``."""
     alternatives: Mapping[str, Any] = field(factory=dict)
-    """Blueprints that compete with the first."""
+    """Blueprints that compete with the first, by name."""
 
     @classmethod
     def of(cls, config: Config) -> PluginSet:
-        """Loads and makes those that the options name, and no others.
+        """Load and make the plugins that the options name, and no others.
 
         Raises:
-            UsageError: a name or an option that does not exist, or a value that does not fit.
-            PluginError: one that cannot be loaded.
+            UsageError: A name or an option that does not exist, or a value that does not fit.
+            PluginError: A plugin cannot be loaded.
         """
         entries: dict[str, Entry] = {}
 
@@ -68,7 +68,7 @@ class PluginSet:
 
     @property
     def blueprints(self) -> list[tuple[Entry, Any]]:
-        """The run's own first, and then its alternatives."""
+        """Blueprints of the run: its own first, and then the alternatives."""
         alternatives = [
             (self.entries[f"alternative.{name}"], alternative) for name, alternative in self.alternatives.items()
         ]
@@ -82,19 +82,19 @@ class PluginSet:
 
     @property
     def code(self) -> dict[str, str]:
-        """What the run is computed by: versions of distributions, and digests of the user's own code."""
+        """Versions of the distributions that compute the run, and digests of the user's own code."""
         installed = {entry.distribution: entry.version for entry in self.entries.values() if entry.version}
         return {"torch": version("torch")} | installed | code_of([self.task, self.host])
 
     @property
     def told(self) -> list[tuple[Entry, Any]]:
-        """All that may implement hooks and remember things: controller and blueprints, then loggers in their order."""
+        """Plugins that may implement hooks and remember things: controller, blueprints, loggers in their order."""
         controller = self.entries["controller"], self.controller
         loggers = [(self.entries[f"logger.{name}"], logger) for name, logger in self.loggers.items()]
         return [controller, *self.blueprints, *loggers]
 
     def prepare(self, warn: Callable[[str], None]) -> None:
-        """Lets loggers begin what takes long, before data and host are made ready."""
+        """Let loggers begin what takes long, before data and host are made ready."""
         for name, logger in self.loggers.items():
             try:
                 if hasattr(logger, "prepare"):
@@ -103,33 +103,33 @@ class PluginSet:
                 warn(f"the {self.entries[f'logger.{name}']} failed in prepare: {one_line(error)}; the run goes on")
 
     def hooks(self, warn: Callable[[str], None]) -> Hooks:
-        """Their hooks, registered afresh."""
+        """Return the plugins' hooks, registered afresh."""
         return Hooks(self.told, warn)
 
     def states(self, warn: Callable[[str], None]) -> PluginStates:
-        """What they remember."""
+        """Return what keeps the plugins' memory."""
         return PluginStates(self.told, warn)
 
 
 def code_of(plugins: Iterable[object]) -> dict[str, str]:
-    """Digests of the files that hold code of the user's own, by the word that names it."""
+    """Return the digests of the files that hold code of the user's own, by the word that names it."""
     own = [plugin for plugin in plugins if isinstance(plugin, UserCallable) and Path(plugin.file).is_file()]
     return {plugin.word: hashlib.sha256(Path(plugin.file).read_bytes()).hexdigest() for plugin in own}
 
 
 def tell_changes(then: Mapping[str, str], now: Mapping[str, str], warn: Callable[[str], None]) -> None:
-    """Warns of code that is not what a run began with: it may have been mended, or be another network by now."""
+    """Warn of code that is not what a run began with: it may have been mended, or be another network by now."""
     for word, digest in now.items():
         if then.get(word, digest) != digest:
             warn(f"the code of {word!r} is not what the run began with; it may compute something else now")
 
 
 def choose(kind: str, choice: PluginChoice) -> tuple[Entry, Any]:
-    """Where the plugin comes from, and the plugin; a host or a task may be code of the user's own.
+    """Return the plugin's entry, and the plugin; a host or a task may be code of the user's own.
 
     Raises:
-        UsageError: a name or an option that does not exist, or a value that does not fit.
-        PluginError: one that cannot be loaded.
+        UsageError: A name or an option that does not exist, or a value that does not fit.
+        PluginError: A plugin cannot be loaded.
     """
     if is_user_code(kind, choice.name):
         return load_user_callable(kind, choice.name, choice.options)
@@ -143,7 +143,7 @@ def choose(kind: str, choice: PluginChoice) -> tuple[Entry, Any]:
 
 
 def written(config: Config, plugins: PluginSet, sites: Sequence[str]) -> Raw:
-    """The options as config.yaml holds them: every default of every plugin too, so that they make the same run."""
+    """Return the options as config.yaml holds them: every default of every plugin too, to make the same run."""
     raw: Raw = {
         kind: {"name": choice.name} | options_of(getattr(plugins, kind)) for kind, choice in config.choices.items()
     }
@@ -155,7 +155,7 @@ def written(config: Config, plugins: PluginSet, sites: Sequence[str]) -> Raw:
 
 
 def options_of(plugin: Any) -> Raw:
-    """The options that a plugin was made with, as config.yaml holds them."""
+    """Return the options that a plugin was made with, as config.yaml holds them."""
     if isinstance(plugin, UserCallable):
         return dict(plugin.options)
     values = {field.alias: getattr(plugin, field.name) for field in fields(type(plugin)) if field.init}

@@ -1,4 +1,4 @@
-"""What loggers are told: numbers of every epoch, histograms of some, network and predictions as it grows."""
+"""Reports to the loggers: numbers of every epoch, histograms of some, network and predictions as it grows."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from kasmina.run.training import Training
 Array = np.ndarray[Any, Any]
 
 EPOCHS = 10
-"""From one histogram to the next."""
+"""Number of epochs from one histogram to the next."""
 ROWS = 1000
-"""Of the validation split, at most, of which predictions are told."""
+"""Largest number of rows of the validation split whose predictions are reported."""
 GRID = 100
-"""Points along each side of a plane."""
+"""Number of points along each side of a plane."""
 MARGIN = 0.1
-"""Of a plane beyond the samples, as a share of their range."""
+"""Margin of a plane around the samples, as a share of their range."""
 
 
 def report_epoch(run: Training, observation: Observation, rate: float) -> None:
-    """One epoch's numbers, to all loggers, and every ten epochs the histograms."""
+    """Tell all plugins of an epoch's end: its numbers, every ten epochs the histograms, and what was observed."""
     metrics = Metrics(
         train_loss=observation.train_loss,
         validation_loss=observation.validation_loss,
@@ -45,16 +45,17 @@ def report_epoch(run: Training, observation: Observation, rate: float) -> None:
     run.plugins.hooks.log_metrics(metrics=metrics, step=observation.epoch)
     if observation.epoch % EPOCHS == 0 and run.plugins.hooks.implements("log_histograms"):
         run.plugins.hooks.log_histograms(histograms=histograms(run), step=observation.epoch)
+    run.plugins.hooks.on_epoch_end(observation=observation)
 
 
 def report_begin(run: Training) -> None:
-    """The network as it is before anything has grown."""
+    """Report the network as it is, if a logger wants to know."""
     if run.plugins.hooks.implements("log_network"):
         report_network(run)
 
 
 def report_growth(run: Training) -> None:
-    """After an epoch, in which seeds may have germinated: the network and what it makes of the validation split."""
+    """Report the network and its predictions, if a seed germinated in the epoch that has just ended."""
     epoch = run.growth.epoch
     if any(seed.germinated_at == epoch for seed in run.growth.seeds):
         report_begin(run)
@@ -69,13 +70,13 @@ def report_network(run: Training) -> None:
 
 
 def report_predictions(run: Training) -> None:
-    """What the network makes of the validation split now, if a logger wants to know."""
+    """Report the predictions for the validation split, if a logger wants to know."""
     if run.plugins.hooks.implements("log_predictions"):
         run.plugins.hooks.log_predictions(predictions=predictions_of(run), step=run.growth.epoch)
 
 
 def histograms(run: Training) -> dict[str, Array]:
-    """Every parameter of the host and its seeds, and its last gradient, by name."""
+    """Return every parameter of the host and its seeds, and its last gradient, by name."""
     named = [(f"host/{name}", parameter) for name, parameter in run.host.named_parameters()]
     for seed in run.growth.live_seeds:
         named += [(f"seed/{seed.id}/{name}", parameter) for name, parameter in seed.body.named_parameters()]
@@ -84,7 +85,7 @@ def histograms(run: Training) -> dict[str, Array]:
 
 
 def network_of(run: Training) -> nn.Module | None:
-    """A copy of the network with every seed as it will be; None if its forward cannot be written down as a graph."""
+    """Return a copy of the network with every seed as it will be; None if its forward cannot be traced as a graph."""
     seeds, host = run.growth.live_seeds, run.host
     training = host.training
     with ExitStack() as stack, suppress(Exception):  # whatever a stranger's forward may do when it is traced
@@ -97,7 +98,7 @@ def network_of(run: Training) -> nn.Module | None:
 
 
 def predictions_of(run: Training) -> Predictions:
-    """What the network makes of the first samples of the validation split."""
+    """Return the network's predictions for the first samples of the validation split."""
     seed_everything(run.splits.device, run.info.seed, run.growth.epoch, 1)  # for a host that draws as it is measured
     inputs, outputs = run.splits.inputs, run.splits.outputs
     x, y = run.splits.validation.x[:ROWS], run.splits.validation.y[:ROWS]
@@ -106,7 +107,7 @@ def predictions_of(run: Training) -> Predictions:
     return Predictions(
         x=array(inputs.invert(x)),
         y=array(outputs.invert(y)) if outputs else y.cpu().numpy(),
-        outputs=told(run, answers),
+        outputs=decoded(run, answers),
         activations={name: array(values) for name, values in found.items()},
         classes=run.info.data.classes,
         plane=plane_of(run, x) if run.info.data.in_shape == (2,) else None,
@@ -114,7 +115,7 @@ def predictions_of(run: Training) -> Predictions:
 
 
 def plane_of(run: Training, x: Tensor) -> Plane:
-    """The network's answers on a grid over the samples x (N, 2), scaled."""
+    """Return the network's outputs on a grid over the samples x (N, 2), scaled."""
     low, high = x.min(0).values, x.max(0).values
     low, high = low - MARGIN * (high - low), high + MARGIN * (high - low)
     across, up = (
@@ -124,11 +125,11 @@ def plane_of(run: Training, x: Tensor) -> Plane:
     with untouched(run.host):
         answers = run.host(grid.reshape(-1, 2))
     ends = array(run.splits.inputs.invert(torch.stack([across, up], 1)))
-    return Plane(ends[:, 0], ends[:, 1], told(run, answers).reshape(GRID, GRID, -1))
+    return Plane(ends[:, 0], ends[:, 1], decoded(run, answers).reshape(GRID, GRID, -1))
 
 
-def told(run: Training, answers: Tensor) -> Array:
-    """What the host's outputs (N, outputs) stand for."""
+def decoded(run: Training, answers: Tensor) -> Array:
+    """Return probabilities of the classes, or values in the units of the task, of the host's outputs (N, outputs)."""
     scaler = run.splits.outputs  # on the CPU, for not every device has float64
     return array(decode(answers.cpu(), scaler and scaler.to(torch.device("cpu"))))
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from attrs import evolve, frozen
 from torch import nn
 
 from kasmina.errors import UsageError
-from kasmina.growth.seed import Seed, revive
-from kasmina.growth.sites.find import BoundSite, Builders, find_sites
-from kasmina.records import Data, Stage
+from kasmina.growth.grown import attach_seeds
+from kasmina.growth.seed import Seed
+from kasmina.growth.sites.find import find_sites
+from kasmina.records import Data
 from kasmina.run.checkpoints.contents import load_weights
 from kasmina.run.checkpoints.store import best, fitting, newest
 from kasmina.run.data import Array, Splits, split_rows
@@ -34,16 +34,16 @@ class Trained:
     seeds: list[Seed]
     objective: Objective
     data: Data
-    """As the task gives it."""
+    """Data as the task gives it."""
     splits: Splits
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of what is told apart; none for a regression."""
+        """Names of the classes; none for a regression."""
         return self.data.classes
 
     def rows(self, split: str) -> tuple[Array, Array]:
-        """Samples x and targets y of the split of that name as the task gives them, in the order of `splits`."""
+        """Return samples x and targets y of the split of that name as the task gives them, in the order of `splits`."""
         rows = split_rows(self.data, self.config.settings.split_seed)[("train", "validation", "test").index(split)]
         return self.data.x[rows], self.data.y[rows]
 
@@ -56,15 +56,15 @@ def restore(
     checkpoint: str = "last",
     warn: Callable[[str], None] = warnings.warn,
 ) -> Trained:
-    """The network of the run at `path`, and its task's data; on the run's own device, or on another.
+    """Return the network of the run at `path`, and its task's data; on the run's own device, or on another.
 
     Args:
-        trust: whether code that config.yaml names may be run, though the run is not one of the user's own.
-        checkpoint: ``"last"``, or ``"best"``, of the epoch that was best on the validation split.
-        warn: is told if the newest checkpoint is damaged, and an earlier one is taken.
+        trust: Whether code that config.yaml names may be run, though the run is not one of the user's own.
+        checkpoint: Either ``"last"``, or ``"best"``, of the epoch that was best on the validation split.
+        warn: Called with a line if the newest checkpoint is damaged, and an earlier one is taken.
 
     Raises:
-        UsageError: there is no run, its files are damaged, the data is no longer what it was, or code is not trusted.
+        UsageError: There is no run, its files are damaged, the data is no longer what it was, or code is not trusted.
     """
     folder = Folder.old(path)
     config = configure(folder.config, trust=trust)
@@ -77,20 +77,10 @@ def restore(
     if found.facts.data != splits.digest:
         raise UsageError(f"the task's data is not what the run in {folder.path} began with; put it back")
     host = build_host(host_plugin, config, data, splits.train.x[:2])
-    places = find_sites(host, config.settings.sites, splits.train.x[:2])
+    found_sites = find_sites(host, config.settings.sites, splits.train.x[:2])
     with fitting(found.path):
         load_weights(host, found.state["host"])
-        seeds = grown(found.state, places, {entry.name: blueprint.build for entry, blueprint in made})
+        builders = {entry.name: blueprint.build for entry, blueprint in made}
+        sites = {name: evolve(bound, builders=builders) for name, bound in found_sites.items()}
+        seeds = attach_seeds(found.state["growth"], sites)
     return Trained(config, host, seeds, OBJECTIVES[data.goal], data, splits)
-
-
-def grown(state: dict[str, Any], places: dict[str, BoundSite], builders: Builders) -> list[Seed]:
-    """The seeds of a run in their places; without those in training, which have no part in what the host gives."""
-    seeds = []
-    for record in state["growth"]["manager"]["seeds"]:
-        facts = record["_extra_state"]
-        if facts["stage"] != Stage.TRAINING:
-            seed = revive(record, evolve(places[facts["site"]], builders=builders))
-            seed.attach()
-            seeds.append(seed)
-    return seeds

@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def seed_everything(device: torch.device, seed: int, *where: int) -> None:
-    """Sets all that is shared by a seed and a place in the run."""
+    """Seed all generators that everybody shares, by a seed and a place in the run."""
     mixed = _mixed(seed, *where)
     torch.default_generator.manual_seed(mixed)  # torch.manual_seed takes 90 us to look for accelerators
     if device.type == "cuda":
@@ -28,12 +28,12 @@ def seed_everything(device: torch.device, seed: int, *where: int) -> None:
 
 
 def order(rows: int, seed: int, epoch: int) -> Tensor:
-    """The order of the samples in one epoch: (rows), of indices."""
+    """Return the order of the samples in one epoch: indices (rows)."""
     return torch.randperm(rows, generator=torch.Generator().manual_seed(_mixed(seed, epoch)))
 
 
 def states(device: torch.device) -> dict[str, Any]:
-    """Where the shared generators stand, as plain values and tensors."""
+    """Return the states of the shared generators, as plain values and tensors."""
     words: Any
     kind, words, *rest = np.random.get_state(legacy=True)
     found = {
@@ -49,7 +49,7 @@ def states(device: torch.device) -> dict[str, Any]:
 
 
 def set_states(found: dict[str, Any], device: torch.device) -> None:
-    """Goes on from there."""
+    """Set the shared generators to states from `states`."""
     torch.set_rng_state(found["torch"])
     np.random.set_state(tuple(found["numpy"]))
     version, words, gauss = found["python"]
@@ -61,5 +61,5 @@ def set_states(found: dict[str, Any], device: torch.device) -> None:
 
 
 def _mixed(*words: int) -> int:
-    """One number below 2**63 of several, such that neighbours have nothing in common."""
+    """Return one number below 2**63 of several, such that neighbours have nothing in common."""
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,4 +1,4 @@
-"""Where seeds may grow in a run: its sites, by the options, the host's own suggestion and the blueprints."""
+"""The sites of a run, by the options, the host's own suggestion and the blueprints."""
 
 from __future__ import annotations
 

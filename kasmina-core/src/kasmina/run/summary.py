@@ -1,4 +1,4 @@
-"""summary.json: what came out of a run, and what it cost."""
+"""The content of summary.json: results of a run, and its cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a run is saved, and the states that it keeps in memory: the last good one and the best."""
+"""Checkpoints of a run as it goes on: what is saved and when, and the last good and the best state in memory."""
 
 from __future__ import annotations
 

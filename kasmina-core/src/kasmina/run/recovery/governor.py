@@ -18,7 +18,7 @@ UNTRAINABLE = 1e8
 
 @frozen
 class GovernorOptions:
-    """When the governor steps in."""
+    """Options of the governor."""
 
     divergence: float = field(default=10.0, validator=validators.gt(1))
     """Ratio above which training has diverged: of a step's loss to the largest in all epochs before, or of an epoch's
