@@ -123,17 +123,11 @@ def record_of(event: Event) -> dict[str, Any]:
 
 
 def record_of_incident(incident: Incident) -> dict[str, Any]:
-    """An incident as a record; that it has ``"incident"`` tells it from a change of stage."""
-    return {
-        "step": incident.step,
-        "epoch": incident.epoch,
-        "phase": incident.phase,
-        "incident": incident.kind,
-        "reason": incident.reason,
-        "action": incident.action,
-        "site": incident.site,
-        "seed": incident.seed,
-    }
+    """Return an incident as a record; the key "incident" tells it from a change of stage."""
+    found = attrs.asdict(incident)
+    names = {"incident": "kind"}
+    order = ("step", "epoch", "phase", "incident", "reason", "action", "site", "seed")
+    return {name: found[names.get(name, name)] for name in order}
 
 
 def finite(value: float | None) -> float | None:

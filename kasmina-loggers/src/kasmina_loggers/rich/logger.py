@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 from attrs import validators
@@ -17,17 +17,8 @@ from kasmina_loggers.rich.progress import Progress
 from kasmina_loggers.rich.screen import Screen
 from kasmina_loggers.rich.svg import SvgScreen
 
-
-class View(Protocol):
-    """One way to show a progress; it reads the progress, which is up to date before each call."""
-
-    def start(self) -> None: ...
-    def phase(self, phase: Phase) -> None: ...
-    def change(self, event: Event) -> None: ...
-    def incident(self, incident: Incident) -> None: ...
-    def metrics(self) -> None: ...
-    def end(self, summary: Mapping[str, Any]) -> None: ...
-    def close(self) -> None: ...
+View = Screen | PlainText
+"""One way to show a run; it reads the progress, which is up to date before each call."""
 
 
 def option(default: float, text: str) -> Any:
