@@ -1,4 +1,4 @@
-"""What the folder of a run holds, read back for those who serve, register or study it.
+"""Trained runs, read back from their folders by those who serve, register or study them.
 
 For example, the accuracy on the test split of the run in ``runs/first``::
 

@@ -34,7 +34,7 @@ def export(
 
     RUN is the folder of a run. A second file, FILE.json, says how inputs are scaled and what the outputs mean.
     """
-    from kasmina.run.export import export as write
+    from kasmina.run.export_file import export as write
 
     record = write(run, format, out, fold, trust, checkpoint=checkpoint, warn=common.warn)
     if as_json:

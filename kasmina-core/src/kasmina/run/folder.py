@@ -145,7 +145,7 @@ class Folder:
             ) from error
 
     def read_summary(self) -> dict[str, Any]:
-        """What summary.json holds; nothing if it is not there or damaged."""
+        """Return the content of summary.json; an empty mapping if it is missing or damaged."""
         try:
             found = json.loads(files.read(self.summary))
         except (OSError, ValueError, RecursionError):
