@@ -8,7 +8,7 @@ NOTHING = "-"
 
 
 def measure(value: float | None) -> str:
-    """A loss or a metric: four decimals where they tell something, else powers of ten."""
+    """Return a loss or a metric with four decimals where they tell something, else as a power of ten."""
     if value is None:
         return NOTHING
     number = float(value)
@@ -17,17 +17,17 @@ def measure(value: float | None) -> str:
 
 
 def gain(value: float | None) -> str:
-    """A contribution, with its sign. Four decimals also of the smallest: it makes no difference then."""
+    """Return a contribution with its sign and four decimals, of the smallest too: it makes no difference then."""
     return NOTHING if value is None else format(float(value), "+.4f" if abs(value) < 1e4 else "+.2e")
 
 
 def brief(value: float | None) -> str:
-    """A number that somebody chose, such as a target or a learning rate, without idle zeros."""
+    """Return a number that somebody chose, such as a target or a learning rate, without idle zeros."""
     return NOTHING if value is None else f"{float(value):.3g}"
 
 
 def count(value: float | None) -> str:
-    """A number of things, with commas."""
+    """Return a number of things, with commas."""
     return NOTHING if value is None or not math.isfinite(value) else f"{int(value):,}"
 
 
@@ -36,7 +36,7 @@ def plural(number: int, thing: str) -> str:
 
 
 def flops(value: float | None) -> str:
-    """Counted floating-point operations in the unit that leaves one to three digits before the point."""
+    """Return floating-point operations in the unit that leaves one to three digits before the point."""
     if value is None or not math.isfinite(value):
         return NOTHING
     number, units = float(value), ["", "k", "M", "G", "T", "P", "E"]
@@ -47,7 +47,7 @@ def flops(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A length of time in its two largest units; tenths only below ten seconds."""
+    """Return a length of time in its two largest units; tenths only below ten seconds."""
     if seconds is None or not math.isfinite(seconds):
         return NOTHING
     if seconds < 9.95:
@@ -61,23 +61,23 @@ def duration(seconds: float | None) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A time that runs, of a width that hardly changes: 0:05, 12:41, 3:00:09."""
+    """Return a time that runs, in a width that hardly changes: 0:05, 12:41, 3:00:09."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def pace(seconds: float) -> str:
-    """How long one of many short things takes."""
+    """Return the duration of one of many short things, in milliseconds."""
     milliseconds = seconds * 1000
     return f"{milliseconds:.{0 if milliseconds >= 9.95 else 1}f} ms each"
 
 
 def one_line(text: str) -> str:
-    """A stranger's text without line breaks and control characters, which could disturb a terminal."""
+    """Return a stranger's text without line breaks and control characters, which could disturb a terminal."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def tail(text: str, width: int) -> str:
-    """The end of a text that is too long: of a site's name the last part says most."""
+    """Return the end of a text that is too long: the last part of a site's name says most."""
     return text if len(text) <= width else f"…{text[1 - width:]}"

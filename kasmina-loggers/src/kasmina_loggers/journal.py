@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 class Appendable(Protocol):
-    """As much of an unbuffered binary file as is needed here."""
+    """The part of an unbuffered binary file that a journal needs."""
 
     @property
     def closed(self) -> bool: ...
@@ -40,7 +40,7 @@ class Journal:
 
     @property
     def digest(self) -> str:
-        """Of all records: a bit that changed in a file of the same length is seen by it."""
+        """SHA-256 of all records, which shows a change in a file of the same length."""
         return self._sum.hexdigest()
 
     @property
@@ -86,6 +86,7 @@ class Journal:
         """Let go of all records after this position.
 
         Args:
+            position: number of bytes of the records to keep.
             digest: what it was there.
             waiting: those that waited there, of which a process that has ended since may have written none.
 
@@ -111,7 +112,7 @@ class Journal:
             raise OSError(f"{self.path.name} is not what it was when the run was saved; it goes on after byte {end}")
 
     def _summed(self, end: int, block: int = 1 << 20) -> hashlib._Hash:
-        """Of the file up to there."""
+        """Return the SHA-256 of the file up to there."""
         digest = hashlib.sha256()
         self.file.seek(0)
         while end > 0 and (part := self.file.read(min(block, end))):
@@ -120,8 +121,10 @@ class Journal:
         return digest
 
     def close(self) -> None:
-        """Raises:
-        OSError: some records could not be written, and are lost.
+        """Write what waits and close the file.
+
+        Raises:
+            OSError: some records could not be written, and are lost.
         """
         if self.file.closed:
             return
@@ -135,7 +138,7 @@ class Journal:
 
 
 def opened(path: Path) -> Appendable:
-    """For writing at any place of what is there; without a buffer.
+    """Open a file without a buffer, to be written at any place of what is there.
 
     The file itself: in a run's folder that came from a stranger, a link might lead to a file of the user's.
     """
@@ -148,7 +151,7 @@ def opened(path: Path) -> Appendable:
 
 
 def end_of_records(file: Appendable, position: int, block: int = 4096) -> int:
-    """The place just after the last newline before `position`, found from there backwards."""
+    """Return the place just after the last newline before `position`, found from there backwards."""
     while position > 0:
         start = max(0, position - block)
         file.seek(start)

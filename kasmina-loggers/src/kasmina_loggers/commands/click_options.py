@@ -1,4 +1,4 @@
-"""What the commands about MLflow take and say."""
+"""Options and messages that the commands about MLflow share."""
 
 from __future__ import annotations
 

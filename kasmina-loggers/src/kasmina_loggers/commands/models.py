@@ -35,7 +35,7 @@ def models(tracking_uri: str, as_json: bool) -> None:
 
 
 def registered(uri: str) -> list[dict[str, Any]]:
-    """A record of each version of each model, the newest of a model first."""
+    """Return a record of each version of each model, the newest of a model first."""
     from kasmina_loggers.registry.model_registry import fact, has_store, registry, versions
     from kasmina_loggers.registry.model_registry import models as all_models
 

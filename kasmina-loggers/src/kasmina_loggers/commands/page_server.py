@@ -28,7 +28,7 @@ START = 120
 GRACE = 5
 """Seconds in which a server has to end when it is asked to."""
 LINES = 5
-"""Of what a server said last, when it dies."""
+"""Number of last lines of a server that a message about its death has."""
 
 
 @define
@@ -70,7 +70,7 @@ class Page:
                 end(self._process)
 
     def check(self) -> None:
-        """Raises KasminaError, with what it said last, if the server has ended."""
+        """Raise KasminaError, with what the server said last, if it has ended."""
         assert self._process and self._said
         if self._process.poll() is not None:
             self._said.seek(0)
@@ -90,7 +90,7 @@ class Page:
 def show(
     pages: Sequence[Page], say: Callable[[str], Any], working: Callable[[str], AbstractContextManager[Any]]
 ) -> None:
-    """Runs the servers until Ctrl-C, SIGTERM or the end of the terminal; says where each is once all of them answer.
+    """Run the servers until Ctrl-C, SIGTERM or the end of the terminal; say where each is once all of them answer.
 
     Raises:
         KasminaError: one of them died, or did not answer in time; the others are ended.
@@ -133,7 +133,7 @@ def wait(pages: Sequence[Page], over: threading.Event) -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process and its children: asked first, then killed."""
+    """End a process and its children: ask first, then kill."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
@@ -142,7 +142,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port(wanted: int, *taken: int) -> int:
-    """The port, or the next that nobody listens at.
+    """Return the port, or the next that nobody listens at.
 
     Raises:
         UsageError: there is none.
@@ -158,12 +158,12 @@ def free_port(wanted: int, *taken: int) -> int:
 
 
 def tensorboard(runs: Path, port: int) -> list[str]:
-    """The command that starts TensorBoard over a folder of runs."""
+    """Return the command that starts TensorBoard over a folder of runs."""
     return [sys.executable, "-m", "tensorboard.main", "--logdir", str(runs), "--host", HOST, "--port", str(port)]
 
 
 def mlflow(runs: Path, port: int) -> list[str]:
-    """The command that starts MLflow's server over the database in a folder of runs."""
+    """Return the command that starts MLflow's server over the database in a folder of runs."""
     from kasmina_loggers.mlflow import tracking_store
 
     words = [

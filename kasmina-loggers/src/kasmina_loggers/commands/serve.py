@@ -86,7 +86,7 @@ def _write(where: str, uri: str | None, folder: Path) -> None:
 
 @contextmanager
 def meant(where: str, uri: str | None) -> Iterator[str]:
-    """The model that is meant, to be loaded within: a folder, or a name in the store at `where`, asked only then.
+    """Yield the URI of the model that is meant: a folder, or a name in the store at `where`, asked only then.
 
     Raises:
         UsageError: it is not there, or it is not clear which.
@@ -108,7 +108,7 @@ def meant(where: str, uri: str | None) -> Iterator[str]:
 
 
 def champion(client: MlflowClient, where: str) -> str:
-    """The champion of the only model that is registered.
+    """Return the champion of the only model that is registered.
 
     Raises:
         UsageError: there is none, or more than one model.

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("runs", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
-    "--tracking-uri", metavar="URI", help="Where to. [default: MLFLOW_TRACKING_URI, or the SQLite file beside the runs]"
+    "--tracking-uri",
+    metavar="URI",
+    help="Where to. [default: MLFLOW_TRACKING_URI, or the SQLite file next to the runs]",
 )
 def sync(runs: tuple[Path, ...], tracking_uri: str | None) -> None:
     """Send to MLflow what it has missed.
@@ -41,7 +43,7 @@ def sync(runs: tuple[Path, ...], tracking_uri: str | None) -> None:
 
 
 def found(runs: Path) -> list[Path]:
-    """The runs in a folder that have anything for MLflow.
+    """Return the runs in a folder that have anything for MLflow.
 
     Raises:
         UsageError: there are none.
@@ -53,9 +55,10 @@ def found(runs: Path) -> list[Path]:
 
 
 def synced(run: Path, said: str) -> str:
-    """Sends what is left of one run; what there is to say about it.
+    """Send what is left of one run, and return the message about it.
 
     Args:
+        run: folder of the run.
         said: the tracking URI that was typed, if any was.
 
     Raises:
@@ -94,7 +97,7 @@ def is_complete(folder: Path, sent: DeliveryState) -> bool:
 
 
 def check_consent(run: Path, there: str, uri: str, said: str) -> None:
-    """A file may be a stranger's, and says where a run is sent only if the user says so too.
+    """Check that the user said where to: a file may be a stranger's, and cannot say that alone.
 
     Raises:
         UsageError: nobody has typed where to.

@@ -10,7 +10,7 @@ from kasmina import UsageError
 from kasmina_loggers.commands import click_options
 
 RUNS = "/#/experiments?workflowType=machine_learning"
-"""Where MLflow has runs: its first page is for other things."""
+"""Address of the runs within MLflow, whose first page is for other things."""
 PORT = click.IntRange(1, 65535)
 
 

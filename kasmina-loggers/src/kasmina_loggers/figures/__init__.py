@@ -19,6 +19,7 @@ def draw_figures(predictions: Predictions, features: Sequence[str] = ()) -> dict
     """Return all figures that can be drawn of these predictions, by name: "confusion", "boundary", "regression".
 
     Args:
+        predictions: outputs of the network for samples of the validation split.
         features: names of the two axes of a decision boundary.
     """
     from kasmina_loggers.figures.confusion_matrix import confusion_matrix

@@ -1,4 +1,4 @@
-"""What the figures share: new axes, colours of classes, texts of strangers and limits."""
+"""New axes, colours of classes, texts of strangers and limits, as all figures need them."""
 
 from __future__ import annotations
 

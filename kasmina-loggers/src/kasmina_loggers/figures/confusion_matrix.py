@@ -1,4 +1,4 @@
-"""How many samples of each class a network takes for which."""
+"""Confusion matrix: the number of samples of each class by what they are taken for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a network answers all over a plane: regions of classes, or a landscape of values."""
+"""Decision boundary: a network's answers all over a plane, as regions of classes or a landscape of values."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def decision_boundary(predictions: Predictions, features: Sequence[str] = ()) ->
     no number.
 
     Args:
+        predictions: outputs of the network for samples of the validation split, and all over a plane.
         features: names of the two axes.
     """
     plane = predictions.plane

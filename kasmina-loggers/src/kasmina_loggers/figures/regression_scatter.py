@@ -1,4 +1,4 @@
-"""What a regression predicts against what the samples are."""
+"""Scatter plot of a regression: predictions against targets."""
 
 from __future__ import annotations
 

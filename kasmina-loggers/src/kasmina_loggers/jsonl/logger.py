@@ -57,8 +57,10 @@ class JSONL:
 
     @hookimpl
     def on_run_end(self) -> None:
-        """Raises:
-        OSError: the disk is still full, and records that waited are lost; the sentence says how many.
+        """Close both files.
+
+        Raises:
+            OSError: the disk is still full, and records that waited are lost; the sentence says how many.
         """
         journals = self._journals()
         self._metrics = self._events = None
@@ -72,8 +74,10 @@ class JSONL:
         return {"phase": self._phase, "bytes": positions, "sha256": digests, "waiting": waiting}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises:
-        OSError: a file is shorter than it was or has been changed; it is appended to where it can be.
+        """Take both files back to where they were.
+
+        Raises:
+            OSError: a file is shorter than it was or has been changed; it is appended to where it can be.
         """
         self._phase = state["phase"]
         each(lambda name: self._go_back(name, state), self._journals())
@@ -88,7 +92,7 @@ class JSONL:
 
 
 def each(call: Callable[[T], None], things: Iterable[T]) -> None:
-    """Calls it with all of them, whatever becomes of one.
+    """Call it with all of them, whatever becomes of one.
 
     Raises:
         OSError: of those that failed, together.
@@ -104,7 +108,7 @@ def each(call: Callable[[T], None], things: Iterable[T]) -> None:
 
 
 def record_of(event: Event) -> dict[str, Any]:
-    """An event as one flat record, the seed's fields beside the event's own."""
+    """Return an event as one flat record, with the seed's fields next to its own."""
     seed = event.seed
     return {
         "step": event.step,

@@ -1,4 +1,4 @@
-"""Runs in MLflow: parameters, metrics, artefacts and the model, sent by a process of its own beside the run."""
+"""Runs in MLflow: parameters, metrics, artefacts and the model, sent by a process of their own."""
 
 from kasmina_loggers.mlflow.logger import MLflow
 

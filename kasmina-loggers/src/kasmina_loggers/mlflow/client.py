@@ -50,14 +50,14 @@ class TrackingClient:
         return self._client
 
     def take_up(self) -> None:
-        """The run lives, whatever an earlier sender has made of a silence."""
+        """Tell the store that the run lives, whatever an earlier sender has made of a silence."""
         if self.sent.over:
             self._try(lambda: self._lives(self._run_id))
             self.sent.over = False
             self.sent.save(self.folder)
 
     def drain(self) -> None:
-        """Sends all that is there.
+        """Send all that is there.
 
         Raises:
             Away: nobody takes it at the moment.
@@ -74,7 +74,7 @@ class TrackingClient:
             self.sent.save(self.folder)
 
     def samples(self, metrics: Sequence[tuple[dict[str, float], int]]) -> None:
-        """Sends measurements of the machine, each with its time in milliseconds."""
+        """Send measurements of the machine, each with its time in milliseconds."""
         if self.sent.run_id is None or not metrics:
             return
         first = self.sent.samples
@@ -84,7 +84,7 @@ class TrackingClient:
         self.sent.save(self.folder)
 
     def end(self, status: str, time: int | None = None) -> None:
-        """The run's process has ended, and did not say how."""
+        """End the run in MLflow: its process is gone, and did not say how it ended."""
         self._try(lambda: self._terminate(status, time))
         self.sent.over = True
         self.sent.save(self.folder)
@@ -142,7 +142,7 @@ class TrackingClient:
         self._log(run_id, [], {"kasmina.status": "running"})
 
     def _known(self, record: Record) -> str | None:
-        """The run in MLflow that this outbox has begun already."""
+        """Return the id of the run in MLflow that this outbox has begun already, if any."""
         mark = str(record["id"]).replace("'", "")
         found = self.client.search_runs([str(self.sent.experiment_id)], f"tags.`{MARK}` = '{mark}'", max_results=1)
         return found[0].info.run_id if found else None
@@ -177,7 +177,7 @@ class TrackingClient:
             self.client.log_batch(run_id, metrics=metrics, tags=words)
 
     def _artifact(self, record: Record) -> None:
-        """A file of the run's. One that is gone is none any more, and one that lies elsewhere never was."""
+        """Send a file of the run's, if it is still there and lies in the run's folder."""
         path, home = self.run / record["path"], self.run.resolve()
         if not path.is_file() or not path.resolve().is_relative_to(home):
             return
@@ -208,7 +208,7 @@ class TrackingClient:
         self.client.set_terminated(self._run_id, STATUS.get(status, "FAILED"), time)
 
     def _lacks(self, what: str, error: Exception) -> None:
-        """It goes on without; unless it is the store that fails.
+        """Note what the store has not taken, and go on without, unless it is the store that fails.
 
         Raises:
             Away: nobody takes it at the moment.
@@ -231,7 +231,7 @@ def parts(things: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
 
 
 def versions_of(folder: str) -> dict[str, str]:
-    """The tags by which MLflow shows the state of the user's own code, if it is in a git repository."""
+    """Return the tags by which MLflow shows the state of the user's own code, if it is in a git repository."""
     from mlflow.utils.git_utils import get_git_branch, get_git_commit, get_git_repo_url
 
     if not os.path.isdir(folder):

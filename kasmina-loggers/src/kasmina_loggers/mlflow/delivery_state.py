@@ -1,4 +1,4 @@
-"""How far an outbox has been sent, and where to: what the sender remembers, and what the run hears of it."""
+"""Position up to which an outbox has been sent, and where to, as the sender remembers it and the run hears of it."""
 
 from __future__ import annotations
 

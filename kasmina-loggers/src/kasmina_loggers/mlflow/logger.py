@@ -26,14 +26,14 @@ def option(default: Any, text: str, *checks: Any) -> Any:
 
 @attrs.define(eq=False)
 class MLflow:
-    """Tracks the run in MLflow: options, metrics, growth, artefacts, the data set, the machine, and the model.
+    """Tracker of the run in MLflow: options, metrics, growth, artefacts, the data set, the machine and the model.
 
-    Without a `tracking_uri` in the SQLite database beside the runs, which ``kasmina ui`` shows. Needs
+    Without a `tracking_uri` in the SQLite database next to the runs, which ``kasmina ui`` shows. Needs
     ``pip install 'kasmina-loggers[mlflow]'``. What a server misses while it is away is sent when it is back, or later
     by ``kasmina sync``.
     """
 
-    tracking_uri: str = option("", "where to; none: MLFLOW_TRACKING_URI, or the SQLite database beside the runs")
+    tracking_uri: str = option("", "where to; none: MLFLOW_TRACKING_URI, or the SQLite database next to the runs")
     experiment: str = option("kasmina", "the experiment that the run is one of", validators.min_len(1))
     wait: float = option(60.0, "seconds to wait, at most, at the end until all is sent", validators.ge(0))
     system: float = option(5.0, "seconds from one measurement of the machine to the next; 0: none", validators.ge(0))
@@ -44,13 +44,15 @@ class MLflow:
     _phase: str = attrs.field(default="", init=False)
 
     def prepare(self) -> None:
-        """The sender imports MLflow while data and host are made ready."""
+        """Begin the sender, which imports MLflow while data and host are made ready."""
         if not missing():
             self._sender = SenderProcess()
 
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
-        """Raises:
+        """Begin the outbox and give the sender its orders.
+
+        Raises:
         ImportError: MLflow, or what else it takes, is not installed.
         OSError: the run's folder cannot be written.
         """
@@ -106,7 +108,7 @@ class MLflow:
         self._close()
 
     def state_dict(self) -> dict[str, Any]:
-        """What was told until now is for good: nobody goes back further than to here."""
+        """Keep for good what was told until now: a run never goes back further than to its last checkpoint."""
         if self._outbox is not None:
             self._outbox.commit()
         return {}
@@ -132,13 +134,13 @@ def missing() -> list[str]:
 
 
 def growth(stages: Iterable[Stage]) -> str:
-    """How many seeds are in each stage: "2 active, 1 training"."""
+    """Return the number of seeds in each stage: "2 active, 1 training"."""
     counts = Counter(stages)
     return ", ".join(f"{counts[stage]} {stage}" for stage in reversed(Stage) if counts[stage]) or "none"
 
 
 def ending(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What came out, as the last record of a run says it."""
+    """Return the results of a run, as the last record of its outbox has them."""
     found = {f"test/{summary.get('metric')}": summary.get("test")}
     stages = [Stage(seed["stage"]) for seed in summary.get("seeds") or []]
     return {

@@ -1,4 +1,4 @@
-"""What is to be sent to MLflow, as records in the run's folder: there before it is sent, and as long as the run is.
+"""Outbox in the run's folder: records for MLflow, there before they are sent and as long as the run is.
 
 MLflow cannot forget a metric. So what belongs to an epoch is held back until the run can no longer go back to a state
 before it; and an epoch that a resumed run repeats, which it does to the bit, is not told again.
@@ -24,7 +24,7 @@ FOLDER = "mlflow"
 
 
 def outbox_folder(run: Path) -> Path:
-    """The folder in the run's folder; a real one, for in a stranger's a link might lead anywhere.
+    """Make and return the folder within the run's folder; in a stranger's a link might lead anywhere.
 
     Raises:
         OSError: it is a link, or cannot be made.
@@ -75,19 +75,19 @@ class Outbox:
         self._held.append(line(kind, {"step": step} | facts))
 
     def commit(self) -> None:
-        """What is held is for good."""
+        """Add to the outbox for good what is held."""
         for held in self._held:
             self._journal.add(held)
         self.epoch = max(self.epoch, self._holding)
         self.drop()
 
     def drop(self) -> None:
-        """What is held has never been."""
+        """Forget what is held."""
         self._held.clear()
         self._holding = 0
 
     def close(self) -> None:
-        """Raises OSError if the disk is still full, and records are lost."""
+        """Close the file; raise OSError if the disk is still full, and records are lost."""
         self.commit()
         self._journal.close()
 
@@ -97,7 +97,7 @@ def line(kind: str, facts: Mapping[str, Any]) -> bytes:
 
 
 def read(path: Path, position: int = 0) -> Iterator[tuple[Record, int]]:
-    """The whole records from there on, each with the place where it ends; what is no record is passed over.
+    """Yield the whole records from there on, each with the place where it ends; what is no record is passed over.
 
     Raises:
         OSError: there is no such file, or it is a link, a pipe or a device.

@@ -1,4 +1,4 @@
-"""What MLflow is told of a run as it begins, in plain values."""
+"""The first record of a run for MLflow, in plain values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def facts(run: RunInfo, experiment: str) -> dict[str, Any]:
 
 
 def tags(run: RunInfo) -> dict[str, str]:
-    """Of Kasmina's own the names begin with "kasmina."; the others are those by which MLflow shows who ran what."""
+    """Return tags: Kasmina's own begin with "kasmina.", and by the others MLflow shows who ran what."""
     about = {
         "task": run.choices.task,
         "host": run.choices.host,
@@ -54,7 +54,7 @@ def user() -> str:
 
 
 def dataset(run: RunInfo) -> dict[str, str]:
-    """The task's data, as MLflow's data sets are described: where it is from, its digest, its form and its rows."""
+    """Return the task's data as MLflow describes a data set: its source, its digest, its form and its rows."""
     source = {name: text(value) for name, value in flat({"task": run.config.get("task", {})})}
     profile = {"rows": sum(run.data.rows.values()), **run.data.rows, "classes": len(run.data.classes)}
     return {

@@ -1,4 +1,4 @@
-"""The process beside a run that sends its outbox to MLflow: ``python -m kasmina_loggers.mlflow.sender``.
+"""The process that sends a run's outbox to MLflow: ``python -m kasmina_loggers.mlflow.sender``.
 
 It lives as long as the run, and after it until all is sent or an hour is over. On its stdin come its orders, in one
 line; the end of stdin is the end of the run's process, however that came.
@@ -37,15 +37,15 @@ PATIENCE = 3600.0
 SAMPLES = 10_000
 """Measurements of the machine that wait for the store, at most."""
 NICE = 5
-"""How far it stands back, as of `os.nice`; that cannot be taken back."""
+"""Niceness of the sender, as of `os.nice`; it cannot be taken back."""
 BEHIND = 10
-"""How far it stands back behind the run, while that lives, where sessions are weighed against one another."""
+"""Niceness of the sender's session while the run lives, where sessions are weighed against one another."""
 LOG = "sender.log"
 
 
 @frozen
 class Orders:
-    """What the run's process says on stdin, as JSON."""
+    """Orders of the run's process, which come on stdin as JSON."""
 
     run: str
     """The run's folder."""
@@ -172,7 +172,7 @@ def sent_all(sender: Sender) -> bool:
 
 
 def stand(behind: int) -> None:
-    """How far this process stands back behind the run, where Linux weighs sessions, of which it has one of its own.
+    """Set the niceness of this process's session, where Linux weighs sessions against one another.
 
     There `os.nice` has a say among the processes of one session only (``man 7 sched``, the autogroup feature).
     """
@@ -181,7 +181,7 @@ def stand(behind: int) -> None:
 
 
 def get_ready() -> None:
-    """Imports what takes seconds. What fails is told when it is needed."""
+    """Import what takes seconds. What fails is told when it is needed."""
     tracking_store.quiet()
     with suppress(Exception):
         import mlflow  # noqa: F401

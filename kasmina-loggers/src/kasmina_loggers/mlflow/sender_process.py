@@ -36,11 +36,11 @@ class SenderProcess:
         self._pipe.flush()
 
     def end(self) -> None:
-        """It hears that the run has ended."""
+        """Tell the sender that the run has ended."""
         self._pipe.close()
 
     def leave(self) -> None:
-        """It goes on by itself, and nobody looks at it any more."""
+        """Let the sender go on by itself: nobody looks at it any more."""
         self.end()
         if self.alive:
             self._process.returncode = 0  # or Python would warn of a child that nobody waits for

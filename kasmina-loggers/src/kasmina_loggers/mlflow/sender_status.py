@@ -1,4 +1,4 @@
-"""What a run says of its sender: that the store is away, that it is back, and what is left at the end."""
+"""Messages of a run about its sender: the store is away, it is back, and what is left at the end."""
 
 from __future__ import annotations
 

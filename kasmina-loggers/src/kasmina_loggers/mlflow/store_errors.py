@@ -1,4 +1,4 @@
-"""What became of a call of MLflow's that failed: was nobody there, or was it refused?"""
+"""Errors of a store: nobody answers, or the call is refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Away(Exception):
 
 
 def fault(error: Exception) -> Exception:
-    """The error as one of the two; another, such as a bug's, as it is."""
+    """Return the error as one of the two; another, such as a bug's, as it is."""
     if isinstance(error, (Refused, Away)):
         return error
     from mlflow import MlflowException
@@ -37,7 +37,7 @@ def fault(error: Exception) -> Exception:
 
 
 def sentence(error: Exception) -> str:
-    """The innermost reason that was given, and short."""
+    """Return the innermost reason that was given, and short."""
     words = one_line(str(error))
     for mark in ("Failed to establish a new connection: ", "(Caused by "):
         words = words.rpartition(mark)[2]

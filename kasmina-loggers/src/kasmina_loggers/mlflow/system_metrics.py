@@ -1,4 +1,4 @@
-"""What the machine is busy with, measured as MLflow itself does."""
+"""Measurements of the machine, made as MLflow itself makes them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Machine:
         self._parts: list[Any] | None = None
 
     def due(self) -> list[Sample]:
-        """A measurement, by MLflow's names, with its time in milliseconds; none if it is too early."""
+        """Return a measurement, by MLflow's names, with its time in milliseconds; none if it is too early."""
         if not self._every or time.monotonic() < self._next:
             return []
         self._next = time.monotonic() + self._every
@@ -42,7 +42,7 @@ class Machine:
 
 
 class RunProcess:
-    """Of the run's process."""
+    """Measures the run's process."""
 
     def __init__(self, process: int) -> None:
         import psutil

@@ -1,4 +1,4 @@
-"""Where MLflow keeps things, and how it is asked.
+"""The store in which MLflow keeps things, and the client that asks it.
 
 Every process of ours that imports MLflow calls `quiet` first, and asks through `client`.
 """
@@ -40,7 +40,7 @@ def quiet() -> None:
 
 
 def where(option: str, runs: Path) -> str:
-    """The tracking URI: the option, else ``MLFLOW_TRACKING_URI``, else the SQLite database in the folder `runs`.
+    """Return the tracking URI: the option, else ``MLFLOW_TRACKING_URI``, else an SQLite database in the folder `runs`.
 
     The path of an SQLite database, ``*.db``, is as good as its URI.
     """
@@ -53,13 +53,13 @@ def where(option: str, runs: Path) -> str:
 
 
 def database(uri: str) -> Path | None:
-    """The file of an SQLite store; None for any other."""
+    """Return the file of an SQLite store; None for any other."""
     path = uri.removeprefix(SQLITE)
     return Path(path) if path not in ("", uri, ":memory:") else None
 
 
 def client(uri: str) -> MlflowClient:
-    """One who asks the store at `uri`. An SQLite database is made if there is none, once, whoever comes meanwhile."""
+    """Return a client of the store at `uri`. An SQLite database is made if there is none, by one process alone."""
     quiet()
     from mlflow import MlflowClient
 
@@ -80,7 +80,7 @@ def turn(uri: str) -> Iterator[None]:
 
 
 def experiment(client: MlflowClient, name: str, runs: Path) -> str:
-    """The id of an experiment, which is made if there is none; of an SQLite store its artefacts lie in `runs`."""
+    """Return the id of an experiment, which is made if there is none; artefacts of an SQLite store lie in `runs`."""
     from mlflow import MlflowException
 
     if found := client.get_experiment_by_name(name):

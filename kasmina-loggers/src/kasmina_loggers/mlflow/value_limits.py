@@ -14,7 +14,7 @@ METRICS, WORDS = 1000, 100
 
 
 def key(name: str) -> str:
-    """The name as a metric's or a parameter's: what MLflow does not take becomes "_", and it stays a path downwards."""
+    """Return the name of a metric or a parameter: what MLflow does not take becomes "_", and no part leads upwards."""
     parts = [part for part in re.sub(r"[^\w.\- /]", "_", name).split("/") if part not in ("", ".", "..")]
     return "/".join(parts)[:KEY].rstrip("/") or "_"
 

@@ -1,4 +1,4 @@
-"""What is registered in MLflow: models by name, their versions, and which of them holds an alias."""
+"""Registered models of MLflow: their names, their versions, and the holders of aliases."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 NAMED = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 """Variables that say where what has a ``models:/`` name lies; MLflow's own setters would leave them behind."""
 PREFIX = "kasmina."
-"""Of the tags that tell what a model's metadata do."""
+"""Prefix of the tags that repeat a model's metadata."""
 
 
 @contextmanager
 def registry(uri: str) -> Iterator[MlflowClient]:
-    """One who asks the store at `uri`, also for what MLflow loads by ``models:/`` names; errors as by `told`."""
+    """Yield a client of the store at `uri`, in which ``models:/`` names lie meanwhile; errors are as by `told`."""
     before = {name: os.environ.get(name) for name in NAMED}
     with told(uri):
         client = tracking_store.client(uri)
@@ -39,7 +39,7 @@ def registry(uri: str) -> Iterator[MlflowClient]:
 
 @contextmanager
 def told(uri: str) -> Iterator[None]:
-    """What MLflow refuses within it is told in one sentence.
+    """Turn what MLflow refuses within it into one sentence.
 
     Raises:
         UsageError: MLflow knows no such store as `uri`, or nothing of that name, or will not have it.
@@ -66,7 +66,7 @@ def has_store(uri: str) -> bool:
 
 
 def nothing(uri: str) -> str:
-    """What there is to say of a store without a model."""
+    """Return the message about a store without a model."""
     return f"nothing is registered in {uri}: 'kasmina promote RUN' registers the network of a run"
 
 
@@ -82,28 +82,28 @@ def versions(client: MlflowClient, name: str) -> list[ModelVersion]:
 
 
 def tags_of(facts: dict[str, Any]) -> dict[str, str]:
-    """A model's metadata as tags, without its classes, which may be many."""
+    """Return a model's metadata as tags, without its classes, which may be many."""
     return {f"{PREFIX}{name}": str(value) for name, value in facts.items() if name != "classes"}
 
 
 def fact(version: ModelVersion, name: str) -> str:
-    """What the metadata of the version's model say."""
+    """Return one entry of the metadata of the version's model, or an empty text."""
     return str(version.tags.get(f"{PREFIX}{name}", ""))
 
 
 def holder(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
-    """The version of a model that holds an alias."""
+    """Return the version of a model that holds an alias."""
     number = _aliases(client, name).get(alias)
     return None if number is None else client.get_model_version(name, str(number))
 
 
 def registered(client: MlflowClient, name: str, identity: str) -> ModelVersion | None:
-    """The version of a model that is this very network."""
+    """Return the version of a model that is this very network."""
     return next((v for v in versions(client, name) if fact(v, "identity") == identity), None)
 
 
 def register(client: MlflowClient, name: str, uri: str, run_id: str | None, facts: dict[str, Any]) -> ModelVersion:
-    """A new version of a model, of what lies at `uri` (``models:/m-…``)."""
+    """Register what lies at `uri` (``models:/m-…``) as a new version of a model."""
     if not any(model.name == name for model in models(client)):
         client.create_registered_model(name)
     tags = tags_of(facts)
@@ -111,7 +111,7 @@ def register(client: MlflowClient, name: str, uri: str, run_id: str | None, fact
 
 
 def load(uri: str) -> PyFuncModel:
-    """The model at ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``, as it would be served."""
+    """Load the model at ``models:/NAME/VERSION`` or ``models:/NAME@ALIAS``, as it would be served."""
     from mlflow import pyfunc
 
     model: PyFuncModel = pyfunc.load_model(uri)

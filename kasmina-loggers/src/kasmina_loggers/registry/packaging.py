@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 NAME = "model"
-"""Of a run's model in MLflow."""
+"""Name of a run's model in MLflow."""
 SCORER = Path(__file__).parents[1] / "serving" / "scorer.py"
 """Code that travels with the model."""
 EXAMPLES = 4
@@ -39,11 +39,14 @@ def package(
     checkpoint: str = "last",
     warn: Callable[[str], None] = warnings.warn,
 ) -> dict[str, Any]:
-    """Writes the network of the run in `folder` as a model of MLflow's to the folder `target`; the model's metadata.
+    """Write the network of the run in `folder` as a model of MLflow to the folder `target`; return its metadata.
 
     Args:
+        folder: of the run.
         target: must not exist.
-        trust, checkpoint, warn: as for `kasmina.runs.restore`.
+        trust: as for `kasmina.runs.restore`.
+        checkpoint: as for `kasmina.runs.restore`.
+        warn: as for `kasmina.runs.restore`.
 
     Raises:
         UsageError: there is no run, its files are damaged, or its host cannot be exported.
@@ -56,7 +59,7 @@ def package(
 
 
 def write_model(trained: Trained, facts: dict[str, Any], target: Path) -> None:
-    """As `package`, of a network that is on the CPU already, with the metadata `facts`."""
+    """Write a network that is on the CPU already as `package` does, with the metadata `facts`."""
     quiet()
     from mlflow import pyfunc
 
@@ -77,7 +80,7 @@ def write_model(trained: Trained, facts: dict[str, Any], target: Path) -> None:
 
 
 def samples(trained: Trained, split: str) -> np.ndarray[Any, Any]:
-    """Samples (N, *in_shape) of a split as the task loads them, in the type that the network takes."""
+    """Return samples (N, *in_shape) of a split as the task loads them, in the type that the network takes."""
     return trained.rows(split)[0].astype(np.float32)
 
 
@@ -91,7 +94,7 @@ def columns(trained: Trained) -> list[str]:
 
 
 def as_input(trained: Trained, x: np.ndarray[Any, Any]) -> Any:
-    """Samples as the model takes them: a table of named columns, or the array."""
+    """Return samples as the model takes them: a table of named columns, or the array."""
     import pandas as pd
 
     names = columns(trained)
@@ -104,7 +107,7 @@ def shortest(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def signature(trained: Trained) -> ModelSignature:
-    """What the model takes and gives."""
+    """Return the types of the model's inputs and outputs."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
     from mlflow.types.schema import Array
@@ -121,7 +124,7 @@ def signature(trained: Trained) -> ModelSignature:
 
 
 def facts_of(trained: Trained, folder: Path) -> dict[str, Any]:
-    """The model's metadata: where it comes from, and what it is worth on the test split."""
+    """Return the model's metadata: where it comes from, and what it is worth on the test split."""
     facts = {
         "run": folder.absolute().name,
         "task": trained.config.task.name,
@@ -137,7 +140,7 @@ def facts_of(trained: Trained, folder: Path) -> dict[str, Any]:
 
 
 def identity(trained: Trained, folder: Path) -> str:
-    """Of weights, options and data: the same for the same network only, wherever the run's folder lies."""
+    """Return a digest of weights, options and data: the same for the same network only, wherever its folder lies."""
     found = hashlib.sha256()
     options = hashlib.sha256(files.read(Folder(folder).config)).hexdigest()
     found.update(json.dumps([options, trained.splits.digest]).encode())
@@ -151,7 +154,7 @@ def identity(trained: Trained, folder: Path) -> str:
 
 
 def sent_run(folder: Path) -> str | None:
-    """The id of the run in MLflow that this one was sent to, if it was."""
+    """Return the id of the run in MLflow that this one was sent to, if it was."""
     try:
         found = json.loads(files.read(folder / "mlflow" / "sent.json"))["run_id"]
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
@@ -160,7 +163,7 @@ def sent_run(folder: Path) -> str | None:
 
 
 def log_package(client: MlflowClient, run_id: str, target: Path) -> str:
-    """Sends the model in the folder `target` to a run in MLflow, which has it once; the model's URI there."""
+    """Send the model in the folder `target` to a run in MLflow, which has it once; return its URI there."""
     from mlflow.models import Model
 
     experiment, facts = client.get_run(run_id).info.experiment_id, Model.load(str(target)).metadata or {}
@@ -168,7 +171,7 @@ def log_package(client: MlflowClient, run_id: str, target: Path) -> str:
 
 
 def find_model(client: MlflowClient, experiment: str, facts: dict[str, Any], run_id: str | None = None) -> str | None:
-    """The URI of the model with these metadata that is there already, whole, as one of the run if there is one."""
+    """Return the URI of the model with these metadata that is there already, as one of the run if there is one."""
     words = f"tags.`{PREFIX}identity` = '{facts['identity']}'" + (f" AND source_run_id = '{run_id}'" if run_id else "")
     found = [model for model in client.search_logged_models([experiment], words) if model.status == "READY"]
     return f"models:/{found[0].model_id}" if found else None
@@ -177,7 +180,7 @@ def find_model(client: MlflowClient, experiment: str, facts: dict[str, Any], run
 def log_model(
     client: MlflowClient, experiment: str, target: Path, facts: dict[str, Any], run_id: str | None = None
 ) -> str:
-    """Sends the model in the folder `target` to an experiment, as one of the run if there is one; the model's URI."""
+    """Send the model in the folder `target` to an experiment, as one of the run if there is one; return its URI."""
     from mlflow.entities import LoggedModelOutput
 
     model = client.create_logged_model(experiment, NAME, run_id, tags=tags_of(facts))

@@ -1,4 +1,4 @@
-"""Who holds an alias: the better one, measured on the test split of the run that challenges."""
+"""Promotion: the alias goes to the better model, measured on the test split of the run that challenges."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CHUNK = 4096
 
 @frozen
 class Promotion:
-    """What became of a challenge."""
+    """The outcome of a challenge."""
 
     name: str
     version: str
@@ -55,7 +55,7 @@ class Promotion:
     identity: str
 
     def sentence(self) -> str:
-        """What became of it, and by how much, in one line."""
+        """Return the outcome and its margin in one line."""
         this, that = f"version {self.version} of {self.name}", f"version {self.holder}"
         if self.value is None:
             return f"nothing changed: {this}, this very network, is {self.alias} already"
@@ -71,7 +71,7 @@ class Promotion:
 
 
 def usual_name(task: str, options: Mapping[str, Any]) -> str:
-    """What a run's model is called if nobody says: as its task, or as the file of a task that has a path.
+    """Return the usual name of a run's model: its task's, or that of the file of a task that has a path.
 
     As the registry takes it: a task of one's own is called package.module:callable.
     """
@@ -80,10 +80,14 @@ def usual_name(task: str, options: Mapping[str, Any]) -> str:
 
 
 def promote(client: MlflowClient, trained: Trained, folder: Path, name: str, alias: str, metric: str) -> Promotion:
-    """Registers the run's network, if it is not yet, and gives it the alias if it is better than who holds it.
+    """Register the run's network, if it is not yet, and give it the alias if it is better than its holder.
 
     Args:
+        client: of the store in which the model is registered.
         trained: what the run in `folder` has left, on the CPU.
+        folder: of the run.
+        name: of the registered model.
+        alias: that the better version gets.
         metric: ``"loss"``, or the run's metric.
 
     Raises:
@@ -117,7 +121,7 @@ def promote(client: MlflowClient, trained: Trained, folder: Path, name: str, ali
 
 
 def enter(client: MlflowClient, trained: Trained, folder: Path, name: str, facts: dict[str, Any]) -> ModelVersion:
-    """Registers the network; it is sent to MLflow, as a model of its run if MLflow knows that, unless it is there."""
+    """Register the network; send it to MLflow first, as a model of its run if MLflow knows that, unless it is there."""
     run_id = known_run(client, facts.get("mlflow_run"))
     if run_id:
         experiment = client.get_run(run_id).info.experiment_id
@@ -133,7 +137,7 @@ def enter(client: MlflowClient, trained: Trained, folder: Path, name: str, facts
 
 
 def known_run(client: MlflowClient, run_id: str | None) -> str | None:
-    """The run's id, if this store has it: it may have been sent to another."""
+    """Return the run's id, if this store has it: it may have been sent to another."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -145,7 +149,7 @@ def known_run(client: MlflowClient, run_id: str | None) -> str | None:
 
 
 def fitting(version: ModelVersion, trained: Trained, alias: str) -> PyFuncModel:
-    """The version's model.
+    """Return the version's model.
 
     Raises:
         UsageError: it takes other samples than the task's, or tells other things apart.
@@ -164,7 +168,7 @@ def fitting(version: ModelVersion, trained: Trained, alias: str) -> PyFuncModel:
 
 
 def value_of(model: PyFuncModel, trained: Trained, metric: str) -> float:
-    """The metric, or the loss, of what the model would answer to the test split's samples."""
+    """Return the metric, or the loss, of what the model would answer to the test split's samples."""
     x, y = samples(trained, "test"), trained.splits.test.y
     parts = [model.predict(as_input(trained, x[row : row + CHUNK])) for row in range(0, len(x), CHUNK)]
     values = np.concatenate([array(part, bool(trained.classes)) for part in parts])
@@ -175,5 +179,5 @@ def value_of(model: PyFuncModel, trained: Trained, metric: str) -> float:
 
 
 def array(answer: Any, classifies: bool) -> np.ndarray[Any, Any]:
-    """A model's answer as its network gave it: probabilities, or values (N, outputs)."""
+    """Return a model's answer as its network gave it: probabilities, or values (N, outputs)."""
     return np.array(answer["probabilities"].tolist()) if classifies else answer.to_numpy(np.float64)

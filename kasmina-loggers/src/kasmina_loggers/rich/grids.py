@@ -1,6 +1,6 @@
 """Tables without borders: alignment and colour do the work of lines.
 
-Drawn several times a second beside the training, so they are laid out here and not by `rich.table`, which takes some
+Drawn several times a second during the training, so they are laid out here and not by `rich.table`, which takes some
 ten times as long.
 """
 
@@ -66,7 +66,7 @@ class Grid:
             yield Segment.line()
 
     def fit(self, width: int) -> tuple[list[Column], int]:
-        """The columns that have room, and the gap between them."""
+        """Return the columns that have room, and the gap between them."""
         kept = list(self.columns)
         while needed(kept, 2) > width and any(column.spare for column in kept):
             kept.remove(max(kept, key=lambda column: column.spare))
@@ -89,7 +89,7 @@ def stage_column(stages: Sequence[Stage]) -> Column:
 
 
 def bar(part: float, width: int, style: str) -> Cell:
-    """A bar filled to `part` (0 to 1); the rest is thinner, so that it can be told without colours, too."""
+    """Return a bar filled to `part` (0 to 1); the rest is thinner, so that it can be told without colours."""
     filled = round(min(max(part, 0.0), 1.0) * width)
     return [("━" * filled, style), ("─" * (width - filled), QUIET)]
 

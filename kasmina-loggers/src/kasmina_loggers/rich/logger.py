@@ -22,7 +22,7 @@ View = Screen | PlainText
 
 
 def option(default: float, text: str) -> Any:
-    """A positive number that a user may set."""
+    """Return a field for a positive number that a user may set."""
     return attrs.field(default=default, validator=validators.gt(0), metadata={"help": text})
 
 

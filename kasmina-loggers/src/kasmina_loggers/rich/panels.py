@@ -26,13 +26,13 @@ from kasmina_loggers.rich.grids import (
 from kasmina_loggers.rich.progress import Progress
 
 NARROW = 90
-"""Columns below which the reason for a change stands below the change and not beside it."""
+"""Width of a terminal below which the reason for a change stands under the change, not next to it."""
 SLOW_EPOCH = 1.0
 """Seconds from which the batches of an epoch are worth a bar: below, it would only flicker."""
 
 
 def grid() -> Table:
-    """For what is printed once, where rich may take its time to fold long texts."""
+    """Return a table for what is printed once, where rich may take its time to fold long texts."""
     return Table.grid(padding=(0, 2, 0, 0))
 
 
@@ -47,14 +47,14 @@ def pairs(rows: summary_rows.Rows, first_style: str = "") -> Table:
 
 
 def phase_line(phase: Phase) -> RenderableType:
-    """A phase begins; a blank line sets it off from what was before."""
+    """Return the line of a phase that begins, set off by a blank line from what was before."""
     table = grid()
     table.add_row(Text(phase.name, "bold"), Text(summary_rows.describe_phase(phase), QUIET))
     return Group(Text(), table)
 
 
 def change_line(event: Event, run: RunInfo, width: int) -> RenderableType:
-    """A change of stage, in columns that are the same throughout the run; a long reason hangs in its own."""
+    """Return a change of stage in columns that are the same throughout the run; a long reason has its own."""
     seed, epoch_width = event.seed, len(str(run.plan.epochs))
     sites = site_width([site.name for site in run.sites], width)
     table = grid()
@@ -72,7 +72,7 @@ def change_line(event: Event, run: RunInfo, width: int) -> RenderableType:
 
 
 def incident_line(incident: Incident, run: RunInfo) -> RenderableType:
-    """Something befell the run; a long reason hangs beside the name of it."""
+    """Return an incident as a line, with a long reason in a column of its own."""
     epoch_width = len(str(run.plan.epochs))
     table = grid()
     table.add_column(min_width=epoch_width, no_wrap=True)
@@ -85,7 +85,7 @@ def incident_line(incident: Incident, run: RunInfo) -> RenderableType:
 
 
 def bars(progress: Progress, width: int) -> Grid:
-    """How far the run, the phase and the epoch are, and how long it takes."""
+    """Return bars for the progress of run, phase and epoch, with the time they take."""
     run, phase, left, each = progress.run, progress.phase, progress.seconds_left, progress.seconds_per_epoch
     room = max(8, min(40, width - 48))
     time = clock(progress.seconds) + ("" if left is None else f", {clock(left)} left")
@@ -117,5 +117,5 @@ def bar_row(label: str, done: int, total: int, unit: str, room: int) -> tuple[Ce
 
 
 def numbers(progress: Progress) -> Grid:
-    """The last epoch's numbers, each below its name, so that nothing moves when one gets longer."""
+    """Return the last epoch's numbers, each below its name, so that nothing moves when one gets longer."""
     return Grid([column(label, [f"{text:<8}"]) for label, text in summary_rows.epoch_rows(progress)])

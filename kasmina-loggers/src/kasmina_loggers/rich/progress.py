@@ -1,4 +1,4 @@
-"""What is known of a run so far: the one state behind the screen and the lines of a pipe."""
+"""Progress of a run: the one state behind the screen and the lines of a pipe."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Progress:
     _started: float = attrs.field(factory=time.monotonic, init=False)
     _steps_done: int = attrs.field(default=0, init=False)
     _epochs_done: int = attrs.field(default=0, init=False)
-    """By this process, as are the steps."""
+    """Number of epochs that this process has finished; the steps too are this process's own."""
 
     def enter(self, phase: Phase) -> None:
         self.phase = phase
         self.epoch = max(self.epoch, self.epochs_before_phase)
 
     def take_step(self, step: int) -> None:
-        """Called at every step: counts, and nothing else."""
+        """Count a step, and do nothing else: this is called at every step."""
         self.step = step
         self.epoch = (step - 1) // self.run.plan.steps_per_epoch
         self._steps_done += 1
@@ -60,7 +60,7 @@ class Progress:
 
     @property
     def epochs_before_phase(self) -> int:
-        """Where the present phase begins, by the run's plan."""
+        """Number of epochs before the present phase, by the run's plan."""
         before = 0
         for phase in self.run.plan.phases:
             if self.phase is not None and phase.name == self.phase.name:

@@ -17,7 +17,7 @@ from kasmina_loggers.rich.grids import STATUS_STYLES
 from kasmina_loggers.rich.progress import Progress
 
 LINES_WITHOUT_SEEDS = 10
-"""Of the live part: bars, numbers, headings and the blank lines between."""
+"""Number of lines of the live part without its seeds: bars, numbers, headings and the blank lines between."""
 ROWS_AT_END = 24
 
 
@@ -57,7 +57,7 @@ class Screen:
         self._print(panels.incident_line(incident, self.progress.run))
 
     def metrics(self) -> None:
-        """The next drawing shows them."""
+        """Do nothing: the next drawing shows them."""
 
     def end(self, summary: Mapping[str, Any]) -> None:
         if summary.get("seeds"):
@@ -74,7 +74,7 @@ class Screen:
             live.stop()
 
     def draw(self) -> RenderableType:
-        """The live part, as tall as the terminal allows."""
+        """Return the live part, as tall as the terminal allows."""
         width, height = self.console.size
         parts: list[RenderableType] = [
             Text(),

@@ -33,7 +33,7 @@ def now(seeds: Sequence[SeedState], more: int, width: int) -> RenderableType:
 
 
 def at_end(seeds: Sequence[Mapping[str, Any]], rows: int, width: int) -> RenderableType:
-    """The last `rows` seeds of a summary, with the epochs in which they germinated and became active."""
+    """Return the last `rows` seeds of a summary, with the epochs in which they germinated and became active."""
     shown = seeds[-rows:]
     columns = [
         column("seed", [str(seed["id"]) for seed in shown], right=True),
@@ -54,7 +54,7 @@ def sites_column(sites: Sequence[str], width: int) -> Column:
 
 
 def blueprints_column(blueprints: Sequence[str]) -> Column:
-    """The first to go where it is narrow: the line of the germination names the blueprint as well."""
+    """Return the column that goes first where it is narrow: the line of the germination names the blueprint too."""
     return column("blueprint", [tail(name, LONGEST_BLUEPRINT) for name in blueprints], spare=2)
 
 

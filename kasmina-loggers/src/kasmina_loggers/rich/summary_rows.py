@@ -1,4 +1,4 @@
-"""What there is to say about a run, as pairs of a label and a text: the same for a terminal and for a pipe."""
+"""Summaries of a run as pairs of a label and a text: the same for a terminal and for a pipe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Rows = list[tuple[str, str]]
 
 
 def start_rows(run: RunInfo) -> Rows:
-    """What is grown, on what, by whom and where."""
+    """Return task, host, sites, plugins, device and folder of a run."""
     target = "" if run.data.target is None else f", target {run.data.metric} {brief(run.data.target)}"
     resumed = [] if run.resumed_at is None else [("resumed", f"after step {run.resumed_at}, {epochs(run)}")]
     return [
@@ -30,25 +30,25 @@ def start_rows(run: RunInfo) -> Rows:
 
 
 def epochs(run: RunInfo) -> str:
-    """How many epochs are done where a run is resumed, and how far the next one is."""
+    """Return the number of epochs done where a run is resumed, and of steps in the next."""
     done, steps = divmod(run.resumed_at or 0, run.plan.steps_per_epoch)
     return f"{plural(done, 'epoch')}" + (f" and {plural(steps, 'step')}" if steps else "")
 
 
 def names(words: Sequence[str], most: int = 4) -> str:
-    """A few names; of many only the first, and how many more there are."""
+    """Return a few names; of many only the first, and how many more there are."""
     shown = ", ".join(words[:most]) or "none"
     return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
 
 
 def describe_phase(phase: Phase) -> str:
-    """A phase's rules."""
+    """Return a phase's rules."""
     rules = "germinations allowed" if phase.germinate else "no germinations"
     return f"{plural(phase.epochs, 'epoch')}, {rules}, learning rate {phase.decay}"
 
 
 def epoch_rows(progress: Progress) -> Rows:
-    """The numbers of the last finished epoch."""
+    """Return the numbers of the last finished epoch."""
     metrics, run = progress.metrics, progress.run
     names = ["train loss", "validation loss", run.data.metric, "learning rate"]
     texts = [NOTHING] * len(names)
@@ -60,7 +60,7 @@ def epoch_rows(progress: Progress) -> Rows:
 
 
 def end_rows(summary: Mapping[str, Any], run: RunInfo) -> Rows:
-    """What came out and what it cost. Of a run that failed early, only what there is."""
+    """Return results and costs of a run, as far as it got."""
     facts = [
         ("status", str(summary.get("status", "unknown"))),
         ("error", one_line(str(summary.get("error") or ""))),
@@ -76,7 +76,7 @@ def end_rows(summary: Mapping[str, Any], run: RunInfo) -> Rows:
 
 
 def result_text(summary: Mapping[str, Any], split: str) -> str:
-    """The metric on one split, against the target."""
+    """Return the metric on one split, against the target."""
     value, target = summary.get(split), summary.get("target")
     if value is None:
         return ""
@@ -94,6 +94,6 @@ def growth_text(parameters: Mapping[str, int]) -> str:
 
 
 def seeds_text(seeds: Sequence[Mapping[str, Any]]) -> str:
-    """How many seeds ended in each stage, in the order of a seed's life."""
+    """Return the number of seeds that ended in each stage, in the order of a seed's life."""
     stages = Counter(str(seed["stage"]) for seed in seeds)
     return ", ".join(f"{stages[stage]} {stage}" for stage in Stage if stage in stages) or "none"

@@ -34,7 +34,7 @@ class SvgScreen(Screen):
 
 
 def check_picture(path: Path) -> None:
-    """The picture may be put at `path`: there is nothing, or a picture; the name may come from a stranger's config.
+    """Check that `path` is free or a picture: the name may come from a stranger's config.
 
     Raises:
         FileExistsError: there is something else.

@@ -1,4 +1,4 @@
-"""What a container build needs: MLflow's Dockerfile, and the model."""
+"""Files of a container build: MLflow's Dockerfile, and the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ CPU = "# Torch without the libraries of a graphics card\nENV PIP_EXTRA_INDEX_URL
 
 
 def write(uri: str, folder: Path) -> None:
-    """Writes the model and a Dockerfile to the folder, which is made; the container serves as `mlflow models serve`."""
+    """Write the model and a Dockerfile to a new folder; the container serves as `mlflow models serve` does."""
     from mlflow.models.flavor_backend_registry import get_flavor_backend
 
     backend = get_flavor_backend(uri, env_manager="local", docker_build=True)  # type: ignore[no-untyped-call]

@@ -15,7 +15,7 @@ LIMIT = 8 << 20
 HEARD = 64 << 20
 """Bytes of a larger one that are heard to the end, and forgotten: who still sends does not listen to the answer."""
 DATA = ("dataframe_records", "instances", "inputs")
-"""Under which a body has rows, besides "dataframe_split"."""
+"""Keys under which a body has rows, in addition to "dataframe_split"."""
 SECONDS = 60
 """In which a body has to come."""
 
@@ -54,7 +54,7 @@ class Limited:
 
 
 async def _body(receive: Receive, declared: int) -> bytes | None:
-    """The whole body; None if it is too large."""
+    """Return the whole body; None if it is too large."""
     parts, size, more = [], 0, declared <= HEARD
     while more and size <= HEARD:
         message = await receive()
@@ -66,7 +66,7 @@ async def _body(receive: Receive, declared: int) -> bytes | None:
 
 
 def text_in(body: bytes) -> str | None:
-    """A text among the data of a body in JSON; None if there is none, or if it is something else."""
+    """Return a text among the data of a body in JSON; None if there is none, or if it is something else."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -83,12 +83,12 @@ def text_in(body: bytes) -> str | None:
 
 
 def _declared(scope: Scope) -> int:
-    """How many bytes the request says that it has."""
+    """Return the number of bytes that the request says it has."""
     return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
 
 
 def refusal(status: int, reason: str) -> Response:
-    """An answer that is formed as those of MLflow are."""
+    """Return an answer that is formed as those of MLflow are."""
     from starlette.responses import JSONResponse
 
     return JSONResponse({"error_code": "BAD_REQUEST", "message": reason}, status)

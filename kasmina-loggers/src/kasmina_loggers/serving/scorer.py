@@ -35,7 +35,7 @@ class Scorer(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Of a table or an array (N, *shape): `prediction`, and `probabilities` in the order of the classes.
+        """Return `prediction` of a table or an array (N, *shape), and `probabilities` in the order of the classes.
 
         Raises:
             MlflowException: INVALID_PARAMETER_VALUE, with the reason in one sentence.
@@ -53,7 +53,7 @@ class Scorer(PythonModel):
 
 
 def samples(given: Any, shape: tuple[int, ...]) -> Array:
-    """The batch (N, *shape) in float32."""
+    """Return the batch (N, *shape) in float32."""
     try:
         values = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -70,7 +70,7 @@ def samples(given: Any, shape: tuple[int, ...]) -> Array:
 
 
 def unfit(values: Array) -> tuple[int, ...]:
-    """Where the first number stands that is not finite; nowhere if all are."""
+    """Return the index of the first number that is not finite; empty if all are."""
     fit = np.isfinite(values)
     return () if fit.all() else tuple(int(index) for index in np.argwhere(~fit)[0])
 

@@ -1,4 +1,4 @@
-"""MLflow's own scoring server, with what one that is asked by strangers needs besides."""
+"""MLflow's own scoring server, with what a server that strangers ask needs in addition."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TYPES = "application/json or text/csv"
 FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What MLflow's parsers let through when a body is not what they took it for."""
+"""Errors that MLflow's parsers let through when a body is not what they took it for."""
 FOREIGN = ("/docs", "/docs/oauth2-redirect", "/redoc")
 """Pages of FastAPI's that would have the browser ask elsewhere."""
 
@@ -50,7 +50,7 @@ async def misunderstood(request: Request, error: Exception) -> Response:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on which connections wait from now on.
+    """Return a socket on which connections wait from now on.
 
     Raises:
         UsageError: the port is taken, or the host is none of this machine.
@@ -77,7 +77,7 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
 
 
 def example(model: PyFuncModel) -> str | None:
-    """A body that the model takes: one row of its input example; None if it has none."""
+    """Return a body that the model takes: one row of its input example; None if it has none."""
     from mlflow.models import convert_input_example_to_serving_input
 
     rows: Any = model.input_example

@@ -1,4 +1,4 @@
-"""What passes at the sites of seeds, as points for TensorBoard's page Projector."""
+"""Activations at the sites of seeds, as points for TensorBoard's page Projector."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Embeddings:
 
     @property
     def count(self) -> int:
-        """How many there are, each of one site at one moment."""
+        """Number of embeddings, each of one site at one moment."""
         return len(self._config.embeddings)
 
     def add(self, predictions: Predictions, step: int) -> None:
-        """Adds a moment; again, if it is there already."""
+        """Add a moment, in the place of one at the same step."""
         if not predictions.activations or not len(predictions.x):
             return
         config = self._config
@@ -60,7 +60,7 @@ class Embeddings:
         self._list()
 
     def go_back(self, count: int) -> None:
-        """Takes back all but the first so many."""
+        """Take back all but the first `count`."""
         config = self._config
         if len(config.embeddings) > count:
             kept = {Path(entry.tensor_path).parent for entry in config.embeddings[:count]}
@@ -72,7 +72,7 @@ class Embeddings:
 
     @cached_property
     def _config(self) -> Any:
-        """What there is, as it is listed."""
+        """The list of all embeddings."""
         from google.protobuf import text_format
         from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
@@ -134,7 +134,7 @@ def widest(values: Array) -> Array:
 
 
 def labels(predictions: Predictions) -> str:
-    """Of every sample what it is, and what the network takes it for: the first that is no number labels the points."""
+    """Return the class and the prediction of every sample; the first column that is no number labels the points."""
     y, outputs = predictions.y, predictions.outputs
     if not predictions.classes:
         rows = [f"{actual:.4g}\t{given:.4g}" for actual, given in zip(y[:, 0], outputs[:, 0], strict=True)]

@@ -25,7 +25,7 @@ class EventFile:
         self._path = Path()
 
     def add(self, values: Iterable[Any], step: int) -> None:
-        """Appends values of a `Summary`, all of this epoch.
+        """Append values of a `Summary`, all of this epoch.
 
         Raises:
             OSError: they cannot be written.
@@ -55,7 +55,7 @@ class EventFile:
         return (path.name, path.stat().st_size) if path else ("", 0)
 
     def go_back(self, name: str, size: int) -> None:
-        """Takes back what came after a `position`."""
+        """Take back what came after a `position`."""
         self.close()
         for path in self._paths():
             if path.name > name:
@@ -83,7 +83,7 @@ class EventFile:
 
 
 def number(path: Path) -> int:
-    """Of a file of ours; of another's the second in which it was begun."""
+    """Return the number of a file of ours, or the second in which another's was begun."""
     word = path.name.removeprefix(NAME).split(".")[0]
     return int(word) if word.isdecimal() else 0
 

@@ -21,24 +21,23 @@ if TYPE_CHECKING:
     from torch import nn
 
 ROWS = 100
-"""Of the table of what happened, at most: the latest. All of it is in events.jsonl."""
+"""Largest number of rows of the table of events: the latest. All events are in events.jsonl."""
 
 
 @attrs.define(eq=False)
 class TensorBoard:
-    """Writes a run to its folder `tensorboard`: ``tensorboard --logdir runs`` shows it.
+    """Writer of a run to its folder `tensorboard`: ``tensorboard --logdir runs`` shows it.
 
-    Every metric by epoch, weights and gradients as histograms, the network after each germination, what passes at the
-    sites of seeds as points, what is confused with what and where the decision boundary lies, and options beside
-    results. Needs ``pip install 'kasmina-loggers[tensorboard]'``. A run that is resumed, or goes back, takes back what
-    comes again.
+    It has every metric by epoch, weights and gradients as histograms, the network after each germination, activations
+    at the sites of seeds as points, figures of predictions, and options with their results. A run that is resumed, or
+    goes back, takes back what comes again. Needs ``pip install 'kasmina-loggers[tensorboard]'``.
     """
 
     _run: RunInfo | None = attrs.field(default=None, init=False)
     _events: EventFile | None = attrs.field(default=None, init=False)
     _embeddings: Embeddings | None = attrs.field(default=None, init=False)
     _epoch: int = attrs.field(default=0, init=False)
-    """Of the last metrics."""
+    """Epoch of the last metrics."""
     _pictured: int = attrs.field(default=-1, init=False)
     """The epoch of the last pictures."""
     _living: set[int] = attrs.field(factory=set, init=False)
@@ -158,7 +157,7 @@ def needed() -> None:
 
 
 def charts(metric: str) -> dict[str, dict[str, list[str]]]:
-    """What stands together on the page Custom Scalars."""
+    """Return the groups of charts on the page Custom Scalars."""
     return {
         "seeds": {"alpha": [r"seed/\d+/alpha"], "contribution": [r"seed/\d+/contribution"]},
         "learning": {"loss": ["train/loss", "validation/loss"], metric: [f"validation/{metric}", f"test/{metric}"]},
@@ -172,7 +171,7 @@ def alphas(seeds: Iterable[int]) -> dict[str, float]:
 
 
 def results(summary: Mapping[str, Any]) -> dict[str, float]:
-    """What only the end of a run shows."""
+    """Return the numbers that only the end of a run shows."""
     seeds = summary.get("seeds") or []
     found = {
         f"test/{summary.get('metric')}": summary.get("test"),
@@ -183,5 +182,5 @@ def results(summary: Mapping[str, Any]) -> dict[str, float]:
 
 
 def row(*cells: str) -> str:
-    """Of a table in Markdown."""
+    """Return a row of a table in Markdown."""
     return f"| {' | '.join(' '.join(cell.replace('|', '/').split()) for cell in cells)} |"

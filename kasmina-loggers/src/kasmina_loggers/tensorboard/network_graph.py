@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 
 
 def graph(name: str, network: nn.Module, sample: np.ndarray[Any, Any]) -> Iterator[Any]:
-    """The network's graph, under this name, with the shapes that `sample` (N, *in_shape) has on its way.
+    """Yield the network's graph, under this name, with the shapes that `sample` (N, *in_shape) has on its way.
 
     Raises:
         Exception: of whatever kind, if its forward does something that no graph can say.
@@ -94,7 +94,7 @@ class Drawing:
         return known.get(node.op) or str(getattr(node.target, "__name__", node.target))
 
     def parameters(self, node: fx.Node) -> int:
-        """How many belong to this operation."""
+        """Return the number of parameters that belong to this operation."""
         if node.op == "call_module":
             return sum(p.numel() for p in self.network.get_submodule(str(node.target)).parameters())
         weights = [source for source in node.all_input_nodes if self.is_weight(source)]
@@ -105,7 +105,7 @@ class Drawing:
         return node.op == "get_attr" and "." in str(node.target)
 
     def free(self, name: str) -> str:
-        """The name, with a number where it comes again; in brackets, lest TensorBoard draw all of them as one heap."""
+        """Return the name, with a number in brackets if it is taken: other numbers TensorBoard draws as one heap."""
         taken, again = set(self.names.values()), 1
         while (found := name if again == 1 else f"{name} ({again})") in taken:
             again += 1
@@ -113,7 +113,7 @@ class Drawing:
 
 
 def place(node: fx.Node) -> str:
-    """The boxes in which a node lies, and its own name: "seed_1/0", "layers/1", "input"."""
+    """Return the boxes in which a node lies, and its own name: "seed_1/0", "layers/1", "input"."""
     if node.op in ("placeholder", "output"):
         return "output" if node.op == "output" else "input"
     name = module_of(node)
@@ -129,7 +129,7 @@ def place(node: fx.Node) -> str:
 
 
 def module_of(node: fx.Node) -> str:
-    """The path of the module that does this, or whose weights are used; empty if it is no module's."""
+    """Return the path of the module that does this, or whose weights are used; empty if it is no module's."""
     if node.op in ("call_module", "get_attr"):
         return boxed(str(node.target))
     for weight in (str(source.target) for source in node.all_input_nodes if source.op == "get_attr"):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BINS = 30
-"""As many as TensorBoard shows; torch's `add_histogram` writes up to 1,500, and takes twenty times as long."""
+"""Number of bins that TensorBoard shows; torch's `add_histogram` writes up to 1,500 and takes twenty times as long."""
 
 Array = np.ndarray[Any, Any]
 
@@ -27,7 +27,7 @@ def scalars(metrics: Mapping[str, float]) -> Iterator[Any]:
 
 
 def histograms(arrays: Mapping[str, Array]) -> Iterator[Any]:
-    """Of the finite values of each; where there are none, none."""
+    """Yield a histogram of the finite values of each array that has any."""
     from torch.utils.tensorboard.summary import histogram_raw
 
     for name, array in arrays.items():
@@ -61,7 +61,7 @@ def text(name: str, markdown: str) -> Iterator[Any]:
 
 
 def layout(groups: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[Any]:
-    """The page Custom Scalars: groups of charts, each of all series whose names one of its patterns begins."""
+    """Yield the page Custom Scalars: groups of charts, each of all series whose names one of its patterns begins."""
     from torch.utils.tensorboard.summary import custom_scalars
 
     charts = {
@@ -71,7 +71,7 @@ def layout(groups: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[Any]:
 
 
 def options(config: Mapping[str, Any], metrics: Sequence[str], failed: bool) -> Iterator[Any]:
-    """For the page HParams: options, and the names of the scalars that say what came of them."""
+    """Yield options for the page HParams, and the names of the scalars that say what came of them."""
     from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
     from torch.utils.tensorboard.summary import hparams
