@@ -9,15 +9,15 @@ from sources import read_sources
 
 # What may not be exceeded, by the names that `figures.py` prints.
 LIMITS = {
-    "lines": 22_200,
+    "lines": 22_500,
     "lines of a file, median": 80,
     "lines of a file, most": 250,
     "lines of a function, 90th percentile": 15,
-    "lines of a function, most": 55,
-    "arguments of a constructor, most": 13,
-    "attributes of an object, most": 13,
-    "docstrings against the rule": 205,
-    "pairs of files of one name": 3,
+    "lines of a function, most": 44,
+    "arguments of a constructor, most": 10,
+    "attributes of an object, most": 12,
+    "docstrings against the rule": 84,
+    "pairs of files of one name": 0,
     "circles of imports": 0,
     "imports that climb": 0,
 }
