@@ -8,7 +8,6 @@ import sys
 import tomllib
 from collections.abc import Callable
 from functools import cache, partial
-from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,8 @@ from torch import nn
 
 import kasmina_blueprints
 from kasmina import Site
+from kasmina.plugins.catalog import find
+from kasmina.plugins.drivers import load
 from kasmina.testing import blueprint_checks
 from kasmina_blueprints import parts
 
@@ -85,8 +86,7 @@ OURS = [point.load() for point in entry_points(group="kasmina.blueprints") if "k
 
 @cache  # a mixture looks its members up among all that is installed
 def made(name: str, **options: Any) -> Any:
-    cls = "".join(word.capitalize() for word in name.split("_"))
-    return getattr(import_module(f"kasmina_blueprints.{name}"), cls)(**options)
+    return load(find("blueprint", name))(**options)
 
 
 @st.composite

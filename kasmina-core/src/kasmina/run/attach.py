@@ -14,6 +14,7 @@ from kasmina.errors import UsageError
 from kasmina.growth.budget import BudgetTracker
 from kasmina.growth.budget_options import Budget
 from kasmina.growth.evaluation import Evaluation, Evaluator
+from kasmina.growth.evaluation_mode import evaluation_mode
 from kasmina.growth.growth import Growth
 from kasmina.growth.growth_options import GrowthOptions
 from kasmina.growth.recipe import Recipe
@@ -123,11 +124,8 @@ def attach(
     check_offers(sites_found, blueprints, options.init)
 
     def measured() -> Evaluation:
-        training = host.training
-        host.eval()
-        with torch.no_grad():
+        with torch.no_grad(), evaluation_mode(host):
             answer = validate()
-        host.train(training)
         if target is not None and not isinstance(answer, tuple):
             raise UsageError("target: is of the metric, and `validate` gives a loss alone; let it give (loss, metric)")
         loss, metric = answer if isinstance(answer, tuple) else (answer, -float(answer))

@@ -10,6 +10,7 @@ from attrs import frozen
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kasmina.growth.evaluation_mode import evaluation_mode
 from kasmina.records import Goal
 from kasmina.run.data import Scaler, Split
 
@@ -67,17 +68,15 @@ def decode(outputs: Tensor, scaler: Scaler | None) -> Tensor:
 
 @torch.no_grad()
 def predict(host: nn.Module, x: Tensor) -> Tensor:
-    """Return the host's outputs for x (N, *in_shape), in evaluation mode; the host's mode is left as it was."""
-    training = host.training
-    host.eval()
-    parts = [host(part) for part in torch.split(x, CHUNK)]
-    host.train(training)
+    """Return the host's outputs for x (N, *in_shape), in evaluation mode; its modules keep their modes."""
+    with evaluation_mode(host):
+        parts = [host(part) for part in torch.split(x, CHUNK)]
     return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 @torch.no_grad()
 def evaluate(host: nn.Module, objective: Objective, split: Split) -> tuple[float, float]:
-    """Return loss and metric of the host on a whole split, in evaluation mode; the host's mode is left as it was."""
+    """Return loss and metric of the host on a whole split, in evaluation mode; its modules keep their modes."""
     outputs = predict(host, split.x)
     loss, metric = torch.stack([objective.loss(outputs, split.y), objective.metric(outputs, split.y)]).tolist()
     return loss, metric

@@ -87,9 +87,7 @@ def histograms(run: Training) -> dict[str, Array]:
 def network_of(run: Training) -> nn.Module | None:
     """Return a copy of the network with every seed as it will be; None if its forward cannot be traced as a graph."""
     seeds, host = run.growth.live_seeds, run.host
-    training = host.training
     with ExitStack() as stack, suppress(Exception):  # whatever a stranger's forward may do when it is traced
-        stack.callback(host.train, training)
         for seed in seeds:
             if seed.stage is Stage.TRAINING:
                 stack.enter_context(seed.substituted(seed.candidates[0][1] if seed.undecided else seed.body))

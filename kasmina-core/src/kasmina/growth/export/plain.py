@@ -10,6 +10,7 @@ from attrs import frozen
 from torch import Tensor, fx, nn
 
 from kasmina.errors import UsageError
+from kasmina.growth.evaluation_mode import evaluation_mode
 from kasmina.growth.export.fold import fold
 from kasmina.growth.export.lower import layers
 from kasmina.growth.export.program import program
@@ -40,7 +41,7 @@ class Plain:
 
 
 def plain(host: nn.Module, seeds: Sequence[Seed], x: Tensor, folding: bool = True) -> Plain:
-    """Return the host and its seeds without Kasmina; the host stays as it is, in evaluation mode.
+    """Return the host in evaluation mode and its seeds, without Kasmina.
 
     Args:
         x: samples (N, *in_shape), on which the result is compared with the host.
@@ -50,7 +51,6 @@ def plain(host: nn.Module, seeds: Sequence[Seed], x: Tensor, folding: bool = Tru
     Raises:
         UsageError: torch cannot export this host.
     """
-    host.eval()
     x = enough(x)
     names = named(host, seeds)
     try:
@@ -78,23 +78,21 @@ def plain_modules(host: nn.Module, seeds: Sequence[Seed], x: Tensor) -> nn.Modul
     Raises:
         UsageError: The host's forward cannot be written down as a graph.
     """
-    training = host.training
     found = plain(host, seeds, x)
-    host.train(training)
     if found.live:
         raise UsageError(f"the host cannot be had as plain modules: {found.unfolded_because}")
     return found.module
 
 
 def unfolded(host: nn.Module, seeds: Sequence[Seed], x: Tensor) -> fx.GraphModule:
-    """Return the host and its seeds, each under its name from `named`, as one graph that computes the same bits.
+    """Return the host and its seeds in evaluation mode, by their names from `named`, as a graph that computes the same.
 
     Raises:
         Exception: of whatever kind, if the forward does something that no graph can say.
     """
-    host.eval()
     x = enough(x)
-    module = trace(host, named(host, seeds), (x[:2], x[:3]))
+    with evaluation_mode(host):
+        module = trace(host, named(host, seeds), (x[:2], x[:3]))
     if any(distance(module, host, rows) for rows in (x, x[:1])):
         raise ValueError("its graph gives other numbers than itself")
     return module

@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from torch import Tensor, nn
 
 from kasmina.errors import UsageError
+from kasmina.growth.evaluation_mode import evaluation_mode
 from kasmina.growth.sites.key_path import Keys, tensors
 
 HostInput = Tensor | tuple[Any, ...] | Mapping[str, Any]
@@ -66,19 +67,15 @@ def forward(host: nn.Module, sample: HostInput) -> Any:
 @contextmanager
 def untouched(host: nn.Module) -> Iterator[None]:
     """Keep the host in evaluation mode without gradients, and restore modes, buffers and random streams."""
-    modes = [(module, module.training) for module in host.modules()]
     buffers = [
         (module, name, buffer, buffer.clone())
         for module in host.modules()
         for name, buffer in module.named_buffers(recurse=False)
     ]
-    with torch.no_grad(), torch.random.fork_rng():
-        host.eval()
+    with torch.no_grad(), torch.random.fork_rng(), evaluation_mode(host):
         try:
             yield
         finally:
-            for module, training in modes:
-                module.training = training
             for module, name, buffer, was in buffers:
                 setattr(module, name, buffer.copy_(was))
 
