@@ -1,4 +1,4 @@
-"""Changes of stage, incidents and seeds in a sentence each: the same on a screen, in a pipe and in TensorBoard."""
+"""Sentences about changes of stage and incidents, the same on a screen, in a pipe and in TensorBoard."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from kasmina_loggers.formatting import gain, one_line, plural
 
 
 def describe_change(event: Event) -> str:
-    """Return what was built, what the seed contributes and the reason given, as far as the change of stage has them."""
+    """Return one line with the blueprint, the contribution and the reason, as far as the change of stage has them."""
     seed, parts = event.seed, []
     if event.before is Stage.DORMANT:
         parts.append(f"germinated {seed.blueprint}, {plural(seed.parameters, 'parameter')}")
@@ -17,7 +17,7 @@ def describe_change(event: Event) -> str:
 
 
 def describe_incident(incident: Incident) -> str:
-    """Return on one line what was seen, which seed and site it concerns and what was done."""
+    """Return one line with the incident's reason, its seed and site, and the action taken."""
     seed = "" if incident.seed is None else f"seed {incident.seed}"
     site = "" if incident.site is None else f"site {incident.site}"
     about = [incident.reason, " at ".join(filter(None, [seed, site])), incident.action]

@@ -1,4 +1,4 @@
-"""Numbers and texts as a person reads them, in plain strings: no colours, no terminal."""
+"""Readable numbers and texts as plain strings, without colours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ NOTHING = "-"
 
 
 def measure(value: float | None) -> str:
-    """Return a loss or a metric with four decimals where they tell something, else as a power of ten."""
+    """Return a loss or a metric with four decimals, or in powers of ten if it is very small or large."""
     if value is None:
         return NOTHING
     number = float(value)
@@ -17,12 +17,12 @@ def measure(value: float | None) -> str:
 
 
 def gain(value: float | None) -> str:
-    """Return a contribution with its sign and four decimals, of the smallest too: it makes no difference then."""
+    """Return a contribution with its sign and four decimals, even if all of them are 0: it makes no difference then."""
     return NOTHING if value is None else format(float(value), "+.4f" if abs(value) < 1e4 else "+.2e")
 
 
 def brief(value: float | None) -> str:
-    """Return a number that somebody chose, such as a target or a learning rate, without idle zeros."""
+    """Return a chosen number, such as a target or a learning rate, without trailing zeros."""
     return NOTHING if value is None else f"{float(value):.3g}"
 
 
@@ -61,7 +61,7 @@ def duration(seconds: float | None) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return a time that runs, in a width that hardly changes: 0:05, 12:41, 3:00:09."""
+    """Return a running time in a width that hardly changes: 0:05, 12:41, 3:00:09."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
@@ -79,5 +79,5 @@ def one_line(text: str) -> str:
 
 
 def tail(text: str, width: int) -> str:
-    """Return the end of a text that is too long: the last part of a site's name says most."""
+    """Return the last `width` characters of a text: the last part of a site's name says most."""
     return text if len(text) <= width else f"…{text[1 - width:]}"

@@ -1,4 +1,4 @@
-"""A file of records, one a line, that a full disk, a crash and a run that goes back leave whole."""
+"""A file of records, one per line, that stays whole when the disk is full, the process crashes or the run goes back."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Appendable(Protocol):
 
 
 class Journal:
-    """Writes each record at once; one that cannot be written waits in memory until it can.
+    """A file to which each record is written at once; records that cannot be written wait in memory.
 
-    Every write begins at a place that is known, not at wherever the file ends: so what was written of a record before
-    the disk was full is written over and not written twice.
+    Every write begins at a known position, not at the end of the file. So the part of a record that was written before
+    the disk was full is overwritten, and is not there twice.
     """
 
     def __init__(self, path: Path, file: Appendable | None = None) -> None:
@@ -40,28 +40,28 @@ class Journal:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all records, which shows a change in a file of the same length."""
+        """SHA-256 of all records, which reveals a change that leaves the file's length as it was."""
         return self._sum.hexdigest()
 
     @property
     def waiting(self) -> bytes:
-        """Records that are not in the file yet: who keeps them with position and digest loses none."""
+        """Records that are not in the file yet, to be saved together with position and digest."""
         return bytes(self._waiting)
 
     @property
     def position(self) -> int:
-        """Bytes of all records, of those that wait as well."""
+        """Number of bytes of all records, including those that wait."""
         return self._end + len(self._waiting)
 
     def add(self, line: bytes) -> None:
-        """Append one record, which ends with a newline and has no other."""
+        """Append one record, whose only newline is its last byte."""
         self._waiting += line
         self._sum.update(line)
         with suppress(OSError):
             self.write_waiting()
 
     def write_waiting(self) -> None:
-        """Write what waits.
+        """Write the records that wait.
 
         Raises:
             OSError: not all of it could be written. The file ends with a whole record all the same.
@@ -83,16 +83,16 @@ class Journal:
                     self.file.truncate(self._end)
 
     def go_back(self, position: int, digest: str | None = None, waiting: bytes = b"") -> None:
-        """Let go of all records after this position.
+        """Drop all records after this position.
 
         Args:
             position: number of bytes of the records to keep.
-            digest: what it was there.
-            waiting: those that waited there, of which a process that has ended since may have written none.
+            digest: the journal's digest at this position.
+            waiting: the records that waited at this position; a process that has ended since may have written none.
 
         Raises:
-            OSError: no record ends there or they are not what they were, because somebody changed the file; records go
-                on after the last before it.
+            OSError: the file was changed: no record ends at this position, or the digest differs. New records follow
+                the last whole one.
         """
         lacking = position - self.position
         if 0 < lacking <= len(waiting):
@@ -112,7 +112,7 @@ class Journal:
             raise OSError(f"{self.path.name} is not what it was when the run was saved; it goes on after byte {end}")
 
     def _summed(self, end: int, block: int = 1 << 20) -> hashlib._Hash:
-        """Return the SHA-256 of the file up to there."""
+        """Return the SHA-256 of the first `end` bytes of the file."""
         digest = hashlib.sha256()
         self.file.seek(0)
         while end > 0 and (part := self.file.read(min(block, end))):
@@ -121,7 +121,7 @@ class Journal:
         return digest
 
     def close(self) -> None:
-        """Write what waits and close the file.
+        """Write the records that wait, and close the file.
 
         Raises:
             OSError: some records could not be written, and are lost.
@@ -138,9 +138,9 @@ class Journal:
 
 
 def opened(path: Path) -> Appendable:
-    """Open a file without a buffer, to be written at any place of what is there.
+    """Open a file for writing at any position, without a buffer and without truncating it.
 
-    The file itself: in a run's folder that came from a stranger, a link might lead to a file of the user's.
+    Links are refused: in a run's folder that came from a stranger, a link might lead to a file of the user's.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     handle = os.open(path, flags, 0o666)
@@ -151,7 +151,7 @@ def opened(path: Path) -> Appendable:
 
 
 def end_of_records(file: Appendable, position: int, block: int = 4096) -> int:
-    """Return the place just after the last newline before `position`, found from there backwards."""
+    """Return the position just after the last newline before `position`, searching backwards."""
     while position > 0:
         start = max(0, position - block)
         file.seek(start)

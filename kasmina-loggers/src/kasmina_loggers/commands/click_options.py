@@ -17,14 +17,14 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 
 
 def need(*modules: str, extra: str = "mlflow") -> None:
-    """Refuses in a sentence to go on without libraries of an extra."""
+    """Raise a UsageError that names the missing modules and the extra that installs them."""
     missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise UsageError(f"{' and '.join(missing)} must be installed: pip install 'kasmina-loggers[{extra}]'")
 
 
 def working(what: str) -> AbstractContextManager[Any]:
-    """Something that moves on a terminal while one waits, and nothing elsewhere."""
+    """Return a context manager that shows a spinner on a terminal, and nothing elsewhere."""
     from rich.console import Console
 
     return Console(stderr=True).status(f"{what} …")

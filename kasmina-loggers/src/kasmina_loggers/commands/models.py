@@ -1,4 +1,4 @@
-"""``kasmina models``: what is registered in MLflow, and who is champion."""
+"""``kasmina models``: list the models registered in MLflow."""
 
 from __future__ import annotations
 
@@ -71,5 +71,5 @@ def show(found: list[dict[str, Any]]) -> None:
         cells = record["model"], str(record["version"]), aliases, worth, record["run"], record["registered"]
         table.add_row(*map(Text, cells), style="bold green" if aliases else "")
     console = Console()
-    # A pipe has no width of its own, and shall get whole lines.
+    # A pipe has no width of its own, and its reader wants whole lines.
     console.print(table, width=None if console.is_terminal else 1000, crop=False)

@@ -1,4 +1,4 @@
-"""Servers of pages as child processes: begun, waited for, watched, and ended with the process that began them."""
+"""Web servers as child processes: started, watched, and ended with the process that started them."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from kasmina import KasminaError, UsageError
 
 HOST = "127.0.0.1"
 START = 120
-"""Seconds in which a page has to answer."""
+"""Seconds within which a page must answer."""
 GRACE = 5
-"""Seconds in which a server has to end when it is asked to."""
+"""Seconds within which a server must end once it is asked to."""
 LINES = 5
-"""Number of last lines of a server that a message about its death has."""
+"""Number of a dead server's last lines that the error message quotes."""
 
 
 @define
 class Page:
-    """A server of pages, by the command that starts it."""
+    """A web server and the command that starts it."""
 
     name: str
     command: Sequence[str]
     port: int
     first: str = ""
-    """The part of its address at which to begin."""
+    """Path of the first page to open."""
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _said: IO[bytes] | None = field(default=None, init=False)
 
@@ -49,7 +49,7 @@ class Page:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Within it the server runs, with its children in a group of their own, which Ctrl-C reaches through us."""
+        """Run the server within the context, in a process group that Ctrl-C reaches only through this process."""
         quiet = {
             "DO_NOT_TRACK": "true",
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -70,7 +70,7 @@ class Page:
                 end(self._process)
 
     def check(self) -> None:
-        """Raise KasminaError, with what the server said last, if it has ended."""
+        """Raise a KasminaError that quotes the server's last output if the server has ended."""
         assert self._process and self._said
         if self._process.poll() is not None:
             self._said.seek(0)
@@ -90,10 +90,10 @@ class Page:
 def show(
     pages: Sequence[Page], say: Callable[[str], Any], working: Callable[[str], AbstractContextManager[Any]]
 ) -> None:
-    """Run the servers until Ctrl-C, SIGTERM or the end of the terminal; say where each is once all of them answer.
+    """Run the servers until Ctrl-C, SIGTERM or the end of the terminal; say where they are once all answer.
 
     Raises:
-        KasminaError: one of them died, or did not answer in time; the others are ended.
+        KasminaError: a server died, or did not answer in time; the others are ended.
     """
     over = threading.Event()
     with ExitStack() as stack:
@@ -114,14 +114,14 @@ def show(
 
 
 def endings() -> Iterator[int]:
-    """Signals that end the servers, which have sessions of their own and would outlive us; `nohup` is obeyed."""
+    """Yield the signals that end the servers, which would outlive this process otherwise; `nohup` is obeyed."""
     yield from (signal.SIGINT, signal.SIGTERM)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         yield signal.SIGHUP
 
 
 def wait(pages: Sequence[Page], over: threading.Event) -> None:
-    """Until all of them answer, or it is over."""
+    """Wait until all servers answer, or `over` is set."""
     late = time.monotonic() + START
     left = list(pages)
     while left and not over.wait(0.2):
@@ -142,10 +142,10 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port(wanted: int, *taken: int) -> int:
-    """Return the port, or the next that nobody listens at.
+    """Return the wanted port, or the next one that is free.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no port is free.
     """
     for port in range(wanted, min(wanted + 100, 65536)):
         with suppress(OSError), socket.socket() as probe:

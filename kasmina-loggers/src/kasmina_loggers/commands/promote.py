@@ -1,4 +1,4 @@
-"""``kasmina promote``: a run's network in MLflow's registry, and champion if it is better."""
+"""``kasmina promote``: register a run's network in MLflow, and make it champion if it is better."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def promote(
     trust: bool,
     as_json: bool,
 ) -> None:
-    """Register a run's network; if it is the best, it is champion.
+    """Register a run's network, and make it champion if it is the best.
 
-    RUN is the folder of a run. It gets the alias if it is better than the one that holds it: both are measured on the
-    test split of RUN's task, by what would be served. Who is not better is registered without the alias; a network that
-    is registered already is not registered again.
+    RUN is the folder of a run. Its network gets the alias if it is better than the model that holds it: both are
+    measured on the test split of RUN's task, as they would be served. Otherwise it is registered without the alias. A
+    network that is registered already is not registered again.
     """
     click_options.need("mlflow")
     with click_options.working("restoring the network"):

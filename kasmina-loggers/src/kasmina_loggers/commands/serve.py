@@ -1,4 +1,4 @@
-"""``kasmina serve``: a registered model, asked over HTTP."""
+"""``kasmina serve``: serve a registered model over HTTP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LINE = 2000
-"""Letters of the example that is shown, at most."""
+"""Maximum number of characters of the printed example request."""
 CHAMPION = "champion"
 
 
@@ -33,10 +33,10 @@ CHAMPION = "champion"
 @click.option("--dockerfile", "folder", type=click.Path(path_type=Path), help="Write what a container build needs.")
 @click_options.tracking_uri
 def serve(uri: str | None, host: str, port: int, folder: Path | None, tracking_uri: str) -> None:
-    """Serve a registered model over HTTP, by MLflow's scoring server.
+    """Serve a registered model over HTTP with MLflow's scoring server.
 
-    POST /invocations predicts, GET /health and /metrics tell how it is. With --dockerfile nothing is served: the
-    folder gets a Dockerfile and the model, which need no Kasmina.
+    POST /invocations predicts; GET /health and /metrics report the server's state. With --dockerfile nothing is
+    served: the folder gets a Dockerfile and the model, which need no Kasmina.
     """
     click_options.need("mlflow", "uvicorn", "prometheus_fastapi_instrumentator")
     from kasmina_loggers.mlflow import tracking_store
@@ -86,10 +86,10 @@ def _write(where: str, uri: str | None, folder: Path) -> None:
 
 @contextmanager
 def meant(where: str, uri: str | None) -> Iterator[str]:
-    """Yield the URI of the model that is meant: a folder, or a name in the store at `where`, asked only then.
+    """Yield the URI of the model to load within the context: a folder, or a name in the store at `where`.
 
     Raises:
-        UsageError: it is not there, or it is not clear which.
+        UsageError: there is no such model, or several models may be meant.
     """
     from kasmina_loggers.registry.model_registry import has_store, nothing, registry, told
 
@@ -108,10 +108,10 @@ def meant(where: str, uri: str | None) -> Iterator[str]:
 
 
 def champion(client: MlflowClient, where: str) -> str:
-    """Return the champion of the only model that is registered.
+    """Return the URI of the champion of the only registered model.
 
     Raises:
-        UsageError: there is none, or more than one model.
+        UsageError: there is no champion, or more than one model.
     """
     from kasmina_loggers.registry.model_registry import models, nothing
 

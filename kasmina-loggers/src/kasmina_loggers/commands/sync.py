@@ -1,4 +1,4 @@
-"""``kasmina sync``: what MLflow has not got yet."""
+"""``kasmina sync``: send to MLflow what it has missed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from kasmina import KasminaError, UsageError
 
 WAIT = 40
-"""Seconds for another process that is at it: one attempt of it to reach a server takes less."""
+"""Seconds to wait for another process that is sending: one of its attempts to reach a server takes less."""
 
 if TYPE_CHECKING:
     from kasmina_loggers.mlflow.delivery_state import DeliveryState
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 def sync(runs: tuple[Path, ...], tracking_uri: str | None) -> None:
     """Send to MLflow what it has missed.
 
-    RUN is the folder of a run that was logged with --logger mlflow while the server was away; without any, all runs in
-    the folder 'runs' are looked at. What is there already is not sent twice; to another server, all of the run is sent.
+    RUN is the folder of a run that was logged with --logger mlflow while the server was away; the default is all runs
+    in the folder 'runs'. What a server has already is not sent twice; another server gets the whole run.
     """
     failed: KasminaError | None = None
     for run in runs or found(Path("runs")):
         try:
             click.echo(synced(run, tracking_uri or ""))
-        except KasminaError as error:  # the others shall not wait for it
+        except KasminaError as error:  # the other runs are sent all the same
             if failed:
                 click.echo(f"kasmina: {failed}", err=True)
             failed = error
@@ -46,7 +46,7 @@ def found(runs: Path) -> list[Path]:
     """Return the runs in a folder that have anything for MLflow.
 
     Raises:
-        UsageError: there are none.
+        UsageError: there are no such runs.
     """
     folders = sorted(path.parents[1] for path in runs.glob("*/mlflow/outbox.jsonl"))
     if not folders:
@@ -59,11 +59,11 @@ def synced(run: Path, said: str) -> str:
 
     Args:
         run: folder of the run.
-        said: the tracking URI that was typed, if any was.
+        said: the tracking URI that the user typed, or an empty text.
 
     Raises:
-        UsageError: there is nothing to send, somebody else is at it, or it is not clear where it belongs.
-        KasminaError: the server is away, or does not want it.
+        UsageError: there is nothing to send, another process is sending, or it is not clear where the run belongs.
+        KasminaError: the server is away, or refuses the run.
     """
     from filelock import FileLock, Timeout
 
@@ -97,10 +97,10 @@ def is_complete(folder: Path, sent: DeliveryState) -> bool:
 
 
 def check_consent(run: Path, there: str, uri: str, said: str) -> None:
-    """Check that the user said where to: a file may be a stranger's, and cannot say that alone.
+    """Check that the user has typed a tracking URI: the one in the file may come from a stranger.
 
     Raises:
-        UsageError: nobody has typed where to.
+        UsageError: the user has typed no tracking URI.
     """
     if not said:
         again, here = (
@@ -129,7 +129,7 @@ def delivered(run: Path, folder: Path, sent: DeliveryState) -> str:
 
 
 def lives(run: Path) -> bool:
-    """Whether a process is at work in the run's folder."""
+    """Return whether a process is at work in the run's folder."""
     from kasmina.runs import Folder
 
     try:

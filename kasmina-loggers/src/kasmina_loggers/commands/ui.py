@@ -1,4 +1,4 @@
-"""``kasmina ui``: the pages of TensorBoard and MLflow over the runs at hand."""
+"""``kasmina ui``: start TensorBoard and MLflow over a folder of runs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Figures of what a network predicts, drawn by matplotlib.
 
-Importing this package imports no matplotlib: that takes about a second, a tenth of a default run, and is paid for with
-the first figure.
+Importing this package does not import matplotlib, which takes about a second, a tenth of a default run: the first
+figure does.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def as_png(figure: Figure) -> bytes:
 
     file = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a name may have letters that the font lacks, or leave no room for the axes
+        warnings.simplefilter("ignore")  # the font may lack a name's letters, or a name may leave no room for the axes
         figure.savefig(file, format="png")
     return file.getvalue()
 

@@ -1,4 +1,4 @@
-"""New axes, colours of classes, texts of strangers and limits, as all figures need them."""
+"""Axes, colours of classes, safe names and limits, shared by all figures."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Colour = tuple[float, float, float]
 DPI = 100
 """Pixels per inch."""
 UNKNOWN = "0.88"
-"""Grey of what the network gives no number for."""
+"""Grey level of points for which the network gives no number."""
 
 
 def new_axes(width: float, height: float) -> Axes:
-    """Return the axes of a new figure of this size, in inches. No window and no global state belong to it."""
+    """Return the axes of a new figure of this size, in inches. The figure has no window and no global state."""
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained").subplots()
 
 
@@ -38,15 +38,15 @@ def class_colours(count: int) -> list[Colour]:
 
 
 def shortened(name: str, most: int) -> str:
-    """Return a name as matplotlib takes it: on one line, and of more than `most` characters without its middle."""
+    """Return a name that matplotlib can draw: one line of at most about `most` characters, shortened in the middle."""
     name = " ".join(name.split()) or "·"
     if len(name) > most:
         name = f"{name[: most // 2].rstrip()}…{name[-(most // 2 - 1) :].lstrip()}"
-    return name.replace("$", r"\$")  # what stands between two of them would be set as a formula
+    return name.replace("$", r"\$")  # text between two dollar signs would be set as a formula
 
 
 def limits(values: Array) -> tuple[float, float]:
-    """Return the least and the greatest finite value, with some room on either side if they are one."""
+    """Return the minimum and maximum of the finite values, with some room on either side if the two are equal."""
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     room = 0 if low < high else max(0.5, abs(low) / 100)

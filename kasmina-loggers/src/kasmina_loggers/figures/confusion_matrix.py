@@ -1,4 +1,4 @@
-"""Confusion matrix: the number of samples of each class by what they are taken for."""
+"""Confusion matrix of a classification."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from kasmina import Predictions
 from kasmina_loggers.figures.axes import Array, figure_of, new_axes, shortened
 
 MOST_CLASSES = 1000
-"""Number of classes beyond which a figure shows nothing any more."""
+"""Number of classes above which a figure shows nothing useful."""
 MOST_COUNTS = 20
-"""Number of classes beyond which cells have no room for their counts, and only some classes are named."""
+"""Number of classes above which cells have no room for their counts."""
 LONGEST_NAME = 20
 
 
 def confusion_matrix(predictions: Predictions) -> Figure | None:
-    """Return a matrix of counts, or None for a regression and beyond 1,000 classes.
+    """Return a confusion matrix, or None for a regression and for more than 1,000 classes.
 
     A row is a class, shaded by its shares: blue on the diagonal, red elsewhere. Samples for which the network gives no
-    numbers are counted in no cell, but in the title.
+    numbers are counted in the title only.
     """
     classes = predictions.classes
     if not 0 < len(classes) <= MOST_CLASSES or not len(predictions.y):

@@ -1,4 +1,4 @@
-"""Decision boundary: a network's answers all over a plane, as regions of classes or a landscape of values."""
+"""Decision boundary: a network's outputs over a plane, as regions of classes or a landscape of values."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from kasmina import Plane, Predictions
 from kasmina_loggers.figures.axes import UNKNOWN, Array, Colour, class_colours, figure_of, limits, new_axes, shortened
 
 STRENGTH = {0.0: 0.15, 0.3: 0.3, 0.6: 0.45, 0.9: 0.6}
-"""Opacity of a region by the least lead of its class over the next."""
+"""Opacity of a region, by the minimum lead of its class over the next one."""
 MOST_REGIONS = 30
-"""Number of regions that are drawn: the largest."""
+"""Maximum number of regions that are drawn, the largest first."""
 MOST_NAMES = 15
-"""Number of classes that are named."""
+"""Maximum number of classes that the legend names."""
 LEVELS = 24
 
 
 def decision_boundary(predictions: Predictions, features: Sequence[str] = ()) -> Figure | None:
-    """Return a map of the network's answers, or None where a sample is not two numbers.
+    """Return a map of the network's outputs, or None if a sample is not two numbers.
 
-    Classes have colours, the surer the stronger. Samples of the validation split are dots, with a dark rim if they are
-    taken for another class. A regression shows its first value by a scale of colours. Grey is where the network gives
-    no number.
+    Each class has a colour, which is stronger where the network is surer. Samples of the validation split are dots,
+    with a dark rim if they are misclassified. A regression shows its first output on a colour scale. Points for which
+    the network gives no number are grey.
 
     Args:
-        predictions: outputs of the network for samples of the validation split, and all over a plane.
+        predictions: outputs of the network for samples of the validation split, and over a plane.
         features: names of the two axes.
     """
     plane = predictions.plane
@@ -62,7 +62,7 @@ def _draw_classes(axes: Axes, predictions: Predictions, plane: Plane) -> None:
 
 
 def lead(outputs: Array, index: int) -> Array:
-    """Return how far class `index` leads over the next one, from outputs (H, W, classes); NaN without a number."""
+    """Return the lead of class `index` over the next one (H, W), from outputs (H, W, classes); NaN without a number."""
     others = np.delete(outputs, index, -1)
     return np.asarray(outputs[..., index] - (others.max(-1) if others.size else 0))
 

@@ -17,11 +17,11 @@ T = TypeVar("T")
 
 @attrs.define(eq=False)
 class JSONL:
-    """Writes metrics.jsonl, one record an epoch, and events.jsonl, one a change of a seed's stage and one an incident.
+    """Logger to metrics.jsonl, one record per epoch, and events.jsonl, one per change of a seed's stage or incident.
 
     A record is written at once, so that ``tail -f`` sees it and a crash loses none; while the disk is full, records
     wait in memory. The files are strict JSON: a number that is not finite becomes null. A run that is resumed, or goes
-    back to an earlier state, goes on after the last record from before that state, so each thing is told once.
+    back to an earlier state, drops the records after that state, so each thing is recorded once.
     """
 
     _phase: str = attrs.field(default="", init=False)
@@ -30,7 +30,7 @@ class JSONL:
 
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
-        self.on_run_end()  # of a run that never ended
+        self.on_run_end()  # the journals of a run that never ended
         self._metrics = Journal(run.folder / "metrics.jsonl")
         try:
             self._events = Journal(run.folder / "events.jsonl")
@@ -60,7 +60,7 @@ class JSONL:
         """Close both files.
 
         Raises:
-            OSError: the disk is still full, and records that waited are lost; the sentence says how many.
+            OSError: the disk is still full, and records that waited are lost; the message says how many.
         """
         journals = self._journals()
         self._metrics = self._events = None
@@ -74,10 +74,10 @@ class JSONL:
         return {"phase": self._phase, "bytes": positions, "sha256": digests, "waiting": waiting}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take both files back to where they were.
+        """Go back to the positions of a saved state.
 
         Raises:
-            OSError: a file is shorter than it was or has been changed; it is appended to where it can be.
+            OSError: a file is shorter than it was or has been changed; new records follow its last whole one.
         """
         self._phase = state["phase"]
         each(lambda name: self._go_back(name, state), self._journals())
@@ -92,10 +92,10 @@ class JSONL:
 
 
 def each(call: Callable[[T], None], things: Iterable[T]) -> None:
-    """Call it with all of them, whatever becomes of one.
+    """Call a function with each of some things, even if it fails for one of them.
 
     Raises:
-        OSError: of those that failed, together.
+        OSError: some calls failed; the message joins theirs.
     """
     failed = []
     for thing in things:
@@ -127,7 +127,7 @@ def record_of(event: Event) -> dict[str, Any]:
 
 
 def record_of_incident(incident: Incident) -> dict[str, Any]:
-    """Return an incident as a record; the key "incident" tells it from a change of stage."""
+    """Return an incident as a record; its key "incident" distinguishes it from a change of stage."""
     found = attrs.asdict(incident)
     names = {"incident": "kind"}
     order = ("step", "epoch", "phase", "incident", "reason", "action", "site", "seed")
@@ -135,7 +135,7 @@ def record_of_incident(incident: Incident) -> dict[str, Any]:
 
 
 def finite(value: float | None) -> float | None:
-    """`value` as JSON can say it: integers stay, scalars of other libraries become floats, NaN and infinities null."""
+    """Return `value` as JSON allows it: integers stay, other scalars become floats, NaN and infinities None."""
     if value is None or isinstance(value, int):
         return value
     number = float(value)
@@ -145,5 +145,5 @@ def finite(value: float | None) -> float | None:
 def write(journal: Journal | None, record: Mapping[str, Any]) -> None:
     """Append one record, if the file is open: a run that fails early may have opened none."""
     if journal is not None:
-        # ASCII keeps one record one line for every reader: some take U+2028 or U+0085 for the end of a line.
+        # ASCII keeps each record on one line for every reader: some take U+2028 or U+0085 for the end of a line.
         journal.add(json.dumps(record, allow_nan=False).encode("ascii") + b"\n")

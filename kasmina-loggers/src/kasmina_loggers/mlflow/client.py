@@ -1,4 +1,4 @@
-"""Records of an outbox, as calls of MLflow."""
+"""Delivery of an outbox's records by calls of MLflow's client."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 MARK = "kasmina.id"
-"""The tag by which the run in MLflow is known again, should the answer to its creation be lost."""
+"""Tag that identifies the run in MLflow if the answer to its creation is lost."""
 STATUS = {"finished": "FINISHED", "stopped": "KILLED", "killed": "KILLED", "failed": "FAILED"}
 BESIDE = ("metrics.jsonl", "events.jsonl")
-"""Files of a run that no `log_artifact` tells of, because they are written until the end."""
+"""Files of a run that `log_artifact` does not announce, because they are written until the end."""
 
 
 @define(eq=False)
 class TrackingClient:
-    """Sends what stands in the outbox of the run's folder `run` to the store of `sent`, from where it got to.
+    """Client that sends the outbox of the run in `run` to the store of `sent`, from the position reached so far.
 
-    Everything may be sent twice, should the answer be lost, and is there once: MLflow drops a metric that it has.
+    A record whose answer was lost is sent again, and is in MLflow once: it drops a metric that it has already.
     """
 
     run: Path
     folder: Path
     sent: DeliveryState
     model: Callable[[MlflowClient, str, Path], str]
-    """Logs the run's model, if it is there to be logged; its URI."""
+    """Function that logs the run's model and returns its URI."""
     _client: MlflowClient | None = field(default=None, init=False)
 
     @property
@@ -50,21 +50,21 @@ class TrackingClient:
         return self._client
 
     def take_up(self) -> None:
-        """Tell the store that the run lives, whatever an earlier sender has made of a silence."""
+        """Mark the run as running again, even if an earlier sender has declared it ended."""
         if self.sent.over:
             self._try(lambda: self._lives(self._run_id))
             self.sent.over = False
             self.sent.save(self.folder)
 
     def drain(self) -> None:
-        """Send all that is there.
+        """Send all records that the outbox has.
 
         Raises:
-            Away: nobody takes it at the moment.
-            Refused: the store will not take it.
+            Away: the store does not answer at the moment.
+            Refused: the store refuses a record.
         """
         path = self.folder / "outbox.jsonl"
-        if self.sent.position > path.stat().st_size:  # not the outbox that it was
+        if self.sent.position > path.stat().st_size:  # the outbox was replaced
             self.sent.position = 0
         waiting = list(read(path, self.sent.position))
         for kind, group in groupby(waiting, key=lambda pair: pair[0]["kind"]):
@@ -84,7 +84,7 @@ class TrackingClient:
         self.sent.save(self.folder)
 
     def end(self, status: str, time: int | None = None) -> None:
-        """End the run in MLflow: its process is gone, and did not say how it ended."""
+        """End the run in MLflow with a status that its process, which is gone, has not reported."""
         self._try(lambda: self._terminate(status, time))
         self.sent.over = True
         self.sent.save(self.folder)
@@ -177,7 +177,7 @@ class TrackingClient:
             self.client.log_batch(run_id, metrics=metrics, tags=words)
 
     def _artifact(self, record: Record) -> None:
-        """Send a file of the run's, if it is still there and lies in the run's folder."""
+        """Send a file of the run, unless it is gone or a link leads out of the run's folder."""
         path, home = self.run / record["path"], self.run.resolve()
         if not path.is_file() or not path.resolve().is_relative_to(home):
             return
@@ -208,10 +208,10 @@ class TrackingClient:
         self.client.set_terminated(self._run_id, STATUS.get(status, "FAILED"), time)
 
     def _lacks(self, what: str, error: Exception) -> None:
-        """Note what the store has not taken, and go on without, unless it is the store that fails.
+        """Note that the store has refused something, and go on without it.
 
         Raises:
-            Away: nobody takes it at the moment.
+            Away: the store does not answer at the moment, so that all can be tried again.
         """
         why = fault(error)
         if isinstance(why, Away):
@@ -231,7 +231,7 @@ def parts(things: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
 
 
 def versions_of(folder: str) -> dict[str, str]:
-    """Return the tags by which MLflow shows the state of the user's own code, if it is in a git repository."""
+    """Return the tags by which MLflow shows the git commit of the user's own code, if it is in a repository."""
     from mlflow.utils.git_utils import get_git_branch, get_git_commit, get_git_repo_url
 
     if not os.path.isdir(folder):

@@ -1,4 +1,4 @@
-"""Position up to which an outbox has been sent, and where to, as the sender remembers it and the run hears of it."""
+"""State of an outbox's delivery, saved by the sender and read by the run."""
 
 from __future__ import annotations
 
@@ -40,24 +40,24 @@ class DeliveryState:
     model: str | None = text()
     """URI of the logged model."""
     over: bool = field(default=False, validator=instance_of(bool))
-    """Whether MLflow has all that the run has told, and how it ended."""
+    """Whether MLflow has all records of the run, including how it ended."""
     trouble: str | None = text()
     """Reason why nothing can be sent at the moment."""
     refused: str | None = text()
-    """Reason why nothing more will be sent before somebody mends it."""
+    """Reason why nothing more will be sent until the user mends it."""
     lacks: tuple[str, ...] = field(default=(), converter=tuple, validator=deep_iterable(instance_of(str)))
     """Things that MLflow has not got and will not get, each with the reason."""
 
     @classmethod
     def load(cls, folder: Path) -> DeliveryState:
-        """Return what was remembered; nothing if the file is damaged, for what is sent twice is in MLflow once."""
+        """Return the saved state, or an empty one if the file is damaged: what is sent twice is in MLflow once."""
         try:
             return cls(**json.loads(files.read(folder / NAME, LIMIT)))
         except (OSError, ValueError, TypeError, RecursionError):
             return cls()
 
     def save(self, folder: Path) -> None:
-        """Write the file whole, or leave what was there before.
+        """Write the file as a whole, or leave the previous one.
 
         Raises:
             OSError: it cannot be written.

@@ -1,4 +1,4 @@
-"""Runs in MLflow, as a plugin: it writes down what is to be sent, and another process sends it."""
+"""The MLflow plugin: it writes records to an outbox, and another process sends them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def option(default: Any, text: str, *checks: Any) -> Any:
 class MLflow:
     """Tracker of the run in MLflow: options, metrics, growth, artefacts, the data set, the machine and the model.
 
-    Without a `tracking_uri` in the SQLite database next to the runs, which ``kasmina ui`` shows. Needs
+    The default `tracking_uri` is the SQLite database in the folder of runs, which ``kasmina ui`` shows. Needs
     ``pip install 'kasmina-loggers[mlflow]'``. What a server misses while it is away is sent when it is back, or later
     by ``kasmina sync``.
     """
@@ -44,21 +44,21 @@ class MLflow:
     _phase: str = attrs.field(default="", init=False)
 
     def prepare(self) -> None:
-        """Begin the sender, which imports MLflow while data and host are made ready."""
+        """Start the sender, which imports MLflow while data and host are made ready."""
         if not missing():
             self._sender = SenderProcess()
 
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
-        """Begin the outbox and give the sender its orders.
+        """Open the outbox and give the sender its orders.
 
         Raises:
-        ImportError: MLflow, or what else it takes, is not installed.
-        OSError: the run's folder cannot be written.
+            ImportError: MLflow, psutil or matplotlib is not installed.
+            OSError: the run's folder cannot be written.
         """
         if lacking := missing():
             raise ImportError(f"{lacking[0]} is not installed; pip install 'kasmina-loggers[mlflow]'")
-        self._close()  # a run that never ended
+        self._close()  # the outbox of a run that never ended
         self._run, self._phase = run, ""
         folder = outbox_folder(run.folder)
         self._outbox = outbox = Outbox(folder)
@@ -108,7 +108,7 @@ class MLflow:
         self._close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Keep for good what was told until now: a run never goes back further than to its last checkpoint."""
+        """Commit the held records: a run never goes back further than to its last checkpoint."""
         if self._outbox is not None:
             self._outbox.commit()
         return {}
@@ -129,7 +129,7 @@ class MLflow:
 
 
 def missing() -> list[str]:
-    """Modules that are not installed; none is imported, which would take seconds."""
+    """Return the modules that are not installed, without importing any, which would take seconds."""
     return [module for module in ("mlflow", "psutil", "matplotlib") if find_spec(module) is None]
 
 
@@ -140,7 +140,7 @@ def growth(stages: Iterable[Stage]) -> str:
 
 
 def ending(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the results of a run, as the last record of its outbox has them."""
+    """Return the fields of a run's last record: status, test metric and final seeds."""
     found = {f"test/{summary.get('metric')}": summary.get("test")}
     stages = [Stage(seed["stage"]) for seed in summary.get("seeds") or []]
     return {

@@ -1,7 +1,7 @@
-"""Outbox in the run's folder: records for MLflow, there before they are sent and as long as the run is.
+"""Outbox in the run's folder: records for MLflow, written before they are sent and kept as long as the run.
 
-MLflow cannot forget a metric. So what belongs to an epoch is held back until the run can no longer go back to a state
-before it; and an epoch that a resumed run repeats, which it does to the bit, is not told again.
+MLflow cannot forget a metric. So the records of an epoch are held back until the run can no longer go back to a state
+before it. An epoch that a resumed run repeats, with identical numbers, is not recorded again.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from kasmina_loggers.journal import Journal
 Record = dict[str, Any]
 
 FOLDER = "mlflow"
-"""In a run's folder: the outbox, how far it was sent, and what the sender has to say."""
+"""Name of the subfolder of a run's folder with the outbox, the state of its delivery and the sender's log."""
 
 
 def outbox_folder(run: Path) -> Path:
-    """Make and return the folder within the run's folder; in a stranger's a link might lead anywhere.
+    """Return the outbox's folder within the run's folder, and make it if need be.
 
     Raises:
-        OSError: it is a link, or cannot be made.
+        OSError: the folder is a link, which might lead anywhere in a stranger's run, or it cannot be made.
     """
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
@@ -37,7 +37,7 @@ def outbox_folder(run: Path) -> Path:
 
 
 class Outbox:
-    """The run's end of it.
+    """The outbox as the run writes it.
 
     Raises:
         OSError: it cannot be written.
@@ -47,47 +47,47 @@ class Outbox:
         self.path = folder / "outbox.jsonl"
         self._journal = Journal(self.path)
         self._held: list[bytes] = []
-        self._holding = 0  # the epoch that records are held of
+        self._holding = 0  # the epoch of the held records
         told = [record for record, _ in read(self.path)]
         self.begun = next((record for record in told if record["kind"] == "begin"), None)
         self.epoch = max((record["step"] for record in told if record["kind"] == "epoch"), default=0)
-        """The last that is told for good."""
+        """Last epoch that is recorded for good."""
 
     @property
     def position(self) -> int:
-        """Bytes of all that is told for good."""
+        """Number of bytes of the records that are there for good."""
         return self._journal.position
 
     def tell(self, kind: str, **facts: Any) -> None:
-        """At once, and for good."""
+        """Record something at once and for good."""
         self._journal.add(line(kind, facts))
 
     def hold_epoch(self, step: int, **facts: Any) -> None:
-        """Tells the numbers of an epoch, once they are for good; nothing, if they were told before."""
+        """Hold the numbers of an epoch until they are final, unless they were recorded before."""
         if step > self.epoch:
             self.hold("epoch", step, **facts)
 
     def hold(self, kind: str, step: int, **facts: Any) -> None:
-        """Tells something that came with an epoch, once that is for good."""
+        """Hold a record of an epoch until it is final; the records of an earlier epoch are committed."""
         if step > self._holding:
             self.commit()
         self._holding = step
         self._held.append(line(kind, {"step": step} | facts))
 
     def commit(self) -> None:
-        """Add to the outbox for good what is held."""
+        """Record what is held for good."""
         for held in self._held:
             self._journal.add(held)
         self.epoch = max(self.epoch, self._holding)
         self.drop()
 
     def drop(self) -> None:
-        """Forget what is held."""
+        """Discard what is held."""
         self._held.clear()
         self._holding = 0
 
     def close(self) -> None:
-        """Close the file; raise OSError if the disk is still full, and records are lost."""
+        """Commit what is held and close the file; raise OSError if the disk is still full and records are lost."""
         self.commit()
         self._journal.close()
 
@@ -97,7 +97,7 @@ def line(kind: str, facts: Mapping[str, Any]) -> bytes:
 
 
 def read(path: Path, position: int = 0) -> Iterator[tuple[Record, int]]:
-    """Yield the whole records from there on, each with the place where it ends; what is no record is passed over.
+    """Yield the whole records from `position` on, each with the position of its end; skip what is not a record.
 
     Raises:
         OSError: there is no such file, or it is a link, a pipe or a device.

@@ -1,4 +1,4 @@
-"""The first record of a run for MLflow, in plain values."""
+"""Facts about a run for its first record in MLflow, as plain values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DISTRIBUTIONS = ("kasmina-core", "kasmina-loggers", "torch")
 
 
 def facts(run: RunInfo, experiment: str) -> dict[str, Any]:
-    """Everything that stays the same throughout the run."""
+    """Return everything that stays the same throughout the run."""
     return {
         "name": cut(run.name, TAG),
         "experiment": experiment,
@@ -29,7 +29,7 @@ def facts(run: RunInfo, experiment: str) -> dict[str, Any]:
 
 
 def tags(run: RunInfo) -> dict[str, str]:
-    """Return tags: Kasmina's own begin with "kasmina.", and by the others MLflow shows who ran what."""
+    """Return Kasmina's own tags, named "kasmina.*", and those by which MLflow shows who ran what."""
     about = {
         "task": run.choices.task,
         "host": run.choices.host,
@@ -49,12 +49,12 @@ def tags(run: RunInfo) -> dict[str, str]:
 def user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # one that the system has no name for
+    except (KeyError, OSError):  # the system has no name for the user
         return str(os.getuid()) if hasattr(os, "getuid") else ""
 
 
 def dataset(run: RunInfo) -> dict[str, str]:
-    """Return the task's data as MLflow describes a data set: its source, its digest, its form and its rows."""
+    """Return MLflow's description of the task's data: name, digest, source, schema and numbers of rows."""
     source = {name: text(value) for name, value in flat({"task": run.config.get("task", {})})}
     profile = {"rows": sum(run.data.rows.values()), **run.data.rows, "classes": len(run.data.classes)}
     return {
@@ -68,7 +68,7 @@ def dataset(run: RunInfo) -> dict[str, str]:
 
 
 def schema(run: RunInfo) -> dict[str, Any]:
-    """Columns by name, where the task names them; else the shapes of samples and targets."""
+    """Return the columns by name if the task names them, else the shapes of samples and targets."""
     if run.data.features:
         return {"mlflow_colspec": [{"name": name, "type": "float", "required": True} for name in run.data.features]}
     target = ("int64", [-1]) if run.data.goal == "classification" else ("float32", [-1, run.data.outputs])

@@ -1,7 +1,7 @@
 """The process that sends a run's outbox to MLflow: ``python -m kasmina_loggers.mlflow.sender``.
 
-It lives as long as the run, and after it until all is sent or an hour is over. On its stdin come its orders, in one
-line; the end of stdin is the end of the run's process, however that came.
+It lives as long as the run, and after that until all is sent or an hour is over. It reads its orders from one line of
+stdin; the end of stdin tells it that the run's process has ended.
 """
 
 from __future__ import annotations
@@ -31,48 +31,48 @@ from kasmina_loggers.registry.run_model import log_model, rehearse
 EVERY = 1.0
 """Seconds from one look into the outbox to the next."""
 LONGEST = 5.0
-"""Seconds from one attempt to reach the store to the next, while the run lives."""
+"""Maximum seconds between two attempts to reach the store."""
 PATIENCE = 3600.0
-"""Seconds after the run's end for which it is attempted."""
+"""Seconds after the run's end during which the sender still tries."""
 SAMPLES = 10_000
-"""Measurements of the machine that wait for the store, at most."""
+"""Maximum number of measurements of the machine that wait for the store."""
 NICE = 5
-"""Niceness of the sender, as of `os.nice`; it cannot be taken back."""
+"""Increment of `os.nice` for the sender, which it cannot undo."""
 BEHIND = 10
-"""Niceness of the sender's session while the run lives, where sessions are weighed against one another."""
+"""Niceness of the sender's session while the run lives, where Linux schedules by session."""
 LOG = "sender.log"
 
 
 @frozen
 class Orders:
-    """Orders of the run's process, which come on stdin as JSON."""
+    """Orders of the run's process, read from stdin as JSON."""
 
     run: str
-    """The run's folder."""
+    """Folder of the run."""
     tracking_uri: str
     system: float
     """Seconds from one measurement of the machine to the next; 0: none."""
     process: int
-    """The id of the run's."""
+    """Id of the run's process."""
 
 
 @define(eq=False)
 class Sender:
-    """Sends until all is there."""
+    """Loop that sends an outbox until MLflow has all of it."""
 
     delivery: TrackingClient
     machine: Machine
     gone: threading.Event
-    """The run's process has ended."""
+    """Event that is set once the run's process has ended."""
     _waiting: list[Sample] = field(factory=list, init=False)
     _taken_up: bool = field(default=False, init=False)
     _rehearsed: bool = field(default=False, init=False)
 
     def work(self) -> bool:
-        """Until the run has ended, and one attempt longer; whether all is there."""
+        """Send until the run has ended, try once more, and return whether MLflow has everything."""
         pauses = growing()
         while True:
-            over = self.gone.is_set()  # looked at first: what was told before its end is seen below
+            over = self.gone.is_set()  # checked first, so that what the run recorded before its end is sent below
             try:
                 self._send(over)
             except Away as away:
@@ -89,7 +89,7 @@ class Sender:
         if not over and not self._taken_up:
             self.delivery.take_up()
             self._taken_up = True
-        if not over or not self.delivery.sent.samples:  # one at least, however short the run was
+        if not over or not self.delivery.sent.samples:  # at least one, however short the run was
             self._waiting = (self._waiting + self.machine.due())[-SAMPLES:]
         self.delivery.drain()
         self.delivery.samples(self._waiting)
@@ -105,10 +105,10 @@ class Sender:
             sent.save(self.delivery.folder)
 
     def _rehearse(self) -> None:
-        """Once, while the run trains and there is nothing else to do."""
+        """Package the model once while the run trains and there is nothing else to do."""
         if not self._rehearsed and not self.gone.is_set():
             self._rehearsed = True
-            with suppress(Exception):  # what is wrong is told when it counts
+            with suppress(Exception):  # what is wrong is reported when it counts
                 rehearse(self.delivery.run)
 
 
@@ -144,14 +144,14 @@ def carry_out(orders: Orders) -> None:
     machine = Machine(orders.process, orders.system)
     late = None
     while late is None or time.monotonic() < late:
-        with FileLock(folder / ".lock"):  # of a run that was resumed, an earlier sender sends what it finds, and ends
+        with FileLock(folder / ".lock"):  # an earlier sender of a resumed run sends what it finds, and ends
             sent = DeliveryState.load(folder)
             if sent.tracking_uri != orders.tracking_uri:
                 if late is not None:
                     return  # somebody has sent it elsewhere
                 sent = DeliveryState(tracking_uri=orders.tracking_uri)
             sent.refused = None
-            sent.trouble = sent.trouble if late else None  # an earlier sender's is none of this one's
+            sent.trouble = sent.trouble if late else None  # an earlier sender's trouble does not count
             sent.save(folder)
             if sent_all(Sender(TrackingClient(run, folder, sent, log_model), machine, gone)):
                 return
@@ -160,7 +160,7 @@ def carry_out(orders: Orders) -> None:
 
 
 def sent_all(sender: Sender) -> bool:
-    """Whether there is nothing left to do: all is there, or it never will be."""
+    """Send, and return whether nothing is left to do: MLflow has everything, or has refused it."""
     sent = sender.delivery.sent
     try:
         return sender.work()
@@ -172,16 +172,16 @@ def sent_all(sender: Sender) -> bool:
 
 
 def stand(behind: int) -> None:
-    """Set the niceness of this process's session, where Linux weighs sessions against one another.
+    """Set the niceness of this process's session, where Linux schedules by session.
 
-    There `os.nice` has a say among the processes of one session only (``man 7 sched``, the autogroup feature).
+    There `os.nice` compares only the processes of one session (``man 7 sched``, the autogroup feature).
     """
     with suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(behind))
 
 
 def get_ready() -> None:
-    """Import what takes seconds. What fails is told when it is needed."""
+    """Import what takes seconds; an import that fails is reported when it is needed."""
     tracking_store.quiet()
     with suppress(Exception):
         import mlflow  # noqa: F401
@@ -190,7 +190,7 @@ def get_ready() -> None:
 
 
 def log_to(path: Path) -> None:
-    """Whatever this process and its libraries say goes to the end of that file."""
+    """Append all output of this process and its libraries to a file."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
     log = os.open(path, flags, 0o666)
     for stream in (1, 2):

@@ -1,4 +1,4 @@
-"""The sender as the run's process sees it: a process that neither Ctrl-C nor the run's own end takes with it."""
+"""The sender as the run's process sees it: a child that neither Ctrl-C nor the run's end stops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class SenderProcess:
-    """Starts it; it gets ready, and waits for its orders."""
+    """Child process of the sender, which gets ready and waits for its orders."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -28,9 +28,9 @@ class SenderProcess:
         return self._process.poll() is None
 
     def order(self, run: Path, **orders: Any) -> None:
-        """Has it send the outbox of this run.
+        """Order the sender to send the outbox of this run.
 
-        Not on its command line, which every user of the machine may read: an address may hold a password.
+        The orders are not on its command line, which every user of the machine may read: a URI may hold a password.
         """
         self._pipe.write(json.dumps({"run": str(run), **orders}).encode() + b"\n")
         self._pipe.flush()
@@ -40,7 +40,7 @@ class SenderProcess:
         self._pipe.close()
 
     def leave(self) -> None:
-        """Let the sender go on by itself: nobody looks at it any more."""
+        """Leave the sender to itself; it goes on in the background."""
         self.end()
         if self.alive:
             self._process.returncode = 0  # or Python would warn of a child that nobody waits for

@@ -23,7 +23,7 @@ EVERY = 1.0
 
 @define(eq=False)
 class SenderStatus:
-    """Looks at the sender now and then, and never waits for it before the end."""
+    """View of the sender's state, which looks at it now and then and waits for it only at the end."""
 
     run: Path
     folder: Path
@@ -32,7 +32,7 @@ class SenderStatus:
     _looked: float = field(factory=time.monotonic, init=False)
     _away: bool = field(default=False, init=False)
     _lost: bool = field(default=False, init=False)
-    """Nothing more is sent, and that was said."""
+    """Whether nothing more is sent, and the user was told."""
 
     def look(self) -> None:
         if time.monotonic() - self._looked >= EVERY:
@@ -74,7 +74,7 @@ class SenderStatus:
         if self._lost:
             return
         alive, sent = self.sender.alive, DeliveryState.load(self.folder)
-        if sent.tracking_uri != self.uri:  # it has not begun
+        if sent.tracking_uri != self.uri:  # the sender has not begun
             sent = DeliveryState()
         if sent.refused or not alive and not sent.over:
             self._lost = True
@@ -90,7 +90,7 @@ class SenderStatus:
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """Within it Ctrl-C sets the event, and does nothing else."""
+    """Have Ctrl-C and SIGTERM only set the event within the context."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event

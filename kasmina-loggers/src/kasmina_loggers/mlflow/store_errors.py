@@ -6,19 +6,19 @@ from kasmina_loggers.formatting import one_line
 
 MOST = 300
 AGAIN = (408, 425, 429)
-"""HTTP's words for: later."""
+"""HTTP status codes that ask to try again later."""
 
 
 class Refused(Exception):
-    """The store will not take it, now or later; the text says why."""
+    """Refusal of the store, for good; the message says why."""
 
 
 class Away(Exception):
-    """Nobody takes it at the moment; the text says why."""
+    """Absence of the store, for the moment; the message says why."""
 
 
 def fault(error: Exception) -> Exception:
-    """Return the error as one of the two; another, such as a bug's, as it is."""
+    """Return the error as Refused or Away; any other, such as a bug's, as it is."""
     if isinstance(error, (Refused, Away)):
         return error
     from mlflow import MlflowException
@@ -37,7 +37,7 @@ def fault(error: Exception) -> Exception:
 
 
 def sentence(error: Exception) -> str:
-    """Return the innermost reason that was given, and short."""
+    """Return the innermost reason of an error, shortened."""
     words = one_line(str(error))
     for mark in ("Failed to establish a new connection: ", "(Caused by "):
         words = words.rpartition(mark)[2]

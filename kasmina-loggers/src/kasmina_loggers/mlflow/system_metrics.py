@@ -1,4 +1,4 @@
-"""Measurements of the machine, made as MLflow itself makes them."""
+"""Measurements of the machine, made by MLflow's own monitors."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ MEGABYTE = 1e6
 
 
 class Machine:
-    """Measures processors, memory, disk, network, GPUs where there are any, and the run's own process.
+    """Monitor of processors, memory, disk, network, GPUs where there are any, and the run's own process.
 
     Args:
-        process: the id of the run's.
+        process: id of the run's process.
         every: seconds from one measurement to the next; 0: none is made.
     """
 
@@ -42,7 +42,7 @@ class Machine:
 
 
 class RunProcess:
-    """Measures the run's process."""
+    """Monitor of the run's process, with the interface of MLflow's monitors."""
 
     def __init__(self, process: int) -> None:
         import psutil
@@ -51,14 +51,14 @@ class RunProcess:
         self._process.cpu_percent()  # counts from here
 
     def collect_metrics(self) -> None:
-        """Nothing is gathered between two measurements."""
+        """Do nothing: nothing is gathered between two measurements."""
 
     def aggregate_metrics(self) -> dict[str, float]:
         memory = self._process.memory_info().rss / MEGABYTE
         return {"run_cpu_percentage": self._process.cpu_percent(), "run_memory_megabytes": round(memory, 1)}
 
     def clear_metrics(self) -> None:
-        """Nothing is gathered."""
+        """Do nothing: nothing is gathered."""
 
 
 def monitors(process: int) -> Iterator[Any]:

@@ -1,6 +1,6 @@
-"""The store in which MLflow keeps things, and the client that asks it.
+"""The tracking store of MLflow, and clients for it.
 
-Every process of ours that imports MLflow calls `quiet` first, and asks through `client`.
+Every process of Kasmina's that imports MLflow calls `quiet` first, and gets its client from `client`.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ QUIET = {
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
-    # Whoever asks tries again by himself, and MLflow's own way to do so would hold him up for minutes.
+    # Kasmina tries again by itself; MLflow's own retries would hold it up for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
 }
 
 
 def quiet() -> None:
-    """Has MLflow call nobody but its store, and say at once that this one is away; before it is imported."""
+    """Set MLflow's variables, before its import, so that it calls only its store and fails at once if that is away."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    # It misses pip, of which no model of ours has need.
+    # It warns that pip is missing, which no model of Kasmina's needs.
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
 
 
 def where(option: str, runs: Path) -> str:
     """Return the tracking URI: the option, else ``MLFLOW_TRACKING_URI``, else an SQLite database in the folder `runs`.
 
-    The path of an SQLite database, ``*.db``, is as good as its URI.
+    The path of an SQLite database, ``*.db``, may stand for its URI.
     """
     uri = option or os.environ.get("MLFLOW_TRACKING_URI", "") or f"{SQLITE}{runs.absolute() / 'mlflow.db'}"
     if "://" not in uri and Path(uri).suffix == ".db":
@@ -59,7 +59,7 @@ def database(uri: str) -> Path | None:
 
 
 def client(uri: str) -> MlflowClient:
-    """Return a client of the store at `uri`. An SQLite database is made if there is none, by one process alone."""
+    """Return a client of the store at `uri`; a missing SQLite database is made, by one process alone."""
     quiet()
     from mlflow import MlflowClient
 
@@ -69,7 +69,7 @@ def client(uri: str) -> MlflowClient:
 
 @contextmanager
 def turn(uri: str) -> Iterator[None]:
-    """One process after the other, where the store is an SQLite database; a server's clients have no such lock."""
+    """Let one process at a time use an SQLite database; clients of a server take no lock."""
     path = database(uri)
     if path is None:
         yield
@@ -80,7 +80,7 @@ def turn(uri: str) -> Iterator[None]:
 
 
 def experiment(client: MlflowClient, name: str, runs: Path) -> str:
-    """Return the id of an experiment, which is made if there is none; artefacts of an SQLite store lie in `runs`."""
+    """Return the id of an experiment, made if need be; an SQLite store keeps its artefacts in `runs`."""
     from mlflow import MlflowException
 
     if found := client.get_experiment_by_name(name):
@@ -92,4 +92,4 @@ def experiment(client: MlflowClient, name: str, runs: Path) -> str:
         found = client.get_experiment_by_name(name) if error.error_code == "RESOURCE_ALREADY_EXISTS" else None
         if found is None:
             raise
-        return str(found.experiment_id)  # somebody was faster
+        return str(found.experiment_id)  # another process was faster

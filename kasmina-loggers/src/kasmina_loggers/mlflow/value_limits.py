@@ -1,4 +1,4 @@
-"""Names and values as MLflow takes them."""
+"""Names and values within the limits of MLflow."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 KEY, PARAM, TAG, DIGEST, DATASET = 250, 6000, 8000, 36, 500
-"""Characters, at most: of a key, of the values of parameters and tags, and of a data set's digest and name."""
+"""Maximum numbers of characters of a key, a parameter's value, a tag's value, a data set's digest and its name."""
 METRICS, WORDS = 1000, 100
-"""In one request, at most: of metrics, and of parameters or tags."""
+"""Maximum numbers of metrics, and of parameters or tags, in one request."""
 
 
 def key(name: str) -> str:
-    """Return the name of a metric or a parameter: what MLflow does not take becomes "_", and no part leads upwards."""
+    """Return a valid name of a metric or parameter: other characters become "_", and "." and ".." are left out."""
     parts = [part for part in re.sub(r"[^\w.\- /]", "_", name).split("/") if part not in ("", ".", "..")]
     return "/".join(parts)[:KEY].rstrip("/") or "_"
 
@@ -24,7 +24,7 @@ def cut(text: str, most: int) -> str:
 
 
 def parameters(config: Mapping[str, Any]) -> dict[str, str]:
-    """Every option by its full name, as ``--set`` takes it: "host.hidden", "phases.warm-up.epochs"."""
+    """Return every option by its full name, as ``--set`` takes it: "host.hidden", "phases.warm-up.epochs"."""
     return {key(name): cut(text(value), PARAM) for name, value in flat(config)}
 
 

@@ -1,4 +1,4 @@
-"""Registered models of MLflow: their names, their versions, and the holders of aliases."""
+"""Registered models of MLflow: their names, versions and aliases."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from mlflow.pyfunc import PyFuncModel
 
 NAMED = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-"""Variables that say where what has a ``models:/`` name lies; MLflow's own setters would leave them behind."""
+"""Environment variables by which MLflow resolves ``models:/`` names; its own setters would leave them changed."""
 PREFIX = "kasmina."
 """Prefix of the tags that repeat a model's metadata."""
 
 
 @contextmanager
 def registry(uri: str) -> Iterator[MlflowClient]:
-    """Yield a client of the store at `uri`, in which ``models:/`` names lie meanwhile; errors are as by `told`."""
+    """Yield a client of the store at `uri`, where MLflow then looks up ``models:/`` names; errors are as in `told`."""
     before = {name: os.environ.get(name) for name in NAMED}
     with told(uri):
         client = tracking_store.client(uri)
@@ -39,11 +39,11 @@ def registry(uri: str) -> Iterator[MlflowClient]:
 
 @contextmanager
 def told(uri: str) -> Iterator[None]:
-    """Turn what MLflow refuses within it into one sentence.
+    """Turn MLflow's errors within the context into errors of one sentence.
 
     Raises:
-        UsageError: MLflow knows no such store as `uri`, or nothing of that name, or will not have it.
-        KasminaError: it does not answer.
+        UsageError: MLflow knows no such store as `uri`, knows no such name, or refuses the call.
+        KasminaError: the store does not answer.
     """
     tracking_store.quiet()
     from mlflow.exceptions import MlflowException
@@ -60,7 +60,7 @@ def told(uri: str) -> Iterator[None]:
 
 
 def has_store(uri: str) -> bool:
-    """Whether there is anything to ask: an SQLite database that is not there yet would be made."""
+    """Return whether the store exists: to ask a missing SQLite database would create it."""
     path = tracking_store.database(uri)
     return path is None or path.exists()
 
@@ -71,12 +71,12 @@ def nothing(uri: str) -> str:
 
 
 def models(client: MlflowClient) -> list[RegisteredModel]:
-    """All registered models, by name."""
+    """Return all registered models, sorted by name."""
     return sorted(_all(client.search_registered_models), key=lambda model: str(model.name))
 
 
 def versions(client: MlflowClient, name: str) -> list[ModelVersion]:
-    """All versions of a model, the oldest first; none if there is no such model."""
+    """Return all versions of a model, the oldest first; none if there is no such model."""
     found = _all(client.search_model_versions, filter_string=f"name='{name}'")
     return sorted(found, key=lambda version: int(version.version))
 
@@ -92,18 +92,18 @@ def fact(version: ModelVersion, name: str) -> str:
 
 
 def holder(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
-    """Return the version of a model that holds an alias."""
+    """Return the version of a model that holds an alias, or None."""
     number = _aliases(client, name).get(alias)
     return None if number is None else client.get_model_version(name, str(number))
 
 
 def registered(client: MlflowClient, name: str, identity: str) -> ModelVersion | None:
-    """Return the version of a model that is this very network."""
+    """Return the version of a model with this identity, or None."""
     return next((v for v in versions(client, name) if fact(v, "identity") == identity), None)
 
 
 def register(client: MlflowClient, name: str, uri: str, run_id: str | None, facts: dict[str, Any]) -> ModelVersion:
-    """Register what lies at `uri` (``models:/m-…``) as a new version of a model."""
+    """Register the logged model at `uri` (``models:/m-…``) as a new version of a model, and return the version."""
     if not any(model.name == name for model in models(client)):
         client.create_registered_model(name)
     tags = tags_of(facts)

@@ -1,4 +1,4 @@
-"""A run's network as a model of MLflow's: a folder without a pickle in it, which needs torch and mlflow alone."""
+"""A run's network as an MLflow model: a folder without pickles that needs only torch and mlflow."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 NAME = "model"
 """Name of a run's model in MLflow."""
 SCORER = Path(__file__).parents[1] / "serving" / "scorer.py"
-"""Code that travels with the model."""
+"""File of code that is copied into the model."""
 EXAMPLES = 4
-"""Rows of the input example."""
+"""Number of rows of the input example."""
 
 
 def package(
@@ -39,18 +39,18 @@ def package(
     checkpoint: str = "last",
     warn: Callable[[str], None] = warnings.warn,
 ) -> dict[str, Any]:
-    """Write the network of the run in `folder` as a model of MLflow to the folder `target`; return its metadata.
+    """Write the network of the run in `folder` as an MLflow model to `target`, and return its metadata.
 
     Args:
-        folder: of the run.
-        target: must not exist.
+        folder: folder of the run.
+        target: folder that must not exist yet.
         trust: as for `kasmina.runs.restore`.
         checkpoint: as for `kasmina.runs.restore`.
         warn: as for `kasmina.runs.restore`.
 
     Raises:
         UsageError: there is no run, its files are damaged, or its host cannot be exported.
-        KasminaError: the model would not give what the run's network does.
+        KasminaError: the model would not compute what the run's network does.
     """
     trained = restore(folder, "cpu", trust, checkpoint=checkpoint, warn=warn)
     facts = facts_of(trained, folder)
@@ -59,7 +59,7 @@ def package(
 
 
 def write_model(trained: Trained, facts: dict[str, Any], target: Path) -> None:
-    """Write a network that is on the CPU already as `package` does, with the metadata `facts`."""
+    """Write a network that is on the CPU as an MLflow model with the metadata `facts` to the new folder `target`."""
     quiet()
     from mlflow import pyfunc
 
@@ -80,12 +80,12 @@ def write_model(trained: Trained, facts: dict[str, Any], target: Path) -> None:
 
 
 def samples(trained: Trained, split: str) -> np.ndarray[Any, Any]:
-    """Return samples (N, *in_shape) of a split as the task loads them, in the type that the network takes."""
+    """Return the samples (N, *in_shape) of a split as the task loads them, in float32."""
     return trained.rows(split)[0].astype(np.float32)
 
 
 def columns(trained: Trained) -> list[str]:
-    """Names of a vector's numbers; none for a sequence or an image."""
+    """Return the names of a vector's numbers; none for a sequence or an image."""
     data = trained.data
     if data.x.ndim != 2:
         return []
@@ -102,7 +102,7 @@ def as_input(trained: Trained, x: np.ndarray[Any, Any]) -> Any:
 
 
 def shortest(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Numbers of float32 as a person would write them: 187.1, and not 187.10000610351562."""
+    """Return numbers of float32 with the fewest digits: 187.1, not 187.10000610351562."""
     return x.astype(str).astype(np.float64).astype(np.float64 if x.ndim == 2 else np.float32)
 
 
@@ -124,7 +124,7 @@ def signature(trained: Trained) -> ModelSignature:
 
 
 def facts_of(trained: Trained, folder: Path) -> dict[str, Any]:
-    """Return the model's metadata: where it comes from, and what it is worth on the test split."""
+    """Return the model's metadata: its run, task, classes, data, identity and metric on the test split."""
     facts = {
         "run": folder.absolute().name,
         "task": trained.config.task.name,
@@ -140,7 +140,7 @@ def facts_of(trained: Trained, folder: Path) -> dict[str, Any]:
 
 
 def identity(trained: Trained, folder: Path) -> str:
-    """Return a digest of weights, options and data: the same for the same network only, wherever its folder lies."""
+    """Return a SHA-256 of weights, options and data, which does not depend on the place of the run's folder."""
     found = hashlib.sha256()
     options = hashlib.sha256(files.read(Folder(folder).config)).hexdigest()
     found.update(json.dumps([options, trained.splits.digest]).encode())
@@ -154,7 +154,7 @@ def identity(trained: Trained, folder: Path) -> str:
 
 
 def sent_run(folder: Path) -> str | None:
-    """Return the id of the run in MLflow that this one was sent to, if it was."""
+    """Return the id of the run in MLflow that this run was sent to, or None."""
     try:
         found = json.loads(files.read(folder / "mlflow" / "sent.json"))["run_id"]
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
@@ -163,7 +163,7 @@ def sent_run(folder: Path) -> str | None:
 
 
 def log_package(client: MlflowClient, run_id: str, target: Path) -> str:
-    """Send the model in the folder `target` to a run in MLflow, which has it once; return its URI there."""
+    """Send the model in the folder `target` to a run in MLflow unless it is there, and return its URI."""
     from mlflow.models import Model
 
     experiment, facts = client.get_run(run_id).info.experiment_id, Model.load(str(target)).metadata or {}
@@ -171,7 +171,7 @@ def log_package(client: MlflowClient, run_id: str, target: Path) -> str:
 
 
 def find_model(client: MlflowClient, experiment: str, facts: dict[str, Any], run_id: str | None = None) -> str | None:
-    """Return the URI of the model with these metadata that is there already, as one of the run if there is one."""
+    """Return the URI of the complete model with this identity in the experiment (of this run, if given), or None."""
     words = f"tags.`{PREFIX}identity` = '{facts['identity']}'" + (f" AND source_run_id = '{run_id}'" if run_id else "")
     found = [model for model in client.search_logged_models([experiment], words) if model.status == "READY"]
     return f"models:/{found[0].model_id}" if found else None
@@ -180,7 +180,7 @@ def find_model(client: MlflowClient, experiment: str, facts: dict[str, Any], run
 def log_model(
     client: MlflowClient, experiment: str, target: Path, facts: dict[str, Any], run_id: str | None = None
 ) -> str:
-    """Send the model in the folder `target` to an experiment, as one of the run if there is one; return its URI."""
+    """Send the model in the folder `target` to an experiment (and run, if given), and return its URI."""
     from mlflow.entities import LoggedModelOutput
 
     model = client.create_logged_model(experiment, NAME, run_id, tags=tags_of(facts))

@@ -1,4 +1,4 @@
-"""Promotion: the alias goes to the better model, measured on the test split of the run that challenges."""
+"""Promotion: the alias goes to the better model, measured on the test split of the challenging run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mlflow.pyfunc import PyFuncModel
 
 CHUNK = 4096
-"""Rows that a model is asked at once."""
+"""Number of rows of one prediction."""
 
 
 @frozen
@@ -43,19 +43,19 @@ class Promotion:
     version: str
     alias: str
     promoted: bool
-    """Whether the alias has moved."""
+    """Whether the challenger got the alias."""
     registered: bool
     """Whether the version is new."""
     metric: str
     value: float | None
-    """None: it was not measured, for it holds the alias already."""
+    """Test value of the challenger; None if it holds the alias already and was not measured."""
     holder: str | None
-    """The version that held the alias before."""
+    """Version that held the alias before, if there was one."""
     holder_value: float | None
     identity: str
 
     def sentence(self) -> str:
-        """Return the outcome and its margin in one line."""
+        """Return the outcome and the margin in one line."""
         this, that = f"version {self.version} of {self.name}", f"version {self.holder}"
         if self.value is None:
             return f"nothing changed: {this}, this very network, is {self.alias} already"
@@ -73,7 +73,7 @@ class Promotion:
 def usual_name(task: str, options: Mapping[str, Any]) -> str:
     """Return the usual name of a run's model: its task's, or that of the file of a task that has a path.
 
-    As the registry takes it: a task of one's own is called package.module:callable.
+    Characters that the registry refuses are replaced: a user's own task is called package.module:callable.
     """
     path = options.get("path")
     return re.sub(r"[^\w.-]", "-", Path(path).stem if isinstance(path, str) and path else task)[:200]
@@ -83,15 +83,15 @@ def promote(client: MlflowClient, trained: Trained, folder: Path, name: str, ali
     """Register the run's network, if it is not yet, and give it the alias if it is better than its holder.
 
     Args:
-        client: of the store in which the model is registered.
-        trained: what the run in `folder` has left, on the CPU.
-        folder: of the run.
-        name: of the registered model.
-        alias: that the better version gets.
+        client: client of the store in which the model is registered.
+        trained: network of the run in `folder`, on the CPU.
+        folder: folder of the run.
+        name: name of the registered model.
+        alias: alias that the better version gets.
         metric: ``"loss"``, or the run's metric.
 
     Raises:
-        UsageError: who holds the alias cannot be measured by this task.
+        UsageError: the model that holds the alias cannot be measured by this task.
     """
     facts = facts_of(trained, folder)
     before = model_registry.holder(client, name, alias)
@@ -121,7 +121,7 @@ def promote(client: MlflowClient, trained: Trained, folder: Path, name: str, ali
 
 
 def enter(client: MlflowClient, trained: Trained, folder: Path, name: str, facts: dict[str, Any]) -> ModelVersion:
-    """Register the network; send it to MLflow first, as a model of its run if MLflow knows that, unless it is there."""
+    """Register the network and return its version; send it first, to its run if MLflow has that, unless it is there."""
     run_id = known_run(client, facts.get("mlflow_run"))
     if run_id:
         experiment = client.get_run(run_id).info.experiment_id
@@ -137,7 +137,7 @@ def enter(client: MlflowClient, trained: Trained, folder: Path, name: str, facts
 
 
 def known_run(client: MlflowClient, run_id: str | None) -> str | None:
-    """Return the run's id, if this store has it: it may have been sent to another."""
+    """Return the run's id if this store has the run, which may have been sent to another."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -149,10 +149,10 @@ def known_run(client: MlflowClient, run_id: str | None) -> str | None:
 
 
 def fitting(version: ModelVersion, trained: Trained, alias: str) -> PyFuncModel:
-    """Return the version's model.
+    """Return the version's model, after checking that it fits the task of the run.
 
     Raises:
-        UsageError: it takes other samples than the task's, or tells other things apart.
+        UsageError: it belongs to another task, or has other inputs or classes.
     """
     model = model_registry.load(model_registry.uri_of(version))
     facts, task = model.metadata.metadata or {}, trained.config.task.name
@@ -168,7 +168,7 @@ def fitting(version: ModelVersion, trained: Trained, alias: str) -> PyFuncModel:
 
 
 def value_of(model: PyFuncModel, trained: Trained, metric: str) -> float:
-    """Return the metric, or the loss, of what the model would answer to the test split's samples."""
+    """Return the metric, or the loss, of the model as served, on the test split."""
     x, y = samples(trained, "test"), trained.splits.test.y
     parts = [model.predict(as_input(trained, x[row : row + CHUNK])) for row in range(0, len(x), CHUNK)]
     values = np.concatenate([array(part, bool(trained.classes)) for part in parts])
@@ -179,5 +179,5 @@ def value_of(model: PyFuncModel, trained: Trained, metric: str) -> float:
 
 
 def array(answer: Any, classifies: bool) -> np.ndarray[Any, Any]:
-    """Return a model's answer as its network gave it: probabilities, or values (N, outputs)."""
+    """Return a model's answer as an array: probabilities (N, classes), or values (N, outputs)."""
     return np.array(answer["probabilities"].tolist()) if classifies else answer.to_numpy(np.float64)

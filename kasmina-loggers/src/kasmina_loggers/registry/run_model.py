@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def log_model(client: MlflowClient, run_id: str, run: Path) -> str:
-    """Packs the network of a run's folder and logs it to that run in MLflow; its URI.
+    """Package the network of a run's folder, log it to that run in MLflow, and return its URI.
 
     Raises:
-        Refused: it cannot be packed.
+        Refused: the network cannot be packaged.
         Exception: whatever the client raised.
     """
     from kasmina_loggers.registry.packaging import log_package, package
@@ -32,7 +32,7 @@ def log_model(client: MlflowClient, run_id: str, run: Path) -> str:
 
 
 def rehearse(run: Path) -> None:
-    """Packs the network as it is, for nothing: what is imported and traced for the first time is quick at the end."""
+    """Package the network and throw the result away, so that imports and tracing are quick at the end."""
     from kasmina_loggers.registry.packaging import package
 
     with TemporaryDirectory() as here:

@@ -1,7 +1,7 @@
 """Tables without borders: alignment and colour do the work of lines.
 
-Drawn several times a second during the training, so they are laid out here and not by `rich.table`, which takes some
-ten times as long.
+They are drawn several times a second during training, so they are laid out here and not by `rich.table`, which takes
+about ten times as long.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Cell = Sequence[tuple[str, str]]
 
 @attrs.frozen
 class Column:
-    """Cells below each other. `width` is what they need, `spare` says how soon the column goes (0: never)."""
+    """A column of cells of at most `width` characters; a narrow terminal drops the highest `spare` first (0: never)."""
 
     cells: Sequence[Cell]
     width: int
@@ -52,7 +52,7 @@ class Column:
 
 @attrs.frozen
 class Grid:
-    """Columns side by side; if the terminal is too narrow, closer together and without the most spare ones."""
+    """Columns side by side; a narrow terminal shows them closer together and without the most spare ones."""
 
     columns: Sequence[Column]
 
@@ -78,22 +78,22 @@ def needed(columns: Sequence[Column], gap: int) -> int:
 
 
 def column(title: str, words: Sequence[str], *, right: bool = False, spare: int = 0) -> Column:
-    """Plain words below a quiet title, as wide as the longest of them."""
+    """Return a column of plain words below a quiet title, as wide as the longest of them."""
     width = max(cell_len(text) for text in (title, *words))
     return Column([[(title, QUIET)], *([(text, "")] for text in words)], width, right, spare)
 
 
 def stage_column(stages: Sequence[Stage]) -> Column:
-    """Stages in their colours, always wide enough for any: they change while one looks."""
+    """Return a column of stages in their colours, wide enough for any stage, because they change while one looks."""
     return Column([[("stage", QUIET)], *([(stage.value, STAGE_STYLES[stage])] for stage in stages)], STAGE_WIDTH)
 
 
 def bar(part: float, width: int, style: str) -> Cell:
-    """Return a bar filled to `part` (0 to 1); the rest is thinner, so that it can be told without colours."""
+    """Return a bar filled to `part` (0 to 1); the rest is thinner, so that the bar is readable without colours."""
     filled = round(min(max(part, 0.0), 1.0) * width)
     return [("━" * filled, style), ("─" * (width - filled), QUIET)]
 
 
 def site_width(names: Sequence[str], width: int) -> int:
-    """Columns for the names of sites: what the longest needs, up to a fifth of the terminal."""
+    """Return the width of the column of sites: what the longest name needs, up to a fifth of the terminal."""
     return min(max(4, *map(len, names), 0), max(width // 5, 10))

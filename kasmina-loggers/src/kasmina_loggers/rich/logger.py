@@ -28,7 +28,7 @@ def option(default: float, text: str) -> Any:
 
 @attrs.define(eq=False)
 class Rich:
-    """Shows a run while it lasts and sums it up at the end."""
+    """Display of a run while it lasts, with a summary at the end."""
 
     rows: int = option(8, "how many seeds a terminal lists at once")
     refresh: float = option(8.0, "how often a second a terminal is redrawn")

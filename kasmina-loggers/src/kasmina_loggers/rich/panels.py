@@ -1,4 +1,4 @@
-"""The other pieces of the screen: facts, lines of what happened, bars and the last epoch's numbers."""
+"""The pieces of the screen other than tables of seeds: facts, lines of events, bars and the last epoch's numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from kasmina_loggers.rich.progress import Progress
 NARROW = 90
 """Width of a terminal below which the reason for a change stands under the change, not next to it."""
 SLOW_EPOCH = 1.0
-"""Seconds from which the batches of an epoch are worth a bar: below, it would only flicker."""
+"""Seconds per epoch above which the batches get a bar; in shorter epochs it would only flicker."""
 
 
 def grid() -> Table:
@@ -37,7 +37,7 @@ def grid() -> Table:
 
 
 def pairs(rows: summary_rows.Rows, first_style: str = "") -> Table:
-    """Labels and texts in two columns."""
+    """Return a table of labels and texts in two columns."""
     table = grid()
     table.add_column(min_width=10, no_wrap=True)
     table.add_column(overflow="fold")
@@ -47,14 +47,14 @@ def pairs(rows: summary_rows.Rows, first_style: str = "") -> Table:
 
 
 def phase_line(phase: Phase) -> RenderableType:
-    """Return the line of a phase that begins, set off by a blank line from what was before."""
+    """Return the line about the beginning of a phase, below a blank line."""
     table = grid()
     table.add_row(Text(phase.name, "bold"), Text(summary_rows.describe_phase(phase), QUIET))
     return Group(Text(), table)
 
 
 def change_line(event: Event, run: RunInfo, width: int) -> RenderableType:
-    """Return a change of stage in columns that are the same throughout the run; a long reason has its own."""
+    """Return the line about a change of stage, in columns that stay the same throughout the run."""
     seed, epoch_width = event.seed, len(str(run.plan.epochs))
     sites = site_width([site.name for site in run.sites], width)
     table = grid()

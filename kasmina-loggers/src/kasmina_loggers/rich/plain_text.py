@@ -15,7 +15,7 @@ from kasmina_loggers.rich.progress import Progress
 
 @attrs.define
 class PlainText:
-    """Says each thing once: the start, phases, changes of stage, `most` times the metrics, and the end."""
+    """Printer of start, phases, changes of stage, incidents and end, and of the metrics about `most` times."""
 
     progress: Progress
     file: IO[str]
@@ -46,7 +46,7 @@ class PlainText:
         self._list(summary_rows.end_rows(summary, self.progress.run))
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is held open."""
 
     def _at(self, epoch: int, text: str) -> None:
         epochs = self.progress.run.plan.epochs
@@ -57,6 +57,6 @@ class PlainText:
             self._say(f"{label:<10}  {text}")
 
     def _say(self, line: str) -> None:
-        # A site's or a reason's letters must not end a run whose output goes to a file of a narrower encoding.
+        # Letters of a site or reason must not end a run whose output goes to a file with a narrower encoding.
         encoding = getattr(self.file, "encoding", None) or "utf-8"
         print(line.encode(encoding, "replace").decode(encoding), file=self.file, flush=True)

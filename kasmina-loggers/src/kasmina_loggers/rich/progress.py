@@ -13,24 +13,24 @@ UNDER_WAY = (Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.CULLED)
 
 @attrs.define
 class Progress:
-    """Follows a run by its hooks, one that is resumed or goes back too: steps and epochs count over the whole run.
+    """State of a run by its hooks; steps and epochs count over the whole run, even if it is resumed or goes back.
 
-    How long an epoch takes is counted in the steps that this process has done, so what another did before it, and what
-    had to be done twice, leaves it right.
+    The time per epoch is computed from the steps that this process has done, so that neither the steps of an earlier
+    process nor repeated steps distort it.
     """
 
     run: RunInfo
     phase: Phase | None = None
     step: int = 0
     epoch: int = 0
-    """Finished epochs."""
+    """Number of finished epochs."""
     metrics: Metrics | None = None
     seeds: dict[int, SeedState] = attrs.field(factory=dict)
-    """Those that are in the host now, the one that changed last at the end."""
+    """Seeds that are in the host now by id, the one that changed last at the end."""
     _started: float = attrs.field(factory=time.monotonic, init=False)
     _steps_done: int = attrs.field(default=0, init=False)
     _epochs_done: int = attrs.field(default=0, init=False)
-    """Number of epochs that this process has finished; the steps too are this process's own."""
+    """Number of epochs that this process has finished."""
 
     def enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -43,18 +43,18 @@ class Progress:
         self._steps_done += 1
 
     def change(self, event: Event) -> None:
-        """Take over a seed's new state, and let go of a seed that has left the host."""
+        """Update a seed's state, and drop a seed that has left the host."""
         seed = event.seed
         self.seeds.pop(seed.id, None)
         if in_host(seed):
             self.seeds[seed.id] = seed
 
     def finish_epoch(self, metrics: Metrics, epoch: int) -> None:
-        """Take over an epoch's numbers, and its seeds: no event tells of those from before a resume or a rollback."""
+        """Update metrics and seeds; no event announces the seeds from before a resume or a rollback."""
         self._epochs_done += 1
         self.metrics, self.epoch = metrics, epoch
         there = {seed.id: seed for seed in metrics.seeds if in_host(seed)}
-        new = [id for id in there if id not in self.seeds]  # they changed before any that this process saw change
+        new = [id for id in there if id not in self.seeds]  # they changed before all those that this process saw change
         known = [id for id in self.seeds if id in there]
         self.seeds = {id: there[id] for id in [*new, *known]}
 
@@ -70,17 +70,17 @@ class Progress:
 
     @property
     def batch(self) -> int:
-        """Steps done within the epoch that is under way, or just was."""
+        """Number of steps done in the current epoch, or in the one that just ended."""
         return (self.step - 1) % self.run.plan.steps_per_epoch + 1 if self.step else 0
 
     @property
     def seconds(self) -> float:
-        """Since this process took up the run."""
+        """Seconds since this process took up the run."""
         return time.monotonic() - self._started
 
     @property
     def seconds_per_epoch(self) -> float | None:
-        """Mean over what this process has done; None before it has finished an epoch."""
+        """Mean seconds per epoch of this process; None before it has finished an epoch."""
         if not self._epochs_done:
             return None
         return self.seconds / (self._steps_done / self.run.plan.steps_per_epoch or self._epochs_done)
@@ -91,12 +91,12 @@ class Progress:
         return None if pace is None else pace * max(self.run.plan.epochs - self.epoch, 0)
 
     def in_view(self, rows: int) -> tuple[list[SeedState], int]:
-        """At most `rows` seeds by id, and how many are left out: the active first, then those that changed long ago."""
+        """Return at most `rows` seeds by id, and the number left out: active ones first, then the longest unchanged."""
         latest = list(self.seeds.values())[::-1]
         shown = sorted(latest, key=lambda seed: seed.stage not in UNDER_WAY)[:rows]
         return sorted(shown, key=lambda seed: seed.id), len(latest) - len(shown)
 
 
 def in_host(seed: SeedState) -> bool:
-    """Whether the seed has any part in the host."""
+    """Return whether the seed has any part in the host."""
     return seed.stage is not Stage.DORMANT and not (seed.stage is Stage.CULLED and seed.alpha == 0)

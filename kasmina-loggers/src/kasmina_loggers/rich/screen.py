@@ -1,4 +1,4 @@
-"""A run on a terminal: what happened stays above, what is going on stands below and is redrawn."""
+"""A run on a terminal: past events stay above, the live part stands below and is redrawn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROWS_AT_END = 24
 
 @attrs.define
 class Screen:
-    """Keeps a `rich.live.Live` that draws the progress `refresh` times a second from a thread of its own."""
+    """View by a `rich.live.Live`, which draws the progress `refresh` times a second from a thread of its own."""
 
     progress: Progress
     console: Console
@@ -43,7 +43,7 @@ class Screen:
             console=self.console,
             refresh_per_second=self.refresh,
             transient=True,
-            redirect_stderr=sys.stderr.isatty(),  # Into a file of its own, stderr stays where the user sent it.
+            redirect_stderr=sys.stderr.isatty(),  # If the user sent stderr to a file, it stays there.
         )
         self._live.start()
 
@@ -57,7 +57,7 @@ class Screen:
         self._print(panels.incident_line(incident, self.progress.run))
 
     def metrics(self) -> None:
-        """Do nothing: the next drawing shows them."""
+        """Do nothing: the next drawing shows the metrics."""
 
     def end(self, summary: Mapping[str, Any]) -> None:
         if summary.get("seeds"):
@@ -68,7 +68,7 @@ class Screen:
         self._print(panels.pairs(summary_rows.end_rows(summary, self.progress.run), style))
 
     def close(self) -> None:
-        """Give the terminal back, cursor and streams included; more than once does no harm."""
+        """Give the terminal back, cursor and streams included; a second call does no harm."""
         if self._live is not None:
             live, self._live = self._live, None
             live.stop()

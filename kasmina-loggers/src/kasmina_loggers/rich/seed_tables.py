@@ -1,4 +1,4 @@
-"""The tables of seeds: of those in the host while the run lasts, and of what became of them at its end."""
+"""Tables of seeds: those in the host during the run, and all of them at its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST_BLUEPRINT = 14
 
 
 def now(seeds: Sequence[SeedState], more: int, width: int) -> RenderableType:
-    """One row a seed, as it is; `more` are in the host but not shown."""
+    """Return a table of the seeds in the host, one row each; `more` are in the host but not shown."""
     bars = [bar(seed.alpha, BAR, STAGE_STYLES[seed.stage]) for seed in seeds]
     columns = [
         column("seed", [str(seed.id) for seed in seeds], right=True),
@@ -54,7 +54,7 @@ def sites_column(sites: Sequence[str], width: int) -> Column:
 
 
 def blueprints_column(blueprints: Sequence[str]) -> Column:
-    """Return the column that goes first where it is narrow: the line of the germination names the blueprint too."""
+    """Return the column that a narrow terminal drops first: the line about the germination names the blueprint, too."""
     return column("blueprint", [tail(name, LONGEST_BLUEPRINT) for name in blueprints], spare=2)
 
 

@@ -30,19 +30,19 @@ def start_rows(run: RunInfo) -> Rows:
 
 
 def epochs(run: RunInfo) -> str:
-    """Return the number of epochs done where a run is resumed, and of steps in the next."""
+    """Return the number of epochs, and of steps in the next one, that a resumed run has done."""
     done, steps = divmod(run.resumed_at or 0, run.plan.steps_per_epoch)
     return f"{plural(done, 'epoch')}" + (f" and {plural(steps, 'step')}" if steps else "")
 
 
 def names(words: Sequence[str], most: int = 4) -> str:
-    """Return a few names; of many only the first, and how many more there are."""
+    """Return the first `most` names, and the number of further ones."""
     shown = ", ".join(words[:most]) or "none"
     return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
 
 
 def describe_phase(phase: Phase) -> str:
-    """Return a phase's rules."""
+    """Return a phase's length, rule for germinations and learning rate."""
     rules = "germinations allowed" if phase.germinate else "no germinations"
     return f"{plural(phase.epochs, 'epoch')}, {rules}, learning rate {phase.decay}"
 
@@ -76,7 +76,7 @@ def end_rows(summary: Mapping[str, Any], run: RunInfo) -> Rows:
 
 
 def result_text(summary: Mapping[str, Any], split: str) -> str:
-    """Return the metric on one split, against the target."""
+    """Return the metric on one split, compared with the target."""
     value, target = summary.get(split), summary.get("target")
     if value is None:
         return ""

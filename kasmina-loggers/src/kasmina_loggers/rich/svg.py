@@ -1,4 +1,4 @@
-"""A run as a picture: what a terminal would still show after its end, as an SVG."""
+"""A picture of the screen at the end of a run, as an SVG."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDTH = 118
 
 
 class SvgScreen(Screen):
-    """Draws on a terminal that nobody sees, and saves it when the run has ended."""
+    """Screen on an invisible terminal, which is saved when the run has ended."""
 
     def __init__(self, progress: Progress, path: Path, rows: int) -> None:
         console = Console(record=True, file=io.StringIO(), force_terminal=True, color_system="truecolor", width=WIDTH)
@@ -25,7 +25,7 @@ class SvgScreen(Screen):
         self._path = path
 
     def go_live(self) -> None:
-        """Nothing moves in a picture."""
+        """Do nothing: nothing moves in a picture."""
 
     def end(self, summary: Mapping[str, Any]) -> None:
         super().end(summary)
@@ -34,10 +34,10 @@ class SvgScreen(Screen):
 
 
 def check_picture(path: Path) -> None:
-    """Check that `path` is free or a picture: the name may come from a stranger's config.
+    """Check that `path`, which may come from a stranger's config, is free or holds an earlier picture.
 
     Raises:
-        FileExistsError: there is something else.
+        FileExistsError: `path` holds something else.
     """
     if os.path.lexists(path) and not (path.is_file() and _begins(path).startswith((b"<svg", b"<?xml"))):
         raise FileExistsError(f"{path} is something other than an SVG, and is left as it is: name another picture")

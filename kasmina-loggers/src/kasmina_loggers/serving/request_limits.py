@@ -1,4 +1,4 @@
-"""A limit to what one request may send."""
+"""Limits on the body of a request."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 LIMIT = 8 << 20
-"""Bytes of a body, at most."""
+"""Maximum number of bytes of a body."""
 HEARD = 64 << 20
-"""Bytes of a larger one that are heard to the end, and forgotten: who still sends does not listen to the answer."""
+"""Maximum bytes of a too large body that are read and dropped: a client that still sends does not read the answer."""
 DATA = ("dataframe_records", "instances", "inputs")
 """Keys under which a body has rows, in addition to "dataframe_split"."""
 SECONDS = 60
-"""In which a body has to come."""
+"""Seconds within which a body must arrive."""
 
 
 class Limited:
-    """An app that gets each body whole, and none that is too large or too slow."""
+    """Middleware that passes each body on as a whole, and refuses one that is too large or too slow."""
 
     def __init__(self, app: ASGIApp, numeric: bool = False) -> None:
         self.app = app
         self.numeric = numeric
-        """Whether text is no data: MLflow would take "0.5" for a number."""
+        """Whether texts in the data are refused: MLflow would take "0.5" for a number."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,7 +54,7 @@ class Limited:
 
 
 async def _body(receive: Receive, declared: int) -> bytes | None:
-    """Return the whole body; None if it is too large."""
+    """Return the whole body, or None if it is too large."""
     parts, size, more = [], 0, declared <= HEARD
     while more and size <= HEARD:
         message = await receive()
@@ -66,7 +66,7 @@ async def _body(receive: Receive, declared: int) -> bytes | None:
 
 
 def text_in(body: bytes) -> str | None:
-    """Return a text among the data of a body in JSON; None if there is none, or if it is something else."""
+    """Return a text among the data of a JSON body; None if there is none, or if the body is not JSON."""
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
@@ -83,12 +83,12 @@ def text_in(body: bytes) -> str | None:
 
 
 def _declared(scope: Scope) -> int:
-    """Return the number of bytes that the request says it has."""
+    """Return the number of bytes that the request declares, or 0."""
     return next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
 
 
 def refusal(status: int, reason: str) -> Response:
-    """Return an answer that is formed as those of MLflow are."""
+    """Return an error response in the form of MLflow's."""
     from starlette.responses import JSONResponse
 
     return JSONResponse({"error_code": "BAD_REQUEST", "message": reason}, status)

@@ -1,8 +1,8 @@
-"""The code of a model in MLflow: it travels with the model, and needs torch and mlflow and nothing of Kasmina's.
+"""The code of a model in MLflow: it is copied into the model, and needs torch and mlflow but not Kasmina.
 
-The model's `model_config` tells the `shape` of one sample and the names of the `classes`, none for a regression. Its
-program takes samples (N, *shape) in float32, as they were before training scaled them, and gives probabilities of the
-classes (N, classes), or values in the units of the task (N, outputs), in float64.
+The model's `model_config` has the `shape` of one sample and the names of the `classes`, none for a regression. Its
+program takes unscaled samples (N, *shape) in float32, and returns probabilities of the classes (N, classes), or values
+in the units of the task (N, outputs), in float64.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 ROWS = 10_000
-"""In one batch, at most."""
+"""Maximum number of rows of a batch."""
 
 Array = np.ndarray[Any, Any]
 
 
 class Scorer(PythonModel):
-    """Refuses what is no batch of samples, and says of the others what the network's outputs stand for."""
+    """Model that checks a batch of samples, runs the network on it and names its outputs."""
 
     def load_context(self, context: PythonModelContext) -> None:
         self.shape = tuple(context.model_config["shape"])
         self.classes = list(context.model_config["classes"])
         self.program = torch.export.load(context.artifacts["program"]).module()
 
-    # MLflow asks for a type of the input, from which it then concludes nothing: an array comes as well.
+    # MLflow wants a type for the input, but does not enforce it: an array may come as well.
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
@@ -53,7 +53,7 @@ class Scorer(PythonModel):
 
 
 def samples(given: Any, shape: tuple[int, ...]) -> Array:
-    """Return the batch (N, *shape) in float32."""
+    """Return the batch (N, *shape) in float32, or raise an MlflowException that says what is wrong with it."""
     try:
         values = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""MLflow's own scoring server, with what a server that strangers ask needs in addition."""
+"""MLflow's scoring server, hardened for requests of strangers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 TYPES = "application/json or text/csv"
 FAULTS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""Errors that MLflow's parsers let through when a body is not what they took it for."""
+"""Exceptions that MLflow's parsers let through when a body is malformed."""
 FOREIGN = ("/docs", "/docs/oauth2-redirect", "/redoc")
-"""Pages of FastAPI's that would have the browser ask elsewhere."""
+"""Pages of FastAPI that would make the browser load files from other sites."""
 
 
 def application(model: PyFuncModel) -> FastAPI:
-    """MLflow's app for the model, with a limit to bodies and ``/metrics`` for Prometheus; who asks amiss hears why."""
+    """Return MLflow's app for the model, with limits on bodies, ``/metrics`` for Prometheus and clear errors."""
     from mlflow.pyfunc import scoring_server
     from prometheus_fastapi_instrumentator import Instrumentator
 
@@ -37,7 +37,7 @@ def application(model: PyFuncModel) -> FastAPI:
 
 
 def numeric(model: PyFuncModel) -> bool:
-    """Whether all that it takes are numbers."""
+    """Return whether all inputs of the model are numbers."""
     schema = model.metadata.signature and model.metadata.signature.inputs
     return bool(schema) and not any(str(kind).lower() in ("string", "datatype.string") for kind in schema.input_types())
 
@@ -50,10 +50,10 @@ async def misunderstood(request: Request, error: Exception) -> Response:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket on which connections wait from now on.
+    """Return a socket that accepts connections from now on.
 
     Raises:
-        UsageError: the port is taken, or the host is none of this machine.
+        UsageError: the port is taken, or the host is not an address of this machine.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -62,16 +62,16 @@ def listen(host: str, port: int) -> socket.socket:
         number = getattr(error, "errno", None)
         reason = os.strerror(number) if isinstance(number, int) and number > 0 else error
         raise UsageError(f"cannot listen at {host}:{port} ({reason}): choose another --port or --host") from error
-    # Connections inherit it; without it the second part of each answer waits 40 ms for word that the first has come.
+    # Connections inherit it; without it the second part of each answer waits 40 ms for the first's acknowledgement.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
 
 def serve(app: FastAPI, listening: socket.socket) -> None:
-    """Answers until SIGTERM, or Ctrl-C, which is raised when all is in order."""
+    """Serve until SIGTERM or Ctrl-C, which is raised again after an orderly end."""
     import uvicorn
 
-    logging.getLogger("mlflow").setLevel(logging.ERROR)  # what is wrong with a request is told to who sent it
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # the client hears what is wrong with its request
     config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=5)
     uvicorn.Server(config).run(sockets=[listening])
 

@@ -1,4 +1,4 @@
-"""A run for TensorBoard; `logger` is the plugin, the other modules are what it writes, one kind each."""
+"""A run in TensorBoard: `logger` is the plugin, and each other module makes one kind of what it writes."""
 
 from kasmina_loggers.tensorboard.logger import TensorBoard
 

@@ -16,17 +16,17 @@ from kasmina import Predictions
 CONFIG = "projector_config.pbtxt"
 FOLDER = "embeddings"
 WIDTH = 128
-"""Features of a point, at most: those that vary most."""
+"""Maximum number of features of a point; those that vary most are kept."""
 SPRITE = 64
-"""Pixels along a side of one sample's picture, at most."""
+"""Maximum number of pixels along a side of one sample's picture."""
 
 Array = np.ndarray[Any, Any]
 
 
 class Embeddings:
-    """Points of every site and moment in `folder`, and the list of them from which the page takes what it offers.
+    """Points of every site and logged epoch in `folder`, and the list of them that the page offers.
 
-    Torch's `add_embedding` appends to that list, so that a run which is resumed would be in it twice.
+    Torch's `add_embedding` only appends to that list, so that a resumed run would be in it twice.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,11 +34,11 @@ class Embeddings:
 
     @property
     def count(self) -> int:
-        """Number of embeddings, each of one site at one moment."""
+        """Number of embeddings, each of one site at one epoch."""
         return len(self._config.embeddings)
 
     def add(self, predictions: Predictions, step: int) -> None:
-        """Add a moment, in the place of one at the same step."""
+        """Write the points of an epoch, and replace those that are there already."""
         if not predictions.activations or not len(predictions.x):
             return
         config = self._config
@@ -60,7 +60,7 @@ class Embeddings:
         self._list()
 
     def go_back(self, count: int) -> None:
-        """Take back all but the first `count`."""
+        """Remove all but the first `count` embeddings."""
         config = self._config
         if len(config.embeddings) > count:
             kept = {Path(entry.tensor_path).parent for entry in config.embeddings[:count]}
@@ -72,7 +72,7 @@ class Embeddings:
 
     @cached_property
     def _config(self) -> Any:
-        """The list of all embeddings."""
+        """List of the embeddings, as the page reads it."""
         from google.protobuf import text_format
         from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
@@ -85,7 +85,7 @@ class Embeddings:
         write(self.folder / CONFIG, text_format.MessageToString(self._config, as_utf8=True))
 
     def _sprite(self, x: Array) -> tuple[int, int] | None:
-        """Return width and height of one picture in the sheet of all samples; None if the samples are no images."""
+        """Return width and height of one picture in the sheet of all samples, or None if the samples are not images."""
         if x.ndim != 4 or x.shape[1] not in (1, 3):
             return None
         pictures = shrunk(as_bytes(x))
@@ -98,7 +98,7 @@ class Embeddings:
 
 
 def shrunk(pictures: Array) -> Array:
-    """Return pictures (N, H, W, 3) of at most `SPRITE` pixels along a side, by means over squares of pixels."""
+    """Return pictures (N, h, w, 3) of at most `SPRITE` pixels along a side, by averaging over squares of pixels."""
     n, height, width, _ = pictures.shape
     side = -(-max(height, width) // SPRITE)
     height, width = max(1, height // side), max(1, width // side)
@@ -109,7 +109,7 @@ def shrunk(pictures: Array) -> Array:
 
 
 def sheet(pictures: Array) -> Array:
-    """Return pictures (N, H, W, 3) as one, in rows of as many as there are rows; the rest is black."""
+    """Return pictures (N, H, W, 3) as one, arranged in a square; the rest is black."""
     n, height, width, _ = pictures.shape
     across = math.ceil(math.sqrt(n))
     down = -(-n // across)
@@ -119,7 +119,7 @@ def sheet(pictures: Array) -> Array:
 
 
 def as_bytes(x: Array) -> Array:
-    """Images (N, C, H, W) of any numbers as (N, H, W, 3) of bytes, from the least black to the greatest white."""
+    """Return images (N, C, H, W) as bytes (N, H, W, 3), scaled so that the minimum is 0 and the maximum 255."""
     x = np.nan_to_num(np.asarray(x, np.float32), posinf=0, neginf=0)
     low, high = float(x.min()), float(x.max())
     scaled = (x - low) * (255 / (high - low) if high > low else 0)
@@ -127,14 +127,14 @@ def as_bytes(x: Array) -> Array:
 
 
 def widest(values: Array) -> Array:
-    """Points (N, features) that the page can bear: finite, what is not being 0, and of not too many features."""
+    """Return points (N, 3 to `WIDTH`) with the features that vary most; numbers that are not finite become 0."""
     values = np.nan_to_num(np.asarray(values, np.float32), posinf=0, neginf=0)
-    values = np.pad(values, ((0, 0), (0, max(0, 3 - values.shape[1]))))  # of fewer than three it shows nothing
+    values = np.pad(values, ((0, 0), (0, max(0, 3 - values.shape[1]))))  # the page shows no points with fewer
     return values[:, np.sort(np.argsort(values.var(0))[-WIDTH:])]
 
 
 def labels(predictions: Predictions) -> str:
-    """Return the class and the prediction of every sample; the first column that is no number labels the points."""
+    """Return a table of each sample's target and prediction; the page labels points by the first column of texts."""
     y, outputs = predictions.y, predictions.outputs
     if not predictions.classes:
         rows = [f"{actual:.4g}\t{given:.4g}" for actual, given in zip(y[:, 0], outputs[:, 0], strict=True)]
@@ -150,7 +150,7 @@ def table(points: Array) -> str:
 
 
 def write(path: Path, content: str) -> None:
-    """At once: TensorBoard may be reading it."""
+    """Write a file atomically: TensorBoard may be reading it."""
     part = path.with_name(f"{path.name}.part")
     part.write_text(content, encoding="utf-8")
     os.replace(part, path)

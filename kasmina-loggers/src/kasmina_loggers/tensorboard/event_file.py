@@ -1,4 +1,4 @@
-"""The files that TensorBoard reads, written so that a run can go back to where it was to the byte."""
+"""Event files of TensorBoard, written so that a run can go back to an exact position."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ NAME = "events.out.tfevents."
 
 
 class EventFile:
-    """Appends to a file of events in `folder`, which is made with the first of them.
+    """File of events in `folder` that is appended to, and made with the first event.
 
-    Torch's `SummaryWriter` does not know how far it has written. TensorBoard would have to forget by itself what a run
-    takes back, and does so only for series that go on. So what is taken back is cut off, and what follows goes to a new
-    file, which one that is reading the old one is sure to find.
+    Torch's `SummaryWriter` does not know how far it has written. TensorBoard itself forgets what a run takes back only
+    in series that go on. So what is taken back is cut off, and what follows goes to a new file, which a reader of the
+    old one is sure to find.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -25,7 +25,7 @@ class EventFile:
         self._path = Path()
 
     def add(self, values: Iterable[Any], step: int) -> None:
-        """Append values of a `Summary`, all of this epoch.
+        """Append values of a `Summary`, all of one epoch.
 
         Raises:
             OSError: they cannot be written.
@@ -47,7 +47,7 @@ class EventFile:
 
     @property
     def position(self) -> tuple[str, int]:
-        """The name of the last file, and how many of its bytes are on the disk."""
+        """Name of the last file, and the number of its bytes on the disk."""
         if self._file is not None:
             self._file.flush()
             return self._path.name, self._file.tell()
@@ -55,7 +55,7 @@ class EventFile:
         return (path.name, path.stat().st_size) if path else ("", 0)
 
     def go_back(self, name: str, size: int) -> None:
-        """Take back what came after a `position`."""
+        """Remove what came after a `position`."""
         self.close()
         for path in self._paths():
             if path.name > name:
@@ -83,13 +83,13 @@ class EventFile:
 
 
 def number(path: Path) -> int:
-    """Return the number of a file of ours, or the second in which another's was begun."""
+    """Return the number in a file's name; for files of other writers it is the second in which they were begun."""
     word = path.name.removeprefix(NAME).split(".")[0]
     return int(word) if word.isdecimal() else 0
 
 
 def cut(path: Path, size: int) -> None:
-    """Another file of that name with the first bytes only: whoever reads the old one, reads no record by half."""
+    """Replace a file by its first `size` bytes, in a new file: readers of the old one see no half record."""
     part = path.with_name("cut.part")
     part.write_bytes(path.read_bytes()[:size])
     os.replace(part, path)

@@ -1,4 +1,4 @@
-"""The plugin: what a run tells its loggers, in the run's folder for TensorBoard."""
+"""The TensorBoard plugin: it writes what a run logs to the run's folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 ROWS = 100
-"""Largest number of rows of the table of events: the latest. All events are in events.jsonl."""
+"""Maximum number of rows of the table of events, the latest ones; events.jsonl has all of them."""
 
 
 @attrs.define(eq=False)
@@ -30,7 +30,7 @@ class TensorBoard:
 
     It has every metric by epoch, weights and gradients as histograms, the network after each germination, activations
     at the sites of seeds as points, figures of predictions, and options with their results. A run that is resumed, or
-    goes back, takes back what comes again. Needs ``pip install 'kasmina-loggers[tensorboard]'``.
+    goes back, removes what it will repeat. Needs ``pip install 'kasmina-loggers[tensorboard]'``.
     """
 
     _run: RunInfo | None = attrs.field(default=None, init=False)
@@ -39,15 +39,15 @@ class TensorBoard:
     _epoch: int = attrs.field(default=0, init=False)
     """Epoch of the last metrics."""
     _pictured: int = attrs.field(default=-1, init=False)
-    """The epoch of the last pictures."""
+    """Epoch of the last pictures."""
     _living: set[int] = attrs.field(factory=set, init=False)
     """Ids of the seeds that are in the network."""
     _story: list[str] = attrs.field(factory=list, init=False)
-    """Rows of the table of what happened."""
+    """Rows of the table of events."""
 
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
-        self._close()  # a run that never ended
+        self._close()  # the files of a run that never ended
         needed()
         folder = run.folder / "tensorboard"
         self._run, self._events, self._embeddings = run, EventFile(folder), Embeddings(folder)
@@ -57,7 +57,7 @@ class TensorBoard:
 
     @hookimpl
     def log_metrics(self, metrics: Metrics, step: int) -> None:
-        """Write an epoch's numbers; alpha begins with 0 in the epoch before, and ends with 0 however short it was."""
+        """Write an epoch's numbers; a seed's alpha begins with 0 one epoch earlier, and ends with 0."""
         now = {seed.id for seed in metrics.seeds}
         born = {seed.id for seed in metrics.seeds if seed.alpha > 0} - self._living
         self._add(summary_values.scalars(alphas(born)), step - 1)
@@ -75,7 +75,7 @@ class TensorBoard:
         from kasmina_loggers.tensorboard.network_graph import graph
 
         drawn: list[Any] = []
-        with suppress(Exception):  # whatever a stranger's forward may do: it costs its graph
+        with suppress(Exception):  # whatever a stranger's forward raises, only the graph is lost
             drawn += graph(f"epoch {step}", network, sample)
         self._add(drawn, step)
 
@@ -127,7 +127,7 @@ class TensorBoard:
             self._embeddings.go_back(state["embeddings"])
 
     def _tell(self, epoch: int, *cells: str) -> None:
-        """Another row of the table, and the whole of it: TensorBoard shows ten texts of a name, the last among them."""
+        """Add a row to the table of events and write all of it: TensorBoard shows only ten texts of a name."""
         self._story = [*self._story, row(str(epoch), *cells)][-ROWS:]
         head = [row("at", "who", "what", "why"), row(*["---"] * 4)]
         self._add(summary_values.text("growth", "\n".join([*head, *self._story])), epoch)
@@ -171,7 +171,7 @@ def alphas(seeds: Iterable[int]) -> dict[str, float]:
 
 
 def results(summary: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers that only the end of a run shows."""
+    """Return the results that are known only at the end of a run."""
     seeds = summary.get("seeds") or []
     found = {
         f"test/{summary.get('metric')}": summary.get("test"),

@@ -1,8 +1,8 @@
-"""A network as TensorBoard's page Graphs draws it: one node an operation, in boxes by the names of modules.
+"""A network for TensorBoard's page Graphs: one node per operation, in boxes named by modules.
 
-Torch's `add_graph` goes by `torch.jit.trace`, which is deprecated, makes two hundred nodes of a small convolutional
-network, most of them constants, and draws what a seed computes apart from the seed. And of graphs that it adds
-TensorBoard shows the last alone; of those that have a name of their own, one after each germination, one may choose.
+Torch's `add_graph` uses `torch.jit.trace`, which is deprecated, makes two hundred nodes of a small convolutional
+network, most of them constants, and draws the operations of a seed apart from it. TensorBoard also shows only the last
+graph of `add_graph`, but offers a choice among graphs with names of their own, one after each germination.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Shape = tuple[int, ...]
 
 
 def graph(name: str, network: nn.Module, sample: np.ndarray[Any, Any]) -> Iterator[Any]:
-    """Yield the network's graph, under this name, with the shapes that `sample` (N, *in_shape) has on its way.
+    """Yield the network's graph, under this name, with the shapes of all tensors computed from `sample` (N, *in_shape).
 
     Raises:
-        Exception: of whatever kind, if its forward does something that no graph can say.
+        Exception: of any kind, if the network's forward cannot be traced.
     """
     from tensorboard.compat.proto.config_pb2 import RunMetadata
     from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
@@ -45,7 +45,7 @@ def graph(name: str, network: nn.Module, sample: np.ndarray[Any, Any]) -> Iterat
 
 
 class Shapes(fx.Interpreter):
-    """Runs a network, and notes the shape of every tensor."""
+    """Interpreter that runs a network and notes the shape of every tensor."""
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
@@ -60,7 +60,7 @@ class Shapes(fx.Interpreter):
 
 @define
 class Drawing:
-    """Gives the nodes of a traced network their names, in the order of computation."""
+    """Drawing of a traced network, whose nodes get names in the order of computation."""
 
     network: fx.GraphModule
     shapes: dict[str, Shape]
@@ -94,18 +94,18 @@ class Drawing:
         return known.get(node.op) or str(getattr(node.target, "__name__", node.target))
 
     def parameters(self, node: fx.Node) -> int:
-        """Return the number of parameters that belong to this operation."""
+        """Return the number of parameters of this operation."""
         if node.op == "call_module":
             return sum(p.numel() for p in self.network.get_submodule(str(node.target)).parameters())
         weights = [source for source in node.all_input_nodes if self.is_weight(source)]
         return sum(int(np.prod(self.shapes.get(weight.name, (0,)))) for weight in weights)
 
     def is_weight(self, node: fx.Node) -> bool:
-        """Whether it is drawn as a part of the operation that uses it: a weight of a layer."""
+        """Return whether the node is a layer's weight, which is drawn as part of the operation that uses it."""
         return node.op == "get_attr" and "." in str(node.target)
 
     def free(self, name: str) -> str:
-        """Return the name, with a number in brackets if it is taken: other numbers TensorBoard draws as one heap."""
+        """Return the name, numbered in brackets if it is taken: TensorBoard stacks names numbered otherwise."""
         taken, again = set(self.names.values()), 1
         while (found := name if again == 1 else f"{name} ({again})") in taken:
             again += 1
@@ -122,14 +122,14 @@ def place(node: fx.Node) -> str:
     operation = re.sub(r"_\d+$", "", node.name)
     before = {box_of(source) for source in node.all_input_nodes}
     seeds = [box for box in before if re.fullmatch(r"seed_\d+", box)]
-    if seeds:  # it adds what the seed makes
+    if seeds:  # it adds the seed's output
         return f"{seeds[0]}/{operation}"
     between = before & {box_of(user) for user in node.users}
     return f"{max(between, default='')}/{operation}".lstrip("/")
 
 
 def module_of(node: fx.Node) -> str:
-    """Return the path of the module that does this, or whose weights are used; empty if it is no module's."""
+    """Return the path of the module that computes a node, or whose weights it uses; empty if there is none."""
     if node.op in ("call_module", "get_attr"):
         return boxed(str(node.target))
     for weight in (str(source.target) for source in node.all_input_nodes if source.op == "get_attr"):
@@ -146,6 +146,6 @@ def box_of(node: fx.Node) -> str:
 
 
 def boxed(name: str) -> str:
-    """Modules within modules as boxes within boxes; what belongs to a seed in the seed's."""
+    """Return a module's dotted name as a path of boxes; what belongs to a seed is in the seed's box."""
     own = re.fullmatch(r"(seed_\d+)_+([^.]+)", name)
     return f"{own[1]}/{own[2]}" if own else name.replace(".", "/")

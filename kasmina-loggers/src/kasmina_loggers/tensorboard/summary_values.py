@@ -1,4 +1,4 @@
-"""Numbers, histograms, pictures, texts and options as TensorBoard's own records (`Summary.Value`)."""
+"""Numbers, histograms, pictures, texts and options as TensorBoard's `Summary.Value`."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def options(config: Mapping[str, Any], metrics: Sequence[str], failed: bool) -> 
 
 
 def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | int | float | str]]:
-    """Every option by its dotted name; those that are None, the options of nothing, are left out."""
+    """Yield every option by its dotted name, except those that are None."""
     for name, value in config.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}.")
