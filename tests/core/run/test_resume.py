@@ -345,7 +345,7 @@ def test_a_run_from_its_checkpoint_ends_as_the_one_that_went_on(build, tmp_path_
     assert whole.info.plan.steps_per_epoch == STEPS // EPOCHS
     whole.callback = witness = Witness(whole, step)
     due = end(whole)
-    assert not whole.states.why_not_resumable
+    assert not whole.plugins.states.why_not_resumable
     found = through_files(witness.kept, tmp_path_factory.mktemp("kept"))
     assert differences(end(resumed(build(plan), found)), due) == []
 
