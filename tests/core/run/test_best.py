@@ -120,6 +120,15 @@ def test_a_run_that_was_killed_and_resumed_keeps_the_same_best(
             check(folder / "copy", resumed(folder / "copy", diary), whole)
 
 
+def test_a_checkpoint_has_the_plugins_states_before_the_first_step(tmp_path: Path) -> None:
+    """Or a run that is killed soon begins again without them, and tells its loggers of an epoch twice."""
+    with machine(NEVER), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointWriter, "save", lambda writer, point: None)
+        trained(tmp_path / "run")
+    last = newest(tmp_path / "run" / "checkpoints", pytest.fail).last
+    assert last.facts.step == 0 and last.state["plugins"] is not None
+
+
 def test_a_best_checkpoint_that_is_damaged_is_told_and_the_next_best_taken(tmp_path: Path) -> None:
     with machine(ALWAYS):
         trained(tmp_path / "run")

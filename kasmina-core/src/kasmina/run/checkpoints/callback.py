@@ -85,9 +85,13 @@ class CheckpointCallback(Callback):
         self.good = self._snapshot(self.good.facts.metric, self.good.facts.loss)
 
     def begin(self) -> None:
-        """Take the first snapshot that has the plugins' states, once they know that the run begins."""
+        """Take and write the first snapshot that has the plugins' states, once they know that the run begins.
+
+        Wait until it is there: a run that is killed before that begins again, and must not find records of its own.
+        """
         self.good = self._snapshot()
-        self._save(self.good)
+        self._saved = time.perf_counter()
+        self.writer.write(SavePoint(self.good, self.good, self.best))
 
     def save(self) -> None:
         """Have the present state written."""

@@ -100,14 +100,18 @@ class CheckpointWriter:
                 point, self._next = self._next, None
             if point is None:
                 return
-            began = time.perf_counter()
-            try:
-                self._write(point)
-            except Exception as error:  # anything: training must not end because nothing is written
-                self._fail(error)
-            else:
-                self._recover()
-            self.cost = time.perf_counter() - began
+            self.write(point)
+
+    def write(self, point: SavePoint) -> None:
+        """Write it now, in this thread; before any is saved by `save`, or when that has ended."""
+        began = time.perf_counter()
+        try:
+            self._write(point)
+        except Exception as error:  # anything: training must not end because nothing is written
+            self._fail(error)
+        else:
+            self._recover()
+        self.cost = time.perf_counter() - began
 
     def _write(self, point: SavePoint) -> None:
         if point.last in self._written:
