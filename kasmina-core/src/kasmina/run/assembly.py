@@ -1,4 +1,4 @@
-"""Puts a run together in one pass: data, host, sites, growth, training."""
+"""Assembly of a run in one pass: data, host, sites, growth, training."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def assemble(config: Config, plugins: PluginSet, folder: Folder, warn: Callable[
     optimizer = AdamW(host.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
 
     def validation() -> Evaluation:
-        if not growth.batches:  # between epochs, where loggers may draw, and the host may as it is measured
+        if not growth.batches:  # between epochs, where loggers and a measured host may draw
             seed_everything(splits.device, settings.seed, growth.epoch, 1)
         return Evaluation(*evaluate(host, objective, splits.validation))
 

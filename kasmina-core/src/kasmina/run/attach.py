@@ -32,7 +32,7 @@ Loss = Tensor | float
 
 
 class AttachedGrowth(Growth):
-    """Growth in a loop of the user's own, whose state holds what the plugins remember, too."""
+    """Growth in a user's own loop, with a state that includes the plugins' states."""
 
     def __init__(
         self,
@@ -50,12 +50,12 @@ class AttachedGrowth(Growth):
     def state_dict(self) -> dict[str, Any]:
         """Return the state of growth and of the plugins, as plain values and tensors, at any step.
 
-        A loop of one's own saves it with ``host.state_dict()`` and ``optimizer.state_dict()``.
+        Save it together with ``host.state_dict()`` and ``optimizer.state_dict()``.
         """
         return super().state_dict() | {"plugins": self._plugins.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore growth and plugins. Call it before ``optimizer.load_state_dict``, for it brings the seeds' groups.
+        """Restore growth and plugins. Call it before ``optimizer.load_state_dict``, because it adds the seeds' groups.
 
         Args:
             state: Value of `state_dict`, of growth with the same host, sites, plugins and recipe.
@@ -82,7 +82,7 @@ def attach(
     budget: Budget | Mapping[str, int | None] | None = None,
     **recipe: Any,
 ) -> Growth:
-    """Ties growth to a host that you train yourself::
+    """Attach growth to a host that you train yourself::
 
         growth = kasmina.attach(host, optimizer, x[:64], lambda: loss_of(host(x_validation), y_validation), sites="0:2")
         ...
@@ -91,29 +91,29 @@ def attach(
         growth.after_epoch()           # after each epoch
         growth.detach()                # at the end
 
-    To go on in another process, save ``host.state_dict()``, ``growth.state_dict()`` and ``optimizer.state_dict()``;
-    there, attach growth to a host and an optimiser that are made as these were, and load the three in this order.
+    To go on in another process, save ``host.state_dict()``, ``growth.state_dict()`` and ``optimizer.state_dict()``.
+    There, attach growth to a host and an optimiser made in the same way, and load the three in this order.
 
     Args:
-        host: stays as it is; seeds join its forward pass as they come.
-        optimizer: of the host. Each seed joins it as a parameter group with the settings of the first.
-        sample: a batch of what the host reads, of the size of those in training: a tensor, a tuple of arguments, or a
-            mapping of arguments by name.
-        validate: the host's loss on data that is not trained on; or a pair of it and a metric, of which more is better.
-            Called in evaluation mode without gradients.
+        host: module that is trained; it keeps its own code, and seeds join its forward pass.
+        optimizer: optimiser of the host. Each seed joins it as a parameter group with the settings of the first.
+        sample: batch of the host's inputs, as large as those in training: a tensor, a tuple of arguments, or a mapping
+            of arguments by name.
+        validate: function that returns the host's loss on data that is not trained on, or the pair of this loss and a
+            metric (higher is better). It is called in evaluation mode without gradients.
         sites: patterns of names of the host's modules: "M", "A:B"; see `kasmina.growth.sites.find`.
         blueprint: a name, an instance, or several in a list, which then compete. None: the installed default.
         controller: a name or an instance. None: the installed default.
-        target: of the metric, at which no more seeds are wanted.
-        seed: of the random numbers of all seeds.
-        budget: for growth, such as ``{"parameters": 1000}``; see `kasmina.growth.budget`. Multiply-adds are those of a
-            sample as in `sample`. A proposal over the budget is refused.
+        target: value of the metric at which no more seeds are wanted.
+        seed: seed of the random numbers of all seeds.
+        budget: limits of growth, such as ``{"parameters": 1000}``; see `kasmina.growth.budget`. Multiply-adds are
+            counted for one row of `sample`. A proposal over the budget is refused.
         recipe: options of `kasmina.growth.recipe.Recipe`, such as ``training=0.5`` (epochs), ``candidates=4``
             or ``init="tiny"``.
 
     Raises:
-        UsageError: an option, a site, a blueprint or a controller that is not there or does not fit; the host
-            alone is over the budget.
+        UsageError: an option, a site, a blueprint or a controller does not exist or does not fit, or the host alone is
+            over the budget.
         PluginError: a plugin broke the contract.
     """
     options = structure(recipe, Recipe, "")
@@ -146,7 +146,7 @@ def attach(
 
 
 def _chosen(kind: str, plugin: Any) -> tuple[Entry, Any]:
-    """A plugin by its name, or as it is."""
+    """Return the entry and the plugin, which is given by its name or as an instance."""
     if plugin is None or isinstance(plugin, str):
         return choose(kind, PluginChoice(plugin or default(kind), {}))
     cls = type(plugin)

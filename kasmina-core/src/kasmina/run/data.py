@@ -1,4 +1,4 @@
-"""Splits a task's data in three, and scales it by statistics of the train split alone."""
+"""Split of a task's data into three parts, scaled by statistics of the train split alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHARE = 0.15
 FEWEST = 3
 """Number of rows that a class needs to be split in three."""
 
-# Statistics run over the batch and over what repeats within a sample: time steps, or the pixels of a channel.
+# Statistics are taken over the batch and over what repeats within a sample: time steps, or the pixels of a channel.
 REDUCED = {2: (0,), 3: (0, 1), 4: (0, 2, 3)}
 
 Array = np.ndarray[Any, Any]
@@ -29,7 +29,7 @@ Array = np.ndarray[Any, Any]
 
 @frozen(eq=False)
 class Scaler:
-    """Standardises to mean 0 and standard deviation 1, per feature, or per channel of an image.
+    """Scaler to mean 0 and standard deviation 1, per feature, or per channel of an image.
 
     `mean` and `std` broadcast over a batch: (F,) for vectors (B, F) and sequences (B, T, F), (C, 1, 1) for images
     (B, C, H, W). A feature that was constant where the scaler was fitted has std 1, and so becomes 0.
@@ -56,7 +56,7 @@ class Scaler:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Scaler:
-        """Build a scaler back from :meth:`tensors`; KasminaError if a part is missing or the two do not fit."""
+        """Return the scaler of :meth:`tensors`; raise KasminaError if a tensor is missing or the two do not fit."""
         missing = [name for name in ("mean", "std") if name not in tensors]
         if missing:
             raise KasminaError(
@@ -73,7 +73,7 @@ class Scaler:
 
 @frozen(eq=False)
 class Split:
-    """Samples x (N, *in_shape), scaled; y (N,) of class indices in int64, or (N, outputs), scaled, for a regression."""
+    """Scaled samples x (N, *in_shape), and targets y: class indices (N,) in int64, or scaled values (N, outputs)."""
 
     x: Tensor
     y: Tensor
@@ -84,13 +84,13 @@ class Split:
 
 @frozen(eq=False)
 class Splits:
-    """The three parts of a task's data on their device, and the scalers that were fitted on the first."""
+    """Three parts of a task's data on their device, and the scalers that were fitted on the train part."""
 
     train: Split
     validation: Split
-    """The only split that decisions may depend on."""
+    """Split for validation, the only one that decisions may depend on."""
     test: Split
-    """The split that is read once, for the summary."""
+    """Split for the test, which is read once, for the summary."""
     inputs: Scaler
     outputs: Scaler | None
     """Scaler of a regression's targets; None for a classification."""
@@ -127,7 +127,7 @@ def prepare(data: Data, seed: int, device: torch.device, dtype: torch.dtype = to
 
 
 def digest(data: Data) -> str:
-    """Return the SHA-256 of samples and targets, types and shapes included: the same for the same data only."""
+    """Return the SHA-256 of samples and targets, types and shapes included."""
     found = hashlib.sha256(repr((data.goal, data.classes)).encode())
     for values in (data.x, data.y):
         found.update(repr((values.dtype.str, values.shape)).encode())
@@ -140,7 +140,7 @@ def split_rows(data: Data, seed: int) -> tuple[Array, Array, Array]:
 
     Each class has the same share of all three.
 
-    Depends on the labels and `seed` alone. Raises UsageError if there are too few rows, or too few of a class.
+    They depend on the labels and `seed` alone. Raises UsageError if there are too few rows, or too few of a class.
     """
     labels = data.y if data.goal == "classification" else None
     if labels is not None:
@@ -154,18 +154,18 @@ def split_rows(data: Data, seed: int) -> tuple[Array, Array, Array]:
 def fit(x: Array, dtype: torch.dtype = torch.float32) -> Scaler:
     """Return the scaler of the rows x, shaped (N, F), (N, T, F) or (N, C, H, W).
 
-    Computed in float64 and kept in `dtype`, but in float32 at least.
+    The statistics are computed in float64 and kept in `dtype`, but in float32 at least.
     """
     axes = REDUCED[x.ndim]
     mean, std = np.mean(x, axis=axes, dtype=np.float64), np.std(x, axis=axes, dtype=np.float64)
-    # By its values and not by std == 0: the rounded mean of a constant differs from it, and leaves a tiny std.
+    # Constants are found by their values, not by std == 0: the rounded mean of a constant leaves a tiny std.
     low = x.min(axes)
     constant = low == x.max(axes)
     kept = torch.promote_types(dtype, torch.float32)
     shape = (-1, 1, 1) if x.ndim == 4 else (-1,)
     centre = torch.tensor(np.where(constant, low, mean), dtype=kept).reshape(shape)
     scale = torch.tensor(np.where(constant, 1.0, std), dtype=kept).reshape(shape)
-    # A deviation too small for the dtype has become 0.
+    # A deviation that is too small for the dtype has become 0.
     return Scaler(centre, torch.where(scale == 0, 1.0, scale))
 
 
@@ -181,7 +181,7 @@ def _scaled(rows: Array, scaler: Scaler, dtype: torch.dtype) -> Tensor:
 
 
 def _cut(rows: Array, count: int, labels: Array | None, seed: int) -> tuple[Array, Array]:
-    """Cut `count` of the rows off; returns what is left and what was cut off."""
+    """Cut off `count` of the rows, and return the remaining rows and those cut off."""
     try:
         left, off = train_test_split(len(rows), count, seed, None if labels is None else labels[rows])
     except ValueError as error:
@@ -204,7 +204,7 @@ def _refuse_rare(labels: Array, names: tuple[str, ...]) -> None:
 
 
 def _check(data: Data) -> None:
-    """Raise if types or shapes are not those that a task owes."""
+    """Raise if types or shapes are not those that a task must return."""
     for name, values in {"x": data.x, "y": data.y}.items():
         if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiub":
             came = f"an array of {values.dtype}" if isinstance(values, np.ndarray) else f"a {type(values).__name__}"

@@ -7,11 +7,11 @@ import torch
 from kasmina.errors import UsageError
 
 SMALL = 100_000
-"""Number of parameters below which a second thread brings nothing: at batch 64 the two cross at some 85,000."""
+"""Number of parameters below which a second thread does not help: at batch 64 it begins to at about 85,000."""
 
 
 def resolve(word: str) -> torch.device:
-    """Return the device of that name; ``"auto"`` is the best at hand.
+    """Return the device of that name; ``"auto"`` is the best one available.
 
     Raises:
         UsageError: It is not available here.
@@ -25,6 +25,6 @@ def resolve(word: str) -> torch.device:
 
 
 def settle_threads(parameters: int) -> None:
-    """Set one thread for a small host: more of them only wait for one another, and for seconds on a busy machine."""
+    """Set one thread for a small host: more threads only wait for each other, on a busy machine even for seconds."""
     if parameters < SMALL:
         torch.set_num_threads(1)

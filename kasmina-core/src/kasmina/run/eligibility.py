@@ -1,4 +1,4 @@
-"""Which blueprints may grow at which site."""
+"""Eligibility of blueprints at sites."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from kasmina.records import Site
 
 
 def eligible_builders(sites: Sequence[Site], blueprints: Sequence[tuple[Entry, Any]]) -> dict[str, Builders]:
-    """Return by site those blueprints that fit it, in their order; a site that none fits is left out.
+    """Return the blueprints that fit each site, in their order; a site that none fits is left out.
 
     Raises:
-        PluginError: a blueprint's `fits` broke, or gave something other than a reason or None.
+        PluginError: A blueprint's `fits` raised, or returned something other than a reason or None.
     """
     found = {
         site.name: {
@@ -35,18 +35,17 @@ def eligible_sites(sites: Mapping[str, BoundSite], blueprints: Sequence[tuple[En
     """Return the sites that some blueprint fits, each with the builders of those that do.
 
     Raises:
-        PluginError: A blueprint's `fits` broke, or gave something other than a reason or None.
+        PluginError: A blueprint's `fits` raised, or returned a value that is neither a reason nor None.
     """
     builders = eligible_builders([bound.site for bound in sites.values()], blueprints)
     return {name: evolve(sites[name], builders=found) for name, found in builders.items()}
 
 
 def check_offers(sites: Sequence[Site], blueprints: Sequence[tuple[Entry, Any]], init: str | None) -> None:
-    """Raise if some blueprint could grow nowhere, or not as `init` says.
+    """Raise if a blueprint cannot grow at any site, or not with the chosen `init`.
 
     Raises:
-        UsageError: a blueprint fits none of the sites, or builds nothing to which an init fits that was asked for by
-            name.
+        UsageError: A blueprint fits none of the sites, or the init chosen by name fits nothing that it builds.
     """
     offered = eligible_builders(sites, blueprints)
     for entry, blueprint in blueprints:
@@ -61,7 +60,7 @@ def check_offers(sites: Sequence[Site], blueprints: Sequence[tuple[Entry, Any]],
 
 
 def _reason(entry: Entry, blueprint: Any, site: Site) -> str | None:
-    """Why a blueprint does not fit a site; one that does not say fits all."""
+    """Return the reason why a blueprint does not fit a site; one without `fits` fits all."""
     if not hasattr(blueprint, "fits"):
         return None
     try:
@@ -75,7 +74,7 @@ def _reason(entry: Entry, blueprint: Any, site: Site) -> str | None:
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
+    """Return the first three names, and the number of further ones."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 

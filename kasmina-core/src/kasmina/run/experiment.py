@@ -1,4 +1,4 @@
-"""One experiment, from its options to the folder that it leaves behind; begun, or taken up again."""
+"""One experiment, from its options to the folder that it leaves; started or resumed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Result = tuple[Path, dict[str, Any]]
 
 
 def run_experiment(config: Config, out: Path | None, warn: Warn, profile: bool = False) -> Result:
-    """Train one experiment; return the folder that it leaves, and what summary.json in it holds.
+    """Train one experiment; return its folder and the content of summary.json.
 
     SIGINT and SIGTERM end it after the step in hand, with everything saved and the status ``"stopped"``.
 
@@ -110,7 +110,7 @@ def conduct(
     profile: bool = False,
     found: ResumePoint | None = None,
 ) -> dict[str, Any]:
-    """Train, save and sum up, whatever happens; return what summary.json holds."""
+    """Train, save and sum up, whatever happens; return the content of summary.json."""
     status, failure = "finished", None
     run.callback = Profiler(run, checkpoints, warn) if profile else checkpoints
     with stopping(run):
@@ -144,7 +144,7 @@ def reason_of(failure: Exception) -> str:
 
 
 def take_up(run: Training, found: ResumePoint) -> None:
-    """Tell the plugins where the run stands, and have its random numbers go on from there, whatever plugins draw."""
+    """Tell the plugins where the run stands, and restore the random generators after them, because plugins may draw."""
     for phase in run.info.plan.phases:
         if phase.name == run.growth.phase:
             run.plugins.hooks.on_phase_start(phase=phase, run=run.info)
@@ -163,14 +163,14 @@ def finish(run: Training, checkpoints: CheckpointCallback, summary: dict[str, An
             with suppress(KasminaError):
                 run.plugins.hooks.log_artifact(path=path)
     finally:
-        # A plugin that has just broken the run may break its end as well, which would hide the first reason.
+        # A plugin that has just failed may fail at the run's end as well, which would hide the first reason.
         with suppress(*([KasminaError] if failed else [])):
             run.plugins.hooks.on_run_end(run=run.info, summary=summary)
 
 
 @contextmanager
 def stopping(run: Training) -> Iterator[None]:
-    """Let SIGINT and SIGTERM ask the loop to stop, however often they come, so that everything is saved whole."""
+    """Have SIGINT and SIGTERM only ask the loop to stop, however often they come, so that everything is saved."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

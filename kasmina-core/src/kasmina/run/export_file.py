@@ -36,8 +36,8 @@ def export(
     """Write the network of the run at `path` to `out`, and `out`.json next to it; return the content of the latter.
 
     Args:
-        format: None is what `out` ends in, or torch.
-        out: None is ``exports/model.<suffix>`` in the run's folder.
+        format: Format of the file; None takes the suffix of `out`, or torch.
+        out: File to write; None is ``exports/model.<suffix>`` in the run's folder.
         trust, checkpoint, warn: As for `restore`.
 
     Raises:
@@ -69,10 +69,10 @@ def export(
 
 
 def _own_folder(run: Path) -> Path:
-    """Return the folder of a run's exports: within its own, and not where a link in a stranger's might lead.
+    """Return the folder of exports within a run's folder.
 
     Raises:
-        UsageError: It is a link.
+        UsageError: The folder is a link, which might lead anywhere in a stranger's run.
     """
     folder = run / "exports"
     if folder.is_symlink():
@@ -85,7 +85,7 @@ def _format_of(out: Path | None) -> str:
 
 
 def describe(trained: Trained, result: Plain) -> dict[str, Any]:
-    """Return how to use the file, and what became of the seeds in it."""
+    """Return a description of the file: how to use it, and what became of the seeds in it."""
     splits, objective = trained.splits, trained.objective
     if splits.outputs is None:
         outputs = {"values": "logits, one a class", "classes": list(trained.classes)}

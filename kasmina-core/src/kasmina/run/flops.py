@@ -12,9 +12,9 @@ _NOTHING = nullcontext()
 
 
 class FlopMeter:
-    """Counts matrix products, convolutions and attention, forward and backward, of every training step.
+    """Counter of matrix products, convolutions and attention, forward and backward, in every training step.
 
-    The first step of each version of the network runs under a counter, to the same result.
+    The first step of each version of the network runs under torch's counter, which does not change the result.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The folder that a run leaves behind: where each thing stands in it, and how it is written."""
+"""The folder of a run: the places of its files, and how they are written."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ T = TypeVar("T")
 
 @frozen
 class Folder:
-    """One run's folder."""
+    """Folder of one run."""
 
     path: Path
 
     @classmethod
     def new(cls, path: Path | None, task: str) -> Folder:
-        """A folder that is not there yet: at `path`, or ``runs/<task>-<n>`` with the first number that is free.
+        """Return a folder yet to be made: `path`, or ``runs/<task>-<n>`` with the first free number.
 
         Raises:
-            UsageError: there is something at `path` already.
+            UsageError: `path` exists already.
         """
         if path is None:
-            plain = re.sub(r"[^\w.-]", "-", task)[:64]  # a task of one's own is called package.module:callable
+            plain = re.sub(r"[^\w.-]", "-", task)[:64]  # a user's own task is called package.module:callable
             return next(free for free in Numbered.all(Path("runs"), plain) if not os.path.lexists(free.path))
         if os.path.lexists(path):
             raise UsageError(f"{path} exists already; choose another --out, or remove it")
@@ -46,10 +46,10 @@ class Folder:
 
     @classmethod
     def old(cls, path: Path) -> Folder:
-        """The folder of a run that is there.
+        """Return the folder of an existing run.
 
         Raises:
-            UsageError: there is none.
+            UsageError: there is no run.
         """
         if not (path / "config.yaml").is_file():
             why = "it has no config.yaml" if path.is_dir() else "there is no such folder"
@@ -76,11 +76,11 @@ class Folder:
         """Make the folder, with its config.yaml.
 
         Args:
-            options: see `text_of`. They are written last, so that a folder that has them can be resumed.
-            first: writes into the new folder what must be there before.
+            options: content of config.yaml (see `text_of`), written last, so that a folder that has it can be resumed.
+            first: function that writes what must be in the new folder before that.
 
         Returns:
-            the folder that was made, and what `first` returned.
+            The folder that was made, and the value of `first`.
 
         Raises:
             UsageError: it cannot be made or written; nothing is left behind.
@@ -109,7 +109,7 @@ class Folder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Within it no other process can be here too; the lock of one that was killed is gone with it.
+        """Lock the folder against other processes within the context; a killed process leaves no lock.
 
         Raises:
             UsageError: another process is at work in this folder, or it cannot be locked.
@@ -131,11 +131,11 @@ class Folder:
 
     @property
     def finished(self) -> bool:
-        """Whether its run came to its end."""
+        """Whether the run has finished."""
         return self.read_summary().get("status") == "finished"
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Raises KasminaError if it cannot be written."""
+        """Write summary.json; raise KasminaError if it cannot be written."""
         try:
             write(self.summary, (json.dumps(summary, indent=2) + "\n").encode())
         except OSError as error:
@@ -155,18 +155,18 @@ class Folder:
 
 @frozen
 class Numbered(Folder):
-    """A folder whose number is settled when it is made: another run may have taken the one that was free before."""
+    """Folder whose number is chosen when it is made: another run may have taken the number that was free before."""
 
     stem: str
     """Name of the folder without its number."""
 
     @classmethod
     def all(cls, parent: Path, stem: str) -> Iterator[Numbered]:
-        """Generate the folders ``<stem>-1``, ``<stem>-2``, … without end."""
+        """Yield the folders ``<stem>-1``, ``<stem>-2``, … without end."""
         return (cls(parent / f"{stem}-{number}", stem) for number in count(1))
 
     def claim(self) -> Folder:
-        """Make the first folder of this stem that is free, empty, and return it.
+        """Make the first free folder of this stem, empty, and return it.
 
         Raises:
             OSError: none can be made.
@@ -180,7 +180,7 @@ class Numbered(Folder):
 
 
 def text_of(config: Mapping[str, Any]) -> bytes:
-    """The options as config.yaml holds them."""
+    """Return the options as the content of config.yaml."""
     return yaml.dump(json.loads(json.dumps(config, default=str)))  # YAML knows no tuples and no paths
 
 

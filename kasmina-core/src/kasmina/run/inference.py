@@ -1,4 +1,4 @@
-"""A network's answers in the words and units of its task."""
+"""Predictions of a network in the classes and units of its task."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kasmina.run.restore import Trained
 
 
 class InferenceModel(nn.Module):
-    """A network that takes samples as the task loads them, and gives probabilities or values in the task's units."""
+    """Network from unscaled samples to probabilities, or to values in the task's units."""
 
     def __init__(self, network: nn.Module, splits: Splits) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class InferenceModel(nn.Module):
         self.classifies = splits.outputs is None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps x (N, *in_shape) in float32 to (N, outputs) in float64, see `decode`."""
+        """Return outputs (N, outputs) in float64 for x (N, *in_shape) in float32; see `decode`."""
         outputs = self.network(self._scaler("inputs").apply(x))
         return decode(outputs, None if self.classifies else self._scaler("outputs"))
 
@@ -35,8 +35,8 @@ class InferenceModel(nn.Module):
 def table(trained: Trained, split: str) -> Iterator[list[str]]:
     """Yield a header, and a row for each sample of the split: its target, the prediction, and each class's probability.
 
-    Numbers are written so that they read back the same to the bit. A regression with several outputs
-    has a target and a prediction for each.
+    Numbers are written so that reading them back gives the same values. A regression with several outputs has a target
+    and a prediction for each.
     """
     outputs = predict(trained.host, getattr(trained.splits, split).x).cpu()
     scaler, classes, y = trained.splits.outputs, trained.classes, trained.rows(split)[1]
@@ -52,5 +52,5 @@ def table(trained: Trained, split: str) -> Iterator[list[str]]:
 
 
 def endings(outputs: int) -> list[str]:
-    """Return the endings that tell the columns of several outputs apart; a single one needs none."""
+    """Return the endings of the columns of several outputs; the ending of a single one is empty."""
     return [f"_{number}" for number in range(1, outputs + 1)] if outputs > 1 else [""]

@@ -1,4 +1,4 @@
-"""A run's network as one program: from samples as the task loads them to what its outputs stand for."""
+"""A run's network as one program, from unscaled samples to probabilities or values in the task's units."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from kasmina.run.restore import Trained
 def inference_program(trained: Trained, x: Tensor) -> ExportedProgram:
     """Return the network as a program that maps samples (N, *in_shape) in float32 to outputs (N, outputs) in float64.
 
-    Its seeds are not folded into the host's layers, so that the program gives what the run measured. It needs torch
-    alone, and holds no pickle.
+    Its seeds are not folded into the host's layers, so that the program computes what the run measured. It needs only
+    torch, and holds no pickle.
 
     Args:
-        trained: what a run has left, on the CPU.
-        x: some samples as the task loads them, by which the program is traced and checked.
+        trained: network of a run, on the CPU.
+        x: unscaled samples (N, *in_shape), with which the program is traced and checked.
 
     Raises:
         UsageError: the host cannot be exported.
-        KasminaError: the program does not give what the network does.
+        KasminaError: the program does not compute what the network does.
     """
     splits = trained.splits
     bare = plain(trained.host, trained.seeds, splits.validation.x, folding=False).module

@@ -23,7 +23,7 @@ FLOOR = 0.02
 
 
 def train(run: Training) -> None:
-    """Train through all phases that are left, from the step at which the run stands.
+    """Train through the remaining phases, from the step at which the run stands.
 
     Raises:
         Stopped: `run.stop` was set.
@@ -53,7 +53,7 @@ def train(run: Training) -> None:
 
 
 def train_epoch(run: Training) -> None:
-    """Train through what is left of one pass over the training split, in an order of its own.
+    """Train through the rest of one pass over the training split, in the order of this epoch.
 
     Raises:
         Stopped: `run.stop` was set; the step in hand is done.
@@ -64,9 +64,9 @@ def train_epoch(run: Training) -> None:
     if not done:
         seeding.seed_everything(y.device, run.info.seed, epoch)
     rows = seeding.order(len(y), run.info.plan.order_seed, epoch).to(y.device)
-    # Parts of equal size, so that no last batch is too small for a batch norm.
+    # Batches have equal sizes, so that the last one is not too small for a batch norm.
     batches = rows.tensor_split(run.info.plan.steps_per_epoch)
-    # Asked once an epoch: a call that nobody hears costs 2 % of a small step.
+    # Checked once an epoch: a hook without implementations costs 2 % of a small step.
     heard = run.plugins.hooks.implements("on_step_end")
     with run.callback.steps():
         for number, index in enumerate(batches[done:], done + 1):
@@ -84,7 +84,7 @@ def step(run: Training, index: Tensor) -> None:
     """Do one training step on the rows of `index` (batch).
 
     Raises:
-        TrainingFault: The loss or a gradient is not as it should be; the host has learned nothing from it.
+        TrainingFault: The loss or a gradient is not finite or diverges; the host has not learned from this step.
     """
     part = run.callback.range
     run.optimizer.zero_grad()
@@ -105,10 +105,10 @@ def step(run: Training, index: Tensor) -> None:
 
 
 def try_step(run: Training, index: Tensor) -> None:
-    """Do a step again, as far as it can go wrong before anything has learned.
+    """Repeat the part of a step before the optimiser changes anything.
 
     Raises:
-        TrainingFault: The loss or a gradient is not as it should be.
+        TrainingFault: The loss or a gradient is not finite or diverges.
     """
     run.optimizer.zero_grad()
     loss = run.objective.loss(run.host(run.splits.train.x[index]), run.splits.train.y[index])
@@ -119,7 +119,7 @@ def try_step(run: Training, index: Tensor) -> None:
 
 
 def observe(run: Training, epochs_left: int) -> Observation:
-    """Return what may be known of the epoch that has just ended.
+    """Return the observation of the epoch that has just ended.
 
     Raises:
         TrainingFault: The validation loss is not finite or cannot be had, or the epoch's losses were too large.
@@ -135,7 +135,7 @@ def try_validation(run: Training) -> None:
     """Measure the validation loss again.
 
     Raises:
-        TrainingFault: It is not finite.
+        TrainingFault: The loss is not finite.
     """
     check_validation(evaluate(run.host, run.objective, run.splits.validation)[0])
 
@@ -144,14 +144,14 @@ def check_validation(loss: float) -> None:
     """Raise if the validation loss is not finite.
 
     Raises:
-        TrainingFault: It is not.
+        TrainingFault: The loss is not finite.
     """
     if not math.isfinite(loss):
         raise TrainingFault(f"the validation loss is {loss}")
 
 
 def decide(run: Training, observation: Observation, germinate: bool) -> None:
-    """Judge seeds and germinate them, and see that host and seeds are as they should be after it.
+    """Judge and germinate seeds, and check the weights of host and seeds afterwards.
 
     Raises:
         SeedError: A seed fails as it is judged.
@@ -159,14 +159,14 @@ def decide(run: Training, observation: Observation, germinate: bool) -> None:
     """
     run.growth.decide(observation, germinate)
     report_growth(run)
-    # Now, for plugins may have changed weights, and this is the state to which the run would go back.
+    # Weights are checked now: plugins may have changed them, and the run would go back to this state.
     if nonfinite := run.growth.check_weights():
         raise TrainingFault(f"{nonfinite} after step {run.growth.step}", nonfinite.seeds)
     run.governor.end_epoch(observation.train_loss)
 
 
 def find_phase(phases: Sequence[Phase], epochs: int) -> tuple[Phase, int]:
-    """Return the phase in which the run is after so many epochs, and the number of its own epochs that are done."""
+    """Return the phase that the run is in after `epochs` epochs, and the number of its epochs that are done."""
     for phase in phases:
         if epochs < phase.epochs:
             return phase, epochs

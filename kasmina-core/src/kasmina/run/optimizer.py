@@ -1,7 +1,7 @@
 """The optimiser of a run, ready as soon as torch is.
 
-torch keeps its optimisers out of what ``torch.compile`` compiles. The wrappers that do so import ``torch._dynamo`` when
-the optimiser is made, which takes as long as importing torch itself. The loop of a run is never compiled.
+Torch wraps its optimisers so that ``torch.compile`` leaves them out. The wrappers import ``torch._dynamo`` when the
+optimiser is made, which takes as long as importing torch itself. The loop of a run is never compiled.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 
 
 class AdamW(torch.optim.AdamW):
-    """AdamW of torch, its methods free of the wrappers for ``torch.compile``; not differentiable itself."""
+    """AdamW of torch without the wrappers for ``torch.compile``; it is not differentiable itself."""
 
     add_param_group = unwrap(torch.optim.AdamW.add_param_group)
     zero_grad = unwrap(torch.optim.AdamW.zero_grad)

@@ -1,4 +1,4 @@
-"""The plugins of one run, and the options of a run as they were with all of the plugins' own."""
+"""The plugins of one run, and the run's options including those of the plugins."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OWED: Mapping[str, str] = {"blueprint": "build", "host": "build", "task": "load"
 
 @frozen(eq=False)
 class PluginSet:
-    """One task, host, controller and blueprint, loggers and alternatives by name; each with where it came from."""
+    """One task, host, controller and blueprint, loggers and alternatives by name, each with its entry."""
 
     task: Any
     host: Any
@@ -44,7 +44,7 @@ class PluginSet:
         """Load and make the plugins that the options name, and no others.
 
         Raises:
-            UsageError: A name or an option that does not exist, or a value that does not fit.
+            UsageError: A name or an option does not exist, or a value does not fit.
             PluginError: A plugin cannot be loaded.
         """
         entries: dict[str, Entry] = {}
@@ -88,13 +88,13 @@ class PluginSet:
 
     @property
     def told(self) -> list[tuple[Entry, Any]]:
-        """Plugins that may implement hooks and remember things: controller, blueprints, loggers in their order."""
+        """Plugins that may implement hooks and have states: controller, blueprints, loggers in their order."""
         controller = self.entries["controller"], self.controller
         loggers = [(self.entries[f"logger.{name}"], logger) for name, logger in self.loggers.items()]
         return [controller, *self.blueprints, *loggers]
 
     def prepare(self, warn: Callable[[str], None]) -> None:
-        """Let loggers begin what takes long, before data and host are made ready."""
+        """Let loggers start what takes long, before data and host are made ready."""
         for name, logger in self.loggers.items():
             try:
                 if hasattr(logger, "prepare"):
@@ -107,18 +107,18 @@ class PluginSet:
         return Hooks(self.told, warn)
 
     def states(self, warn: Callable[[str], None]) -> PluginStates:
-        """Return what keeps the plugins' memory."""
+        """Return the object that saves and restores the plugins' states."""
         return PluginStates(self.told, warn)
 
 
 def code_of(plugins: Iterable[object]) -> dict[str, str]:
-    """Return the digests of the files that hold code of the user's own, by the word that names it."""
+    """Return the digests of the files with the user's own code, by the option that names it."""
     own = [plugin for plugin in plugins if isinstance(plugin, UserCallable) and Path(plugin.file).is_file()]
     return {plugin.word: hashlib.sha256(Path(plugin.file).read_bytes()).hexdigest() for plugin in own}
 
 
 def tell_changes(then: Mapping[str, str], now: Mapping[str, str], warn: Callable[[str], None]) -> None:
-    """Warn of code that is not what a run began with: it may have been mended, or be another network by now."""
+    """Warn of code that has changed since the run began: it may have been mended, or compute another network."""
     for word, digest in now.items():
         if then.get(word, digest) != digest:
             warn(f"the code of {word!r} is not what the run began with; it may compute something else now")
@@ -128,7 +128,7 @@ def choose(kind: str, choice: PluginChoice) -> tuple[Entry, Any]:
     """Return the plugin's entry, and the plugin; a host or a task may be code of the user's own.
 
     Raises:
-        UsageError: A name or an option that does not exist, or a value that does not fit.
+        UsageError: A name or an option does not exist, or a value does not fit.
         PluginError: A plugin cannot be loaded.
     """
     if is_user_code(kind, choice.name):
@@ -143,7 +143,7 @@ def choose(kind: str, choice: PluginChoice) -> tuple[Entry, Any]:
 
 
 def written(config: Config, plugins: PluginSet, sites: Sequence[str]) -> Raw:
-    """Return the options as config.yaml holds them: every default of every plugin too, to make the same run."""
+    """Return the options for config.yaml, with every default of every plugin, to make the same run again."""
     raw: Raw = {
         kind: {"name": choice.name} | options_of(getattr(plugins, kind)) for kind, choice in config.choices.items()
     }
@@ -155,7 +155,7 @@ def written(config: Config, plugins: PluginSet, sites: Sequence[str]) -> Raw:
 
 
 def options_of(plugin: Any) -> Raw:
-    """Return the options that a plugin was made with, as config.yaml holds them."""
+    """Return the options that a plugin was made with, in the form of config.yaml."""
     if isinstance(plugin, UserCallable):
         return dict(plugin.options)
     values = {field.alias: getattr(plugin, field.name) for field in fields(type(plugin)) if field.init}

@@ -1,4 +1,4 @@
-"""The data and the host of a run, made by plugins that may be anybody's, and checked."""
+"""The data and the host of a run, made by plugins of any origin, and checked."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def load(task: Any, config: Config, device: torch.device) -> tuple[Data, Splits]
     """Return the task's data, whole and split.
 
     Raises:
-        UsageError: There is too little of it.
-        PluginError: The task gave something other than Data (a UsageError if it is the user's own).
+        UsageError: There are too few rows.
+        PluginError: The task returned something other than Data (a UsageError if it is the user's own).
     """
     data = task.load()
     if not isinstance(data, Data):
@@ -103,5 +103,5 @@ def refuse_giant(plugin: Any, name: str, data: Data) -> None:
 
 
 def error_of(plugin: Any) -> type[KasminaError]:
-    """Return the type of error that this plugin causes: code of the user's own is part of what was typed."""
+    """Return the type of error that this plugin causes: UsageError for the user's own code, else PluginError."""
     return UsageError if isinstance(plugin, UserCallable) else PluginError

@@ -1,4 +1,4 @@
-"""Reports to the loggers: numbers of every epoch, histograms of some, network and predictions as it grows."""
+"""Reports to the loggers: numbers of every epoch, histograms of some, network and predictions after growth."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MARGIN = 0.1
 
 
 def report_epoch(run: Training, observation: Observation, rate: float) -> None:
-    """Tell all plugins of an epoch's end: its numbers, every ten epochs the histograms, and what was observed."""
+    """Call all plugins at an epoch's end with its numbers and observation, and every ten epochs with histograms."""
     metrics = Metrics(
         train_loss=observation.train_loss,
         validation_loss=observation.validation_loss,
@@ -49,7 +49,7 @@ def report_epoch(run: Training, observation: Observation, rate: float) -> None:
 
 
 def report_begin(run: Training) -> None:
-    """Report the network as it is, if a logger wants to know."""
+    """Report the present network, if a logger implements the hook."""
     if run.plugins.hooks.implements("log_network"):
         report_network(run)
 
@@ -70,7 +70,7 @@ def report_network(run: Training) -> None:
 
 
 def report_predictions(run: Training) -> None:
-    """Report the predictions for the validation split, if a logger wants to know."""
+    """Report the predictions for the validation split, if a logger implements the hook."""
     if run.plugins.hooks.implements("log_predictions"):
         run.plugins.hooks.log_predictions(predictions=predictions_of(run), step=run.growth.epoch)
 
@@ -85,9 +85,9 @@ def histograms(run: Training) -> dict[str, Array]:
 
 
 def network_of(run: Training) -> nn.Module | None:
-    """Return a copy of the network with every seed as it will be; None if its forward cannot be traced as a graph."""
+    """Return a copy of the network with every seed in its final form; None if its forward cannot be traced."""
     seeds, host = run.growth.live_seeds, run.host
-    with ExitStack() as stack, suppress(Exception):  # whatever a stranger's forward may do when it is traced
+    with ExitStack() as stack, suppress(Exception):  # a stranger's forward may fail in any way when it is traced
         for seed in seeds:
             if seed.stage is Stage.TRAINING:
                 stack.enter_context(seed.substituted(seed.candidates[0][1] if seed.undecided else seed.body))
@@ -97,7 +97,7 @@ def network_of(run: Training) -> nn.Module | None:
 
 def predictions_of(run: Training) -> Predictions:
     """Return the network's predictions for the first samples of the validation split."""
-    seed_everything(run.splits.device, run.info.seed, run.growth.epoch, 1)  # for a host that draws as it is measured
+    seed_everything(run.splits.device, run.info.seed, run.growth.epoch, 1)  # the host may draw while it is measured
     inputs, outputs = run.splits.inputs, run.splits.outputs
     x, y = run.splits.validation.x[:ROWS], run.splits.validation.y[:ROWS]
     living = {seed.place.site.name: seed.place for seed in run.growth.live_seeds}

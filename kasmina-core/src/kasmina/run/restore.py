@@ -1,4 +1,4 @@
-"""A trained network, built again from the folder of its run."""
+"""A trained network, rebuilt from the folder of its run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from kasmina.run.preparation import build_host, load
 
 @frozen(eq=False)
 class Trained:
-    """A host with its seeds in place, and the data that it was trained and judged on."""
+    """Host with its seeds in place, and the data that it was trained and judged on."""
 
     config: Config
     host: nn.Module
@@ -56,15 +56,15 @@ def restore(
     checkpoint: str = "last",
     warn: Callable[[str], None] = warnings.warn,
 ) -> Trained:
-    """Return the network of the run at `path`, and its task's data; on the run's own device, or on another.
+    """Return the network of the run at `path` and its task's data, on the run's own device or on another.
 
     Args:
         trust: Whether code that config.yaml names may be run, though the run is not one of the user's own.
-        checkpoint: Either ``"last"``, or ``"best"``, of the epoch that was best on the validation split.
+        checkpoint: ``"last"``, or ``"best"`` for the epoch that was best on the validation split.
         warn: Called with a line if the newest checkpoint is damaged, and an earlier one is taken.
 
     Raises:
-        UsageError: There is no run, its files are damaged, the data is no longer what it was, or code is not trusted.
+        UsageError: There is no run, its files are damaged, the data has changed, or code is not trusted.
     """
     folder = Folder.old(path)
     config = configure(folder.config, trust=trust)

@@ -1,8 +1,8 @@
-"""The random numbers of training: each epoch begins with its own, so that none has to know what was drawn before it.
+"""Random numbers of training: each epoch seeds the generators anew, so that it does not depend on earlier draws.
 
-Those that everybody shares (torch's, numpy's and Python's) are for the host, of which a dropout may draw while it
-trains; whatever loggers draw between epochs changes nothing. Seeds have streams of their own
-(`kasmina.growth.rng`), and the order of samples has a seed of its own.
+The shared generators (torch's, numpy's and Python's) are for the host, whose dropout may draw while it trains. Numbers
+that loggers draw between epochs change nothing. Seeds have streams of their own (`kasmina.growth.rng`), and the order
+of samples has a seed of its own.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch import Tensor
 
 
 def seed_everything(device: torch.device, seed: int, *where: int) -> None:
-    """Seed all generators that everybody shares, by a seed and a place in the run."""
+    """Seed all shared generators by a seed and a place in the run."""
     mixed = _mixed(seed, *where)
     torch.default_generator.manual_seed(mixed)  # torch.manual_seed takes 90 us to look for accelerators
     if device.type == "cuda":
         torch.cuda.manual_seed(mixed)
     if device.type == "mps":
         torch.mps.manual_seed(mixed)
-    np.random.seed(mixed % 2**32)  # which takes no more
+    np.random.seed(mixed % 2**32)  # numpy takes 32 bits
     random.seed(mixed)
 
 
@@ -61,5 +61,5 @@ def set_states(found: dict[str, Any], device: torch.device) -> None:
 
 
 def _mixed(*words: int) -> int:
-    """Return one number below 2**63 of several, such that neighbours have nothing in common."""
+    """Return one number below 2**63 mixed from several, so that neighbouring inputs have nothing in common."""
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))

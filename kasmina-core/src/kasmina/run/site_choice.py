@@ -1,4 +1,4 @@
-"""The sites of a run, by the options, the host's own suggestion and the blueprints."""
+"""Choice of a run's sites by the options, the host's own suggestion and the blueprints."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from kasmina.run.plugin_set import PluginSet
 def choose_sites(
     config: Config, plugins: PluginSet, hooks: Hooks, host: nn.Module, sample: Tensor
 ) -> tuple[tuple[str, ...], dict[str, BoundSite]]:
-    """Return the patterns by which sites are found, and the sites by name, each with the blueprints that fit it.
+    """Return the patterns of the sites, and the sites by name, each with the blueprints that fit it.
 
     Args:
-        sample: Some samples (N, *in_shape), by which shapes are found.
+        sample: Samples (N, *in_shape), with which shapes are found.
 
     Raises:
         UsageError: A seed may germinate, but there is no site for it, or none for one of the blueprints.
@@ -37,13 +37,13 @@ def choose_sites(
 
 
 def may_germinate(config: Config, hooks: Hooks) -> bool:
-    """Return whether any seed can germinate in the run: a phase, a plugin and the budget must all let one."""
+    """Return whether any seed can germinate in the run: a phase, a plugin and the budget must all allow it."""
     phase = any(phase.germinate and phase.epochs for phase in config.phases)
     return phase and hooks.implements("propose_germination") and config.settings.budget.seeds != 0
 
 
 def no_sites(name: str, host: nn.Module, sample: Tensor) -> UsageError:
-    """Return the error that the host of this name suggests no sites; the sentence names some to choose from."""
+    """Return the error for a host that suggests no sites; its message names some to choose from."""
     hint = f"name some of its modules with --site, such as {', '.join(usable(host, sample)) or 'none: it has none'}"
     return UsageError(f"the host {name!r} suggests no sites; {hint}")
 

@@ -35,7 +35,7 @@ def train_test_split(rows: int, test: int, seed: int, classes: Array | None = No
     if sizes.min() < 2 or min(test, rows - test) < len(sizes):
         raise ValueError(f"{len(sizes)} classes are too many for {rows - test} and {test} rows")
     in_train = _shares(sizes, rows - test, random)
-    # All that is left is for the test, but scikit-learn draws here too, if rounding leaves it anything to draw.
+    # All remaining rows are for the test, but scikit-learn draws here too, if rounding leaves it anything to draw.
     in_test = _shares(sizes - in_train, test, random)
     parts: tuple[list[Array], list[Array]] = ([], [])
     members = np.split(np.argsort(indices, kind="stable"), np.cumsum(sizes)[:-1])
@@ -47,7 +47,7 @@ def train_test_split(rows: int, test: int, seed: int, classes: Array | None = No
 
 
 def _shares(sizes: Array, total: int, random: np.random.RandomState) -> Array:
-    """Return how many of `total` rows each class gives: in proportion to its size, rounded, ties broken at random.
+    """Return the number of `total` rows from each class: in proportion to its size, rounded, ties broken at random.
 
     Source: ``sklearn.utils.extmath._approximate_mode``.
     """

@@ -1,4 +1,4 @@
-"""The content of summary.json: results of a run, and its cost."""
+"""The content of summary.json: a run's results and costs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def summarise(
 
     Args:
         status: ``"finished"``, ``"stopped"`` or ``"failed"``.
-        seconds: Wall time.
+        seconds: Wall time in seconds.
         best: Facts about the best epoch, if one has ended.
-        error: Reason why it failed.
+        error: Reason why the run failed.
     """
     choices, data = run.info.choices, run.info.data
     test, validation = (_measured(run, split, error) for split in (run.splits.test, run.splits.validation))
@@ -57,9 +57,9 @@ def summarise(
 
 
 def _measured(run: Training, split: Split, error: str | None) -> float | None:
-    """Return the host's metric; None if it is not finite, or if a host that has failed gives none.
+    """Return the host's metric; None if it is not finite, or if a failed run's host raises.
 
-    The random numbers of a host that draws while it is measured do not depend on what was drawn before.
+    A host that draws while it is measured gets random numbers that do not depend on earlier draws.
     """
     seed_everything(run.splits.device, run.info.seed, run.growth.epoch, 1)
     try:
@@ -81,5 +81,5 @@ def _seed(seed: SeedState) -> dict[str, Any]:
 
 
 def _finite(value: float | None) -> float | None:
-    """Return None for what is not finite: JSON has no NaN."""
+    """Return the value, or None if it is not finite: JSON has no NaN."""
     return value if value is not None and math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""A run in training: all that its loop works on, what is done around it, and how it is stopped."""
+"""A run in training: everything that its loop works on, the callback around it, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from kasmina.run.objective import Objective
 from kasmina.run.recovery.governor import Governor, TrainingFault
 
 NOTHING = nullcontext()
-"""Context of a part of a step at which nobody looks; made once, because it stands four times in each step."""
+"""Context around a part of a step that is not profiled; made once, because each step enters it four times."""
 
 
 class Stopped(Exception):
-    """Raised when somebody asked the run to stop, and the step in hand is done."""
+    """Signal that the run was asked to stop and the current step is done."""
 
 
 class Callback:
-    """Actions around training. The methods of this class do nothing."""
+    """Callback around training; the methods of this class do nothing."""
 
     def steps(self) -> AbstractContextManager[None]:
         """Return a context for the steps of an epoch."""
         return nullcontext()
 
     def range(self, name: str) -> AbstractContextManager[None]:
-        """Return what stands around a part of a step: "data", "host", "loss" or "backward"."""
+        """Return a context for a part of a step: "data", "host", "loss" or "backward"."""
         return NOTHING
 
     def on_step(self) -> None:
         """Act after a step that is not the last of its epoch."""
 
     def on_epoch(self, observation: Observation) -> None:
-        """Act after an epoch, when all is logged and decided."""
+        """Act after an epoch, when everything is logged and decided."""
 
     def on_fault(self, fault: TrainingFault) -> None:
-        """Act on a fault of the step in hand. If this returns, training goes on from where the run stands then."""
+        """Act on a fault of the current step. If this returns, training goes on from where the run then stands."""
         raise fault
 
 
 @frozen
 class RunPlugins:
-    """The plugins of a run, as it calls them and as it saves them."""
+    """Plugins of a run, with their hooks and their states."""
 
     hooks: Hooks
     states: PluginStates
@@ -70,4 +70,4 @@ class Training:
     flops: FlopMeter = field(factory=FlopMeter, init=False)
     callback: Callback = field(factory=Callback, init=False)
     stop: bool = field(default=False, init=False)
-    """Whether somebody asked the run to end after the step in hand."""
+    """Whether the run was asked to end after the current step."""

@@ -1,9 +1,9 @@
-"""Trust in the code that a config file names: signed by the user, or not run.
+"""Trust in the code that a config file names: it is signed by the user, or it is not run.
 
-A config may name a host or a task as ``module:callable``, and that is anything that Python can call. Who types the
-name consents; in a file it may be a stranger's. So a run that was typed leaves a signature next to its config.yaml,
-made with a secret of the user's own, as Jupyter signs notebooks. The signature covers the file to the last byte, and
-where the code lies: a signed folder that was given away and comes back with other code is a stranger's again.
+A config may name a host or a task as ``module:callable``, which is anything that Python can call. A user who types the
+name consents, but in a file it may be a stranger's. So a run whose options were typed leaves a signature next to its
+config.yaml, made with a secret of the user's, as Jupyter signs notebooks. The signature covers the whole file and the
+place of the code: a signed folder that was given away and comes back with other code is not trusted.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def sign(file: Path, words: Mapping[str, str]) -> None:
 
 
 def check(file: Path, words: Mapping[str, str]) -> None:
-    """Refuse code among `words` (by kind), which the config `file` names and nobody has typed, that is not signed.
+    """Raise if the config `file` names code among `words` (by kind) that the user has neither typed nor signed.
 
     Raises:
-        UsageError: A word names code that is no plugin's, and it has no signature of the user's.
+        UsageError: A word names code that is not a plugin, and it has no signature of the user's.
     """
     for kind, word in words.items():
-        # Code that is not there cannot be run, and whoever looks for it says so.
+        # Code that does not exist cannot be run, and loading it fails with a message of its own.
         if is_user_code(kind, word) and (place := find_code(word)) and not _signed(file, kind, word, place):
             raise UsageError(
                 f"{file} would run code that it names, the {kind} {word!r} from {place}, and nothing tells that you"
@@ -77,7 +77,7 @@ def _signature(secret: bytes, content: bytes, kind: str, word: str, place: str) 
 
 
 def _secret() -> bytes | None:
-    """Return the user's secret; None if there is none yet.
+    """Return the user's secret, or None if there is none yet.
 
     Raises:
         OSError: It cannot be read.
@@ -113,6 +113,6 @@ def _new_secret() -> bytes:
 
 def _home() -> Path:
     home = Path(click.get_app_dir("kasmina"))
-    if not home.is_absolute():  # no home: the working folder may be anybody's
+    if not home.is_absolute():  # without a home, the working folder may be anybody's
         raise FileNotFoundError("the user has no home folder")
     return home

@@ -1,6 +1,6 @@
 """The content of a checkpoint: a run between two of its steps as one tree of plain values and tensors, and back.
 
-The same tree goes to the disk, where a fresh process finds it, and stays in memory, where the run can go back to it.
+The same tree is written to the disk for a later process, and kept in memory so that the run can go back to it.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from kasmina.run.training import Training
 
 
 def state_of(run: Training) -> dict[str, Any]:
-    """Return the state of the run as it is now. Its tensors are the living ones."""
+    """Return the present state of the run. Its tensors are the run's own, not copies."""
     plugins = run.plugins.states.try_state_dict()
     return first_state(run) | {"why_not_resumable": run.plugins.states.why_not_resumable, "plugins": plugins}
 
 
 def first_state(run: Training) -> dict[str, Any]:
-    """Return the state of the run before `on_run_start`, when its plugins have nothing yet that they could remember."""
+    """Return the state of the run before `on_run_start`, when its plugins have no states yet."""
     return {
         "host": dict(weights(run.host)),
         "growth": run.growth.state_dict(),
@@ -36,10 +36,9 @@ def first_state(run: Training) -> dict[str, Any]:
 
 
 def restore_state(run: Training, state: dict[str, Any]) -> None:
-    """Make the run what it was, whatever it is now.
+    """Restore the run to an earlier state.
 
-    Its plugins are left as they are, and so are the random numbers that it shares with them, and the governor, who does
-    not go back.
+    Its plugins, the random generators that it shares with them, and the governor stay as they are.
 
     Args:
         state: State from `state_of`, of the same options. Its tensors become the run's own.
@@ -54,7 +53,7 @@ def restore_state(run: Training, state: dict[str, Any]) -> None:
 
 
 def restore_plugins(run: Training, state: dict[str, Any]) -> None:
-    """Make the plugins remember what they remembered then, as far as they can.
+    """Restore the states of the plugins, as far as they can take them.
 
     Raises:
         PluginError: A plugin that decides cannot take its state.
@@ -64,13 +63,13 @@ def restore_plugins(run: Training, state: dict[str, Any]) -> None:
 
 
 def restore_random(run: Training, state: dict[str, Any]) -> None:
-    """Make the shared random numbers go on from where they were then. Do this last, for plugins may draw."""
+    """Restore the shared random generators. Do this last, because plugins may draw random numbers."""
     if state["random"]:
         set_states(state["random"], run.splits.device)
 
 
 def weights(host: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Yield all that a host keeps, by name: its `state_dict`, and the buffers that are not in it."""
+    """Yield all tensors of a host by name: its `state_dict`, and the buffers that are not in it."""
     kept = host.state_dict()
     yield from kept.items()
     for name, buffer in host.named_buffers():
@@ -79,10 +78,10 @@ def weights(host: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def load_weights(host: nn.Module, kept: dict[str, Any]) -> None:
-    """Put back what `weights` gave, in place.
+    """Copy tensors from `weights` back into the host, in place.
 
     Raises:
-        RuntimeError: A name or a shape is another.
+        RuntimeError: A name or a shape differs.
     """
     own = host.state_dict()
     aside: dict[str, Tensor] = {name: buffer for name, buffer in host.named_buffers() if name not in own}

@@ -1,4 +1,4 @@
-"""Facts about one checkpoint: which run it is of, where the run stood, and how good the network was."""
+"""Facts about one checkpoint: its run, the run's progress, and the network's validation results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "good": (int, type(None)),
     "best": (int, type(None)),
 }
-"""Types of the facts in a file. A digest shows that nothing changed, and not that Kasmina wrote it."""
+"""Types of the facts in a file. A matching digest shows that nothing changed, but not that Kasmina wrote the file."""
 
 
 @frozen
@@ -40,11 +40,11 @@ class Facts:
     seconds: float = 0.0
     """Seconds spent on the run so far, by all processes together."""
     metric: float | None = None
-    """Metric on the validation split at the end of the epoch. None in the middle of one and before the first."""
+    """Metric on the validation split at the end of the epoch; None within an epoch and before the first."""
     loss: float | None = None
-    """Loss on the validation split, likewise."""
+    """Loss on the validation split at the end of the epoch; None within an epoch and before the first."""
     good: int | None = None
-    """Number of the checkpoint of the last epoch's end, to which the run would go back. None if it is this one."""
+    """Number of the checkpoint at the end of the last epoch, to which the run would go back. None if it is this one."""
     best: int | None = None
     """Number of the checkpoint of the best epoch so far. None if it is this one, or if no epoch has ended."""
 

@@ -1,8 +1,7 @@
 """One checkpoint on disk: NUMBER.safetensors for tensors and NUMBER.json for everything else, never a pickle.
 
-The JSON is written last and holds the digests of both, so that a checkpoint is there whole or not at all, and one in
-which a bit has changed is known for damaged. Checkpoints are numbered as they are written, and none is ever written
-over.
+The JSON is written last and holds the digests of both. So a checkpoint is there whole or not at all, and any change to
+it is detected. Checkpoints are numbered in the order of writing, and none is ever overwritten.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ FORMAT = 3
 
 
 class Damaged(KasminaError):
-    """A checkpoint is not what was written."""
+    """Error for a checkpoint whose content is not what was written."""
 
 
 @frozen(eq=False)
@@ -53,12 +52,12 @@ def write_checkpoint(path: Path, packed: Packed, facts: Facts) -> None:
     """Write the checkpoint whose JSON is `path`.
 
     Raises:
-        OSError: It could not be written; none is there.
+        OSError: The checkpoint could not be written; nothing is left of it.
     """
     tensors = _serialized(packed)
     text = _text({"format": FORMAT, **asdict(facts), "tensors": _digest(tensors), "state": packed.record})
     text = b'{"digest": "%b", %b' % (_digest(text).encode("ascii"), text[1:])
-    # Without its parents: a run whose folder somebody removed does not begin another in its place.
+    # Parents are not made: a run whose folder was removed must not begin another in its place.
     if not path.parent.is_dir():
         path.parent.mkdir()
     write_all(path.parent, {f"{path.stem}.safetensors": tensors, path.name: text})
@@ -110,7 +109,7 @@ def remove_checkpoint(path: Path) -> None:
 
 
 def remove_others(folder: Path, keep: Collection[int]) -> None:
-    """Remove every checkpoint but these, and the files that crashes left behind."""
+    """Remove every checkpoint except these, and the files that crashes left behind."""
     kept = {path_of(folder, number).stem for number in keep}
     for path in [*folder.glob("*.json"), *folder.glob("*.safetensors"), *folder.glob(".*.part")]:
         if path.stem not in kept:
@@ -120,10 +119,10 @@ def remove_others(folder: Path, keep: Collection[int]) -> None:
 def _serialized(packed: Packed) -> bytes:
     """Return a safetensors file: the length of the header, the header as JSON, and the bytes of all tensors.
 
-    Written by hand because the tensors lie in a row already. The library's own `save` copies everything twice and takes
-    14 us a tensor, more than all else that a checkpoint costs. The library reads the file.
+    The file is written without the library because the tensors are contiguous already. The library's `save` copies
+    everything twice and takes 14 us per tensor, more than the rest of a checkpoint. The library reads the file.
     """
-    # The widest first, so that every tensor is aligned.
+    # The widest types come first, so that every tensor is aligned.
     flats = dict(sorted(packed.flats.items(), key=lambda item: -item[1].element_size()))
     text = _header(tuple((dtype, flat.numel()) for dtype, flat in flats.items()), tuple(packed.layout.items()))
     parts = [flat.view(torch.uint8).numpy().data for flat in flats.values()]

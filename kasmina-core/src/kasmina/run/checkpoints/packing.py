@@ -1,7 +1,7 @@
-"""Packs a tree of plain values and tensors as two things: JSON, and tensors by name. No pickle, and nothing is lost.
+"""Lossless packing of a tree of plain values and tensors into JSON and tensors by name, without a pickle.
 
-JSON has no infinities, no keys that are numbers and no tensors; these three are written as mappings of one key that
-begins with a dollar; a mapping that has such a key itself is written as one with odd keys. Tuples come back as lists.
+JSON has no infinities, no numeric keys and no tensors. Each of these is written as a mapping with one key that begins
+with a dollar. A mapping that has such a key itself is written like one with numeric keys. Tuples come back as lists.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ TensorLocation = tuple[torch.dtype, torch.Size, int, int]
 
 @frozen(eq=False)
 class Packed:
-    """A copy of a tree, on the CPU."""
+    """Copy of a tree, on the CPU."""
 
     record: Any
     """Mappings, lists and plain values that JSON can hold; a tensor is ``{"$tensor": name}``."""
     flats: Mapping[torch.dtype, Tensor]
-    """Tensors of one dtype, one after the other: one call copies them all, where a call for each would cost more."""
+    """Flat buffer of all tensors of one dtype, which one call copies faster than a call for each."""
     layout: Mapping[str, TensorLocation]
     """Locations of the tensors, by name."""
 
@@ -75,8 +75,8 @@ def pack(tree: Any) -> Packed:
     """Return a copy of everything in a tree.
 
     Raises:
-        UsageError: It holds something that is neither plain nor a tensor, or a tensor of a kind that no file can hold.
-            The sentence says where.
+        UsageError: The tree holds something that is neither plain nor a tensor, or a tensor of a kind that no file can
+            hold. The message says where.
     """
     packer = _Packer()
     record = packer.value("", tree)
@@ -85,12 +85,12 @@ def pack(tree: Any) -> Packed:
 
 
 class _Packer:
-    """Turns a tree into a record for JSON, and gathers its tensors by name."""
+    """Converter of a tree into a record for JSON, which gathers the tensors by name."""
 
     def __init__(self) -> None:
         self.tensors: dict[str, Tensor] = {}
         self._names: dict[Any, str] = {}
-        """Name by storage: a weight that stands at two places, as tied ones do, is kept once."""
+        """Names by storage: a weight at two places, such as a tied one, is kept once."""
 
     def value(self, path: str, value: Any) -> Any:
         """Return the record of a value; `path` says where it is."""
@@ -111,7 +111,7 @@ class _Packer:
     def _mapping(self, path: str, value: Mapping[Any, Any]) -> dict[str, Any]:
         inner = path and path + "."
         if {*map(type, value)} <= TEXT and not (TENSOR in value or FLOAT in value or PAIRS in value):
-            # Atoms without a call: there are many, and a snapshot is taken at every epoch.
+            # Plain values need no call: there are many, and a snapshot is taken at every epoch.
             return {
                 key: item if type(item) in ATOMS else self.value(f"{inner}{key}", item) for key, item in value.items()
             }
@@ -140,7 +140,7 @@ def _builtin(path: str, value: Any) -> Any:
     """Return a value of Python's own types that is equal to a value of another type.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such value.
     """
     if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
         return value.item()
@@ -156,7 +156,7 @@ def unpack(record: Any, tensor: Any) -> Any:
     """Return the tree of a record.
 
     Args:
-        tensor: Returns the tensor of a name.
+        tensor: Function that returns the tensor of a name.
     """
     if isinstance(record, list):
         return [unpack(item, tensor) for item in record]
@@ -186,7 +186,7 @@ def _flattened(tensors: Mapping[str, Tensor]) -> tuple[dict[torch.dtype, Tensor]
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    """Return the tensors one after the other on the CPU, in memory of their own."""
+    """Return the tensors concatenated on the CPU, in new memory."""
     if len(parts) == 1:
         return torch.empty(parts[0].numel(), dtype=parts[0].dtype).copy_(parts[0].reshape(-1))
     if len({part.device for part in parts}) > 1:

@@ -1,4 +1,4 @@
-"""States of a run in memory: all that it takes to write a checkpoint."""
+"""States of a run in memory, from which checkpoints are written."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from kasmina.run.checkpoints.packing import Packed
 
 @frozen(eq=False)
 class Snapshot:
-    """A state of the run. Snapshots are told apart by identity."""
+    """State of a run. Snapshots are compared by identity."""
 
     packed: Packed
     facts: Facts
-    """Facts about it, without the numbers of other checkpoints, which are known when it is written."""
+    """Facts about the state, without the numbers of other checkpoints, which are known only at writing."""
 
 
 @frozen(eq=False)
 class SavePoint:
-    """A state to go on from, and the two others that a run needs for that."""
+    """State to go on from, and the two others that a run needs for that."""
 
     last: Snapshot
     good: Snapshot

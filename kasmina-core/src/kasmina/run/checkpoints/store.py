@@ -1,4 +1,4 @@
-"""The checkpoints that a run has left: the newest that is whole, and the best."""
+"""Checkpoints that a run has left: the newest undamaged one, and the best."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kasmina.run.checkpoints.writer import SavedCheckpoint
 
 @frozen(eq=False)
 class ResumePoint:
-    """The checkpoint from which a run can go on, and the two others that it needs for that."""
+    """Checkpoint from which a run can go on, and the two others that it needs for that."""
 
     last: Checkpoint
     good: Checkpoint
@@ -87,7 +87,7 @@ def _best(
 
 @contextmanager
 def fitting(checkpoint: Path) -> Iterator[None]:
-    """Turn any error that a checkpoint of something else causes into one sentence.
+    """Turn any error that a checkpoint of another run causes into a UsageError.
 
     Raises:
         UsageError: The checkpoint does not fit.

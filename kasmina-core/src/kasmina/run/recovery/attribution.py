@@ -1,4 +1,4 @@
-"""Attribution of faults: what went wrong is tried again, without one seed after the other."""
+"""Attribution of faults to seeds: the failed part is tried again without one seed after the other."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def faults(run: Training, where: str, retry: Callable[[], object]) -> Iterator[N
     Args:
         run: Run in which the part is done.
         where: Place in the run, for the sentence: "in step 3".
-        retry: Does the part again. Whatever it changes, the run will go back to before it.
+        retry: Function that repeats the part. The run will go back to a state before whatever it changes.
 
     Raises:
-        TrainingFault: The part failed, and that is a matter of training.
+        TrainingFault: The part failed for a reason that lies in training.
     """
     try:
         yield
@@ -38,16 +38,16 @@ def faults(run: Training, where: str, retry: Callable[[], object]) -> Iterator[N
 def attribute_fault(
     error: Exception, where: str, seeds: Iterable[Seed], retry: Callable[[], object]
 ) -> TrainingFault | None:
-    """Return the fault that `error` is, with the seed that is its cause; None if it is no matter of training.
+    """Return the fault behind `error`, with the seed that causes it; None if the reason does not lie in training.
 
-    A fault that cannot be repeated, or that no single seed causes, is attributed to the youngest, for that is what is
-    new. A fault that occurs without any seed as well is attributed to none.
+    A fault that cannot be repeated, or that no single seed causes, is attributed to the youngest seed, which is the
+    latest change. A fault that occurs without any seed as well is attributed to none.
 
     Args:
         error: Error with which a part of training ended.
-        where: Place in the run, for the sentence.
-        seeds: Seeds that live.
-        retry: Does that part again.
+        where: Place in the run, for the message.
+        seeds: Living seeds.
+        retry: Function that repeats that part.
     """
     young = sorted(seeds, key=attrgetter("id"), reverse=True)
     if isinstance(error, SeedError):
@@ -56,7 +56,7 @@ def attribute_fault(
         return TrainingFault(f"{error} {where}", error.seeds or _causes(young, retry))
     if isinstance(error, KasminaError) or not young:
         return None
-    traceback.clear_frames(error.__traceback__)  # what they hold of a step that took too much memory is needed now
+    traceback.clear_frames(error.__traceback__)  # frees the memory that they hold, which may be needed now
     return TrainingFault(f"training fails with {one_line(error)} {where}", _causes(young, retry))
 
 
@@ -68,7 +68,7 @@ def _causes(young: list[Seed], retry: Callable[[], object]) -> tuple[int, ...]:
 
 
 def _fails(retry: Callable[[], object], *without: Seed) -> bool:
-    """Return whether it goes wrong without these seeds."""
+    """Return whether the part fails without these seeds."""
     with ExitStack() as muted:
         for seed in without:
             muted.enter_context(seed.muted())

@@ -1,4 +1,4 @@
-"""Going back: to the last good state of a run, and doing something about what went wrong after it."""
+"""Rollback: a run goes back to its last good state, and the cause of the fault is dealt with."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kasmina.run.training import Training
 
 
 def roll_back(run: Training, good: Packed, fault: TrainingFault) -> None:
-    """Go back to a good state, and do something about the cause of a fault.
+    """Go back to a good state, and deal with the cause of a fault.
 
-    A seed that is to blame is culled at once, and its site cools down. If none is, the learning rate is halved.
+    A seed that is to blame is culled at once, and its site cools down. If no seed is, the learning rate is halved.
 
     Raises:
-        KasminaError: The run has gone back as often as it may.
+        KasminaError: The run has gone back as often as it is allowed to.
     """
     governor = run.governor
     alive = [seed.state for seed in run.growth.live_seeds if seed.id in fault.seeds]
@@ -32,7 +32,7 @@ def roll_back(run: Training, good: Packed, fault: TrainingFault) -> None:
 
 
 def go_back(run: Training, good: Packed) -> None:
-    """Make run and plugins what they were in a good state."""
+    """Restore run and plugins to a good state."""
     state = good.unpacked()
     restore_state(run, state)
     restore_plugins(run, state)
@@ -47,9 +47,7 @@ def _ease(run: Training) -> str:
 def _cull(run: Training, seed: SeedState, reason: str) -> str:
     """Cull a seed and have its site cool down, and return a clause that says so."""
     run.growth.germination.cool_down(seed.site)
-    if any(
-        one.id == seed.id for one in run.growth.live_seeds
-    ):  # it may be younger than the state that was gone back to
+    if any(one.id == seed.id for one in run.growth.live_seeds):  # the seed may be younger than the restored state
         run.growth.cut(seed.id, reason)
     return f"seed {seed.id} is culled, and {seed.site} rests"
 
