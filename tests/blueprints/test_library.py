@@ -324,7 +324,7 @@ def test_attention_is_what_torch_calls_multi_head_attention(heads, size, length)
     )
     theirs = nn.MultiheadAttention(width, heads, bias=False, batch_first=True).double()
     with torch.no_grad():
-        theirs.in_proj_weight.copy_(seed.ask.weight)
+        theirs.in_proj_weight.copy_(seed.qkv.weight)
         theirs.out_proj.weight.copy_(seed.out.weight)
     x = torch.randn(3, length, width, dtype=torch.double)
     assert torch.allclose(seed(x), theirs(x, x, x)[0])

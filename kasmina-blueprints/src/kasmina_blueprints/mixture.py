@@ -28,8 +28,8 @@ class Mixture:
     nothing to a member's own last map and serves only to choose one member in the end. All members run for every
     sample. Members that do not fit a site are left out there; a single remaining member has no gate.
 
-    Sites: those that at least one member fits.
-    Parameters: those of the members + (in + 1) * members, if two or more members fit.
+    Sites: those that one of its members fits.
+    Parameters: theirs + (in + 1) * members, for two or more members that fit.
     Source: Jacobs et al., "Adaptive mixtures of local experts", Neural Computation 1991; at every position as in
     Shazeer et al., "Outrageously large neural networks: the sparsely-gated mixture-of-experts layer", ICLR 2017.
     """
