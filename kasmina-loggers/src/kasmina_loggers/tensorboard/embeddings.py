@@ -111,11 +111,10 @@ def shrunk(pictures: Array) -> Array:
 def sheet(pictures: Array) -> Array:
     """Return pictures (N, H, W, 3) as one, arranged in a square; the rest is black."""
     n, height, width, _ = pictures.shape
-    across = math.ceil(math.sqrt(n))
-    down = -(-n // across)
-    filled = np.concatenate([pictures, np.zeros((down * across - n, height, width, 3), np.uint8)])
-    rows = filled.reshape(down, across, height, width, 3).swapaxes(1, 2)
-    return np.ascontiguousarray(rows.reshape(down * height, across * width, 3))
+    side = math.ceil(math.sqrt(n))
+    filled = np.concatenate([pictures, np.zeros((side * side - n, height, width, 3), np.uint8)])
+    rows = filled.reshape(side, side, height, width, 3).swapaxes(1, 2)
+    return np.ascontiguousarray(rows.reshape(side * height, side * width, 3))
 
 
 def as_bytes(x: Array) -> Array:
