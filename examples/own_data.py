@@ -13,7 +13,7 @@ from sklearn.datasets import load_wine
 
 
 def write_table(path: Path) -> None:
-    """One row a wine: 13 numbers, and the cultivar as text."""
+    """Write one row for each wine: 13 numbers, and the cultivar as text."""
     wine = load_wine()
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
@@ -22,6 +22,7 @@ def write_table(path: Path) -> None:
 
 
 def main() -> int:
+    """Train on the table as a command would, and return the exit status."""
     folder = Path(tempfile.mkdtemp())
     write_table(folder / "wine.csv")
     data = ["--task", "file", "--set", f"task.path={folder / 'wine.csv'}", "--set", "task.label=cultivar"]

@@ -9,14 +9,14 @@ from sources import read_sources
 
 # What may not be exceeded, by the names that `figures.py` prints.
 LIMITS = {
-    "lines": 22_500,
+    "lines": 22_350,
     "lines of a file, median": 80,
     "lines of a file, most": 250,
     "lines of a function, 90th percentile": 15,
-    "lines of a function, most": 44,
+    "lines of a function, most": 40,
     "arguments of a constructor, most": 10,
     "attributes of an object, most": 12,
-    "docstrings against the rule": 84,
+    "docstrings against the rule": 0,
     "pairs of files of one name": 0,
     "circles of imports": 0,
     "imports that climb": 0,

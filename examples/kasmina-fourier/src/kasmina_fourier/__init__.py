@@ -46,12 +46,12 @@ class Fourier:
     )
 
     def fits(self, site: Site) -> str | None:
-        """Every kind of site whose time steps or pixels stay as they are."""
+        """Return None for a site whose time steps or pixels stay as they are, otherwise the reason."""
         positions = slice(1, None) if site.kind == "image" else slice(-1)
         if site.in_shape[positions] == site.out_shape[positions]:
             return None
         return "fourier keeps time steps and pixels as they are, and the site changes them"
 
     def build(self, site: Site) -> nn.Module:
-        """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
+        """Return a map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         return Sines(site, self.features, self.scale)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -32,7 +33,7 @@ Loss = Tensor | float
 
 
 class AttachedGrowth(Growth):
-    """Growth in a user's own loop, with a state that includes the plugins' states."""
+    """Growth in a loop of the user's own, whose state holds what the plugins remember, too."""
 
     def __init__(
         self,
@@ -50,12 +51,12 @@ class AttachedGrowth(Growth):
     def state_dict(self) -> dict[str, Any]:
         """Return the state of growth and of the plugins, as plain values and tensors, at any step.
 
-        Save it together with ``host.state_dict()`` and ``optimizer.state_dict()``.
+        A loop of one's own saves it with ``host.state_dict()`` and ``optimizer.state_dict()``.
         """
         return super().state_dict() | {"plugins": self._plugins.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore growth and plugins. Call it before ``optimizer.load_state_dict``, because it adds the seeds' groups.
+        """Restore growth and plugins. Call it before ``optimizer.load_state_dict``, for it brings the seeds' groups.
 
         Args:
             state: Value of `state_dict`, of growth with the same host, sites, plugins and recipe.
@@ -82,7 +83,9 @@ def attach(
     budget: Budget | Mapping[str, int | None] | None = None,
     **recipe: Any,
 ) -> Growth:
-    """Attach growth to a host that you train yourself::
+    """Tie growth to a host that you train yourself.
+
+    A loop calls it in three places::
 
         growth = kasmina.attach(host, optimizer, x[:64], lambda: loss_of(host(x_validation), y_validation), sites="0:2")
         ...
@@ -92,61 +95,61 @@ def attach(
         growth.detach()                # at the end
 
     To go on in another process, save ``host.state_dict()``, ``growth.state_dict()`` and ``optimizer.state_dict()``.
-    There, attach growth to a host and an optimiser made in the same way, and load the three in this order.
+    Load them there in this order, into a host and an optimiser that are made as these were, with growth attached.
 
     Args:
-        host: module that is trained; it keeps its own code, and seeds join its forward pass.
-        optimizer: optimiser of the host. Each seed joins it as a parameter group with the settings of the first.
-        sample: batch of the host's inputs, as large as those in training: a tensor, a tuple of arguments, or a mapping
-            of arguments by name.
-        validate: function that returns the host's loss on data that is not trained on, or the pair of this loss and a
-            metric (higher is better). It is called in evaluation mode without gradients.
-        sites: patterns of names of the host's modules: "M", "A:B"; see `kasmina.growth.sites.find`.
-        blueprint: a name, an instance, or several in a list, which then compete. None: the installed default.
-        controller: a name or an instance. None: the installed default.
-        target: value of the metric at which no more seeds are wanted.
-        seed: seed of the random numbers of all seeds.
-        budget: limits of growth, such as ``{"parameters": 1000}``; see `kasmina.growth.budget`. Multiply-adds are
-            counted for one row of `sample`. A proposal over the budget is refused.
-        recipe: options of `kasmina.growth.recipe.Recipe`, such as ``training=0.5`` (epochs), ``candidates=4``
-            or ``init="tiny"``.
+        host: Network to grow. It stays as it is; seeds join its forward pass as they come.
+        optimizer: Optimiser of the host. Each seed joins it as a parameter group with the settings of the first.
+        sample: Batch of what the host reads, of the size of those in training: a tensor, a tuple of arguments, or a
+            mapping of arguments by name.
+        validate: Function that returns the host's loss on data that is not trained on, or a pair of the loss and a
+            metric, of which more is better. It is called in evaluation mode without gradients.
+        sites: Patterns of names of the host's modules: "M", "A:B"; see `kasmina.growth.sites.find`.
+        blueprint: Name, instance, or several in a list, which then compete. None is the installed default.
+        controller: Name or instance. None is the installed default.
+        target: Value of the metric at which no more seeds are wanted.
+        seed: Seed of the random numbers of all seeds.
+        budget: Limits of growth, such as ``{"parameters": 1000}``; see `kasmina.growth.budget`. Multiply-adds are those
+            of one row of `sample`. A proposal over the budget is refused.
+        recipe: Options of `kasmina.growth.recipe.Recipe`, such as ``training=0.5`` (epochs), ``candidates=4`` or
+            ``init="tiny"``.
 
     Raises:
-        UsageError: an option, a site, a blueprint or a controller does not exist or does not fit, or the host alone is
+        UsageError: An option, a site, a blueprint or a controller is not there or does not fit, or the host alone is
             over the budget.
-        PluginError: a plugin broke the contract.
+        PluginError: A plugin broke the contract.
     """
     options = structure(recipe, Recipe, "")
-    places = find_sites(host, [sites] if isinstance(sites, str) else sites or [""], sample)
+    bound = find_sites(host, [sites] if isinstance(sites, str) else sites or [""], sample)
     named = blueprint if isinstance(blueprint, list | tuple) else [blueprint]
     blueprints = [_chosen("blueprint", word) for word in named]
-    sites_found = [place.site for place in places.values()]
-    check_offers(sites_found, blueprints, options.init)
-
-    def measured() -> Evaluation:
-        with torch.no_grad(), evaluation_mode(host):
-            answer = validate()
-        if target is not None and not isinstance(answer, tuple):
-            raise UsageError("target: is of the metric, and `validate` gives a loss alone; let it give (loss, metric)")
-        loss, metric = answer if isinstance(answer, tuple) else (answer, -float(answer))
-        return Evaluation(float(loss), float(metric))
-
+    check_offers([each.site for each in bound.values()], blueprints, options.init)
     deciders = [_chosen("controller", controller), *blueprints]
-    growing = eligible_sites(places, blueprints)
+    growing = eligible_sites(bound, blueprints)
     limits = BudgetTracker(structure(budget or {}, Budget, "budget"), host, sample, growing)
     return AttachedGrowth(
         host,
         growing,
         optimizer,
         Hooks(deciders, warnings.warn),
-        Evaluator(measured, "metric", target),
+        Evaluator(partial(_measure, host, validate, target), "metric", target),
         GrowthOptions(options, batch_size(sample), seed, limits),
         PluginStates(deciders, warnings.warn),
     )
 
 
+def _measure(host: nn.Module, validate: Callable[[], Loss | tuple[Loss, float]], target: float | None) -> Evaluation:
+    """Return the loss that `validate` returns, and its metric, or the negative loss where it gives none."""
+    with torch.no_grad(), evaluation_mode(host):
+        answer = validate()
+    if target is not None and not isinstance(answer, tuple):
+        raise UsageError("target: is of the metric, and `validate` gives a loss alone; let it give (loss, metric)")
+    loss, metric = answer if isinstance(answer, tuple) else (answer, -float(answer))
+    return Evaluation(float(loss), float(metric))
+
+
 def _chosen(kind: str, plugin: Any) -> tuple[Entry, Any]:
-    """Return the entry and the plugin, which is given by its name or as an instance."""
+    """Return a plugin by its name, or as it is, with its entry."""
     if plugin is None or isinstance(plugin, str):
         return choose(kind, PluginChoice(plugin or default(kind), {}))
     cls = type(plugin)

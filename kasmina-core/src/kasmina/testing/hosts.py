@@ -12,6 +12,8 @@ VECTOR, SEQUENCE, IMAGE = (WIDTH,), (LENGTH, WIDTH), (2, SIDE, SIDE)
 
 
 class Residual(nn.Module):
+    """A residual block around inner modules."""
+
     def __init__(self, *inner: nn.Module) -> None:
         super().__init__()
         self.inner = nn.Sequential(*inner)

@@ -109,7 +109,7 @@ FORMATS: dict[str, Format] = {"torch": Torch(), "pt2": Pt2(), "onnx": Onnx()}
 
 
 def find_format(name: str) -> Format:
-    """The format of that name.
+    """Return the format of that name.
 
     Raises:
         UsageError: what it needs is not installed.

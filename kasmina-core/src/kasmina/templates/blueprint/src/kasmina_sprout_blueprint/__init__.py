@@ -39,11 +39,11 @@ class Sprout:
     )
 
     def fits(self, site: Site) -> str | None:
-        """None where `build` can build, otherwise the reason."""
+        """Return None where `build` can build, otherwise the reason."""
         positions = slice(1, None) if site.kind == "image" else slice(-1)
         same = site.in_shape[positions] == site.out_shape[positions]
         return None if same else "sprout keeps time steps and pixels as they are, and the site changes them"
 
     def build(self, site: Site) -> nn.Module:
-        """A map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
+        """Return a map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         return Module(site, self.hidden)
