@@ -32,9 +32,7 @@ Event = Mapping[str, Any]
 
 
 class Recording:
-    """Profile in the making: begins as it is made, records what lies between `begin` and `end`, ends by `stop` or
-    `drop`.
-    """
+    """Profile in the making: starts when it is made, and ends by `stop` or `drop`."""
 
     def __init__(self, run: Training, name: str) -> None:
         self.name = name
