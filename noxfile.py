@@ -18,6 +18,7 @@ CORE, BLUEPRINTS, CONTROLLERS, LOGGERS = ALL = (
 )
 FOURIER = "examples/kasmina-fourier"
 SOURCES = [*ALL, "tests", "examples", "noxfile.py"]
+TYPED = ["house", "controllers", "export", "wheels", *(f"core/{name}" for name in ("cli", "plugins", "tasks", "hosts"))]
 TORCH = "torch==2.13.0"
 TEST = ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0"]
 # Strangers' distributions are built and installed by the tests themselves.
@@ -237,7 +238,10 @@ def ruff(session: nox.Session) -> None:
 @nox.session
 def mypy(session: nox.Session) -> None:
     """Types, strictly."""
-    stubs = ["types-PyYAML", "types-requests"]
+    stubs = ["types-PyYAML", "types-requests", "nox==2026.10.20"]
     prepare(session, ALL, "mypy==2.4.1", *stubs, "pytest==9.2.0", "hypothesis==6.170.15", *TRACKING)
     for name in (*ALL, FOURIER):
         session.run("mypy", f"{name}/src")
+    # Tests that share a file's name cannot be read together; the other folders are not typed throughout yet.
+    for name in ("noxfile.py", *(f"tests/{folder}" for folder in TYPED)):
+        session.run("mypy", name, env={"MYPYPATH": "tests/core"})
