@@ -312,3 +312,9 @@ def test_a_host_may_be_called_by_name_with_texts_of_any_length():
     assert [site.site.name for site in script.seen[0].sites] == ["map", "head"]
     assert [event.seed.site for event in script.told][:1] == ["map"]
     assert growth._needs.steps == math.ceil(ROWS / BATCH), "the batch is of samples, and not of arguments"
+
+
+def test_an_epoch_without_steps_is_a_sentence() -> None:
+    loop = Loop().attach(Script())
+    with pytest.raises(UsageError, match=r"call growth\.after_step\(loss\) after each step"):
+        loop.growth.after_epoch()

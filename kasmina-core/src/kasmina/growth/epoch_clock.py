@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kasmina.errors import UsageError
+
 
 class EpochClock:
     """Counts the steps and epochs of a training loop, which tells only when a step or an epoch is over."""
@@ -49,7 +51,13 @@ class EpochClock:
         self._losses.append(loss.detach())
 
     def end_epoch(self) -> list[Tensor]:
-        """Return the detached losses of the epoch's steps, and begin to count anew."""
+        """Return the detached losses of the epoch's steps, and begin to count anew.
+
+        Raises:
+            UsageError: No step was counted.
+        """
+        if not self._losses:
+            raise UsageError("the epoch has no steps: call growth.after_step(loss) after each step of the optimizer")
         losses, self._losses = self._losses, []
         self.steps_per_epoch = len(losses)
         return losses

@@ -40,6 +40,7 @@ def decision_boundary(predictions: Predictions, features: Sequence[str] = ()) ->
     (_draw_classes if predictions.classes else _draw_values)(axes, predictions, plane)
     axes.set_xlim(limits(plane.x))
     axes.set_ylim(limits(plane.y))
+    axes.locator_params(nbins=5)  # labels of more ticks run into one another
     across, up = features if len(features) == 2 else ("x1", "x2")
     axes.set_xlabel(shortened(across, 50))
     axes.set_ylabel(shortened(up, 40))
