@@ -31,15 +31,15 @@ return seen.join('\\n');
 """
 
 
-# Clicks on the deepest element that has just this text, in shadow trees too; whether there was one.
-CLICK = """
+# Calls a method of the deepest element that has just this text, in shadow trees too; whether there was one.
+CALL = """
 const find = node => {
   const parts = [...(node.shadowRoot ? node.shadowRoot.children : []), ...(node.children || [])];
   for (const part of parts) { const found = find(part); if (found) return found; }
   return node.textContent && node.textContent.trim() === arguments[0] ? node : null;
 };
 const found = find(document.body);
-if (found) found.click();
+if (found) found[arguments[1]]();
 return found !== null;
 """
 
@@ -88,7 +88,12 @@ def lacking(browser: webdriver.Chrome, words: Iterable[str]) -> list[str]:
 
 def clicked(browser: webdriver.Chrome, texts: Iterable[str]) -> bool:
     """Clicks on the first of these that is there; whether one was."""
-    return any(browser.execute_script(CLICK, text) for text in texts)
+    return any(browser.execute_script(CALL, text, "click") for text in texts)
+
+
+def scrolled(browser: webdriver.Chrome, text: str) -> bool:
+    """Scroll to the element that has just this text, and return whether there was one."""
+    return bool(browser.execute_script(CALL, text, "scrollIntoView"))
 
 
 def awaited(browser: webdriver.Chrome, what: Callable[[], bool], otherwise: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from looking import LINES, Site, awaited
+from looking import LINES, Site, awaited, lacking, scrolled
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -16,7 +16,8 @@ Shows = Callable[..., str]
 
 
 def test_tensorboard_scalars(site: Site, shows: Shows, browser: webdriver.Chrome) -> None:
-    shows(f"{site.tensorboard}/#scalars", "train", "validation/accuracy", "learning_rate", "seed", "flops")
+    groups = ("train", "validation", "learning_rate", "seed", "flops")  # the first three of all are open
+    shows(f"{site.tensorboard}/#scalars", *groups, click=["validation"], more=["validation/accuracy"])
     lines = 3 * 2 * 2  # charts, runs, and each smoothed and as it is
     awaited(browser, lambda: browser.execute_script(LINES) >= lines, "not all lines are drawn")
 
@@ -53,8 +54,13 @@ def test_mlflow_run(site: Site, shows: Shows) -> None:
     shows(site.page, "spirals", "Parameters", "host.hidden", "test/accuracy", site.test[:8], "Model metrics")
 
 
-def test_mlflow_metrics(site: Site, shows: Shows) -> None:
-    shows(f"{site.page}/model-metrics", "spirals (validation/accuracy)", "spirals (seed/1/alpha)")
+def test_mlflow_metrics(site: Site, shows: Shows, browser: webdriver.Chrome) -> None:
+    shows(f"{site.page}/model-metrics", "validation", "spirals (seed/1/alpha)")
+
+    def drawn() -> bool:  # charts are drawn as they come into sight
+        return scrolled(browser, "validation") and not lacking(browser, ["spirals (validation/accuracy)"])
+
+    awaited(browser, drawn, "the metric on validation is not drawn")
 
 
 def test_mlflow_artifacts(site: Site, shows: Shows) -> None:
