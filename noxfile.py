@@ -199,6 +199,14 @@ def growth(session: nox.Session) -> None:
 
 
 @nox.session
+def decisions(session: nox.Session) -> None:
+    """The bench of decisions, against static hosts and others: `-- --quick` takes ten minutes, all of it hours."""
+    prepare(session, (CORE, "kasmina-blueprints", "kasmina-controllers"))
+    session.install("--no-deps", "islp==0.6.0")  # for its tables alone, which its dependencies are not needed to read
+    session.run("python", "-m", "decisions", *session.posargs, env={"PYTHONPATH": "tests/benchmarks"})
+
+
+@nox.session
 def survival(session: nox.Session) -> None:
     """Kills runs at random moments, resumes and compares them: `nox -s survival -- --kills 50`. Takes minutes."""
     prepare(session, ALL, *BUILD)
