@@ -36,7 +36,7 @@ def main() -> None:
         for task in chosen(args):
             console.print(f"{task.name}: {check(task).x.shape}, {task.goal}{', held out' if task.held_out else ''}")
         return
-    lines = Lines(args.out)
+    lines = Lines(args.out or Path("runs/decisions" if args.epochs is None else f"runs/decisions-{args.epochs}-epochs"))
     console.print(f"Results: {lines.path}")
     if not args.show:
         begin(args, lines, console)
@@ -114,7 +114,7 @@ def entered(args: argparse.Namespace, task: Task) -> list[Contestant]:
 
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser("decisions", description="The bench of decisions.")
-    found.add_argument("--out", type=Path, default=Path("runs/decisions"), help="folder of the results")
+    found.add_argument("--out", type=Path, help="folder of the results (runs/decisions)")
     found.add_argument("--tasks", nargs="+", help="tasks by name")
     found.add_argument("--family", nargs="+", help="families of tasks")
     part = found.add_mutually_exclusive_group()
