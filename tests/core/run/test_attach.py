@@ -164,6 +164,7 @@ def test_observations_count_and_measure_what_the_loop_did() -> None:
     loop = Loop().attach(script).train(3)
     assert [(seen.epoch, seen.step) for seen in script.seen] == [(1, 4), (2, 8), (3, 12)]
     assert [seen.sites[0].need is None for seen in script.seen] == [True, False, False]
+    assert all(seen.constant_loss is None for seen in script.seen), "the loop did not say what it learns from"
     loop.host.eval()
     with torch.no_grad():
         assert script.seen[-1].validation_loss == loop.validation().item() == -script.seen[-1].validation_metric

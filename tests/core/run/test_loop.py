@@ -28,7 +28,7 @@ from kasmina.run import flops, loop
 from kasmina.run.assembly import assemble
 from kasmina.run.data import split_rows
 from kasmina.run.folder import Folder
-from kasmina.run.objective import evaluate
+from kasmina.run.objective import OBJECTIVES, evaluate, evaluate_constant
 from kasmina.run.options.config import PHASES, configure
 from kasmina.run.plugin_set import PluginSet
 from kasmina.run.recovery.governor import Governor
@@ -417,6 +417,14 @@ def test_observations_hold_nothing_of_the_test_split(build, value, goal) -> None
     world = build(Given.of(attrs.evolve(data, x=x, y=y)), Script({1: SITES[0]}), epochs=6)
     loop.train(world.run)
     assert world.ear.of("metrics") != shown[0][2]
+
+
+def test_observations_tell_the_loss_of_a_constant_predictor(build) -> None:
+    world = build(Given.of(rows_of(60)), Script())
+    loop.train(world.run)
+    parts = world.run.splits
+    due = evaluate_constant(OBJECTIVES["classification"], parts.train, parts.validation, 2)[0]
+    assert {one.constant_loss for one in world.script.told} == {due} and math.isfinite(due)
 
 
 # -- what goes wrong, and what it costs --------------------------------------------------------------------------------

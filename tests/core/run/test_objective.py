@@ -7,11 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.metrics import accuracy_score, log_loss, mean_squared_error, r2_score
 from torch import nn
 
 from kasmina.run.data import Split
-from kasmina.run.objective import CHUNK, OBJECTIVES, accuracy, evaluate, r2
+from kasmina.run.objective import CHUNK, OBJECTIVES, accuracy, evaluate, evaluate_constant, r2
 
 SEEDS = st.integers(0, 2**31)
 
@@ -41,6 +42,32 @@ def test_regression_agrees_with_scikit_learn(seed, rows, outputs, shift) -> None
     assert r2(given_outputs, y).item() == pytest.approx(r2_score(y, given_outputs, multioutput="variance_weighted"))
     assert objective.metric(given_outputs, y) == r2(given_outputs, y)
     assert objective.loss(given_outputs, y).item() == pytest.approx(mean_squared_error(y, given_outputs))
+
+
+@given(SEEDS, st.integers(3, 50), st.integers(2, 5))
+@settings(deadline=None)
+def test_the_constant_predictor_of_classes_is_that_of_scikit_learn(seed: int, rows: int, classes: int) -> None:
+    random = np.random.RandomState(seed)
+    trained, judged = (np.r_[np.arange(classes), random.randint(classes, size=rows)] for _ in range(2))
+    x = np.zeros((rows + classes, 1))
+    due = DummyClassifier(strategy="prior").fit(x, trained)
+    splits = (Split(torch.from_numpy(x), torch.from_numpy(y)) for y in (trained, judged))
+    loss, metric = evaluate_constant(OBJECTIVES["classification"], *splits, classes)
+    assert loss == pytest.approx(log_loss(judged, due.predict_proba(x)), rel=1e-4)
+    assert metric == pytest.approx(due.score(x, judged))
+
+
+@given(SEEDS, st.integers(2, 50), st.integers(1, 3))
+@settings(deadline=None)
+def test_the_constant_predictor_of_values_is_that_of_scikit_learn(seed: int, rows: int, outputs: int) -> None:
+    trained, judged = np.random.RandomState(seed).randn(2, rows, outputs)
+    x = np.zeros((rows, 1))
+    due = DummyRegressor().fit(x, trained)
+    splits = (Split(torch.from_numpy(x), torch.from_numpy(y)) for y in (trained, judged))
+    loss, metric = evaluate_constant(OBJECTIVES["regression"], *splits, outputs)
+    answers = np.tile(trained.mean(0), (rows, 1))
+    assert loss == pytest.approx(mean_squared_error(judged, due.predict(x).reshape(rows, outputs)))
+    assert metric == pytest.approx(r2_score(judged, answers, multioutput="variance_weighted"))
 
 
 class Moody(nn.Module):

@@ -70,6 +70,7 @@ class Decisions:
             ),
             seeds=tuple(seed.state for seed in seeds),
             remaining=self._germination.remaining,
+            constant_loss=self._evaluator.constant_loss,
         )
 
     def tell(self, observation: Observation) -> None:

@@ -25,6 +25,8 @@ class Evaluator:
     """Name of the metric."""
     target: float | None = None
     """Value of the metric at which the task counts as solved, if there is one."""
+    constant_loss: float | None = None
+    """Validation loss of a constant predictor that was fitted on the train split, where it is known."""
 
     def __call__(self) -> Evaluation:
         """Measure the host as it is now."""

@@ -113,6 +113,9 @@ class Observation:
     seeds: tuple[SeedState, ...]
     remaining: Remaining = Remaining()
     """Rest of the budget. A proposal over it is refused, and `on_incident` says so."""
+    constant_loss: float | None = None
+    """Validation loss of a predictor that answers every sample alike: with the frequencies of the classes of the train
+    split, or with its mean. None where it is unknown, as in a loop of one's own (`kasmina.attach`)."""
 
 
 def _plain_text(value: Any) -> Any:

@@ -13,7 +13,7 @@ from kasmina.records import Data, DataInfo, Plan, RunInfo
 from kasmina.run.data import Splits
 from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
-from kasmina.run.objective import OBJECTIVES, chance_loss, evaluate
+from kasmina.run.objective import OBJECTIVES, chance_loss, evaluate, evaluate_constant
 from kasmina.run.optimizer import AdamW
 from kasmina.run.options.config import Config
 from kasmina.run.plugin_set import PluginSet, written
@@ -59,7 +59,8 @@ def assemble(config: Config, plugins: PluginSet, folder: Folder, warn: Callable[
         return Evaluation(*evaluate(host, objective, splits.validation))
 
     budget = BudgetTracker(settings.budget, host, splits.train.x[:1], sites)
-    evaluator = Evaluator(validation, info.data.metric, data.target)
+    constant = evaluate_constant(objective, splits.train, splits.validation, data.outputs)
+    evaluator = Evaluator(validation, info.data.metric, data.target, constant[0])
     options = GrowthOptions(settings.growth, settings.batch, settings.seed, budget)
     growth = Growth(host, sites, optimizer, hooks, evaluator, options)
     most = chance_loss(data.goal, splits.train.y, data.outputs, min(settings.batch, len(splits.train)))

@@ -77,6 +77,24 @@ def predict(host: nn.Module, x: Tensor) -> Tensor:
 @torch.no_grad()
 def evaluate(host: nn.Module, objective: Objective, split: Split) -> tuple[float, float]:
     """Return loss and metric of the host on a whole split, in evaluation mode; its modules keep their modes."""
-    outputs = predict(host, split.x)
+    return score(predict(host, split.x), objective, split)
+
+
+@torch.no_grad()
+def evaluate_constant(objective: Objective, train: Split, split: Split, outputs: int) -> tuple[float, float]:
+    """Return loss and metric on a split of a predictor that answers every sample alike.
+
+    It answers with the frequencies of the classes of the train split, or with the mean of its targets.
+
+    Args:
+        outputs: Number of classes, or of values that a regression predicts.
+    """
+    y = train.y
+    answer = y.mean(0) if y.is_floating_point() else torch.bincount(y, minlength=outputs).log()
+    return score(answer.expand(len(split.y), outputs), objective, split)
+
+
+def score(outputs: Tensor, objective: Objective, split: Split) -> tuple[float, float]:
+    """Return loss and metric of outputs for the samples of a split."""
     loss, metric = torch.stack([objective.loss(outputs, split.y), objective.metric(outputs, split.y)]).tolist()
     return loss, metric

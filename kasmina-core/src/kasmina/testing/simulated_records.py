@@ -142,5 +142,6 @@ def observation(phase: Phase, loss: float, validation_loss: float, **rest: Any) 
         validation_loss=validation_loss,
         validation_metric=metric,
         metric="accuracy",
+        constant_loss=1.0,
         **rest,
     )
