@@ -7,10 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from safetensors.torch import load, save
 
 from kasmina import Data
-from kasmina.errors import KasminaError, UsageError
+from kasmina.errors import UsageError
 from kasmina.run.data import Scaler, fit, prepare, split_rows
 from kasmina.tasks.digits import Digits
 
@@ -144,17 +143,6 @@ def test_tensors_are_of_the_kinds_that_training_takes() -> None:
     assert splits.outputs is None
     assert prepare(Digits().load(), 0, CPU, torch.bfloat16).test.x.dtype == torch.bfloat16
     assert prepare(Digits().load(), 0, CPU, torch.float64).inputs.mean.dtype == torch.float64
-
-
-def test_a_scaler_survives_safetensors() -> None:
-    scaler = prepare(Digits().load(), 0, CPU).inputs
-    assert same(Scaler.from_tensors(load(save(scaler.tensors()))), scaler)
-
-
-@pytest.mark.parametrize("tensors", [{"mean": torch.zeros(2)}, {"mean": torch.zeros(2), "std": torch.zeros(3)}])
-def test_a_damaged_scaler_is_refused(tensors) -> None:
-    with pytest.raises(KasminaError, match="scaler"):
-        Scaler.from_tensors(tensors)
 
 
 def labelled(y, classes=("a", "b", "c")):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from kasmina.errors import KasminaError, UsageError
+from kasmina.errors import UsageError
 from kasmina.records import Data
 from kasmina.run.split import train_test_split
 
@@ -50,26 +49,6 @@ class Scaler:
         """Return the same scaler on another device."""
         return Scaler(self.mean.to(device), self.std.to(device))
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the scaler's tensors by name, for a safetensors file."""
-        return {"mean": self.mean, "std": self.std}
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Scaler:
-        """Return the scaler of :meth:`tensors`; raise KasminaError if a tensor is missing or the two do not fit."""
-        missing = [name for name in ("mean", "std") if name not in tensors]
-        if missing:
-            raise KasminaError(
-                f"a scaler lacks its {' and '.join(missing)}: the file is not whole, or not of Kasmina's"
-            )
-        mean, std = tensors["mean"], tensors["std"]
-        if mean.shape != std.shape:
-            raise KasminaError(
-                f"a scaler has a mean of shape {tuple(mean.shape)} and a std of shape {tuple(std.shape)}, which must be"
-                " equal: the file is damaged, or not of Kasmina's"
-            )
-        return cls(mean, std)
-
 
 @frozen(eq=False)
 class Split:
@@ -100,11 +79,6 @@ class Splits:
     @property
     def device(self) -> torch.device:
         return self.train.y.device
-
-    def scalers(self) -> dict[str, Tensor]:
-        """Return the scalers' tensors by name: ``inputs.mean``, ``inputs.std``, and ``outputs.*`` of a regression."""
-        named = {"inputs": self.inputs, "outputs": self.outputs}
-        return {f"{name}.{part}": t for name, scaler in named.items() if scaler for part, t in scaler.tensors().items()}
 
 
 def prepare(data: Data, seed: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Splits:

@@ -19,8 +19,10 @@ class InferenceModel(nn.Module):
     def __init__(self, network: nn.Module, splits: Splits) -> None:
         super().__init__()
         self.network = network
-        for name, tensor in splits.scalers().items():
-            self.register_buffer(name.replace(".", "_"), tensor)
+        for name, scaler in {"inputs": splits.inputs, "outputs": splits.outputs}.items():
+            if scaler:
+                self.register_buffer(f"{name}_mean", scaler.mean)
+                self.register_buffer(f"{name}_std", scaler.std)
         self.classifies = splits.outputs is None
 
     def forward(self, x: Tensor) -> Tensor:

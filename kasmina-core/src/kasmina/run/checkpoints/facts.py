@@ -8,19 +8,8 @@ from typing import Any
 
 from attrs import fields, frozen
 
-TYPES: dict[str, tuple[type, ...]] = {
-    "data": (str,),
-    "config": (str,),
-    "code": (dict,),
-    "epoch": (int,),
-    "step": (int,),
-    "seconds": (int, float),
-    "metric": (int, float, type(None)),
-    "loss": (int, float, type(None)),
-    "good": (int, type(None)),
-    "best": (int, type(None)),
-}
-"""Types of the facts in a file. A matching digest shows that nothing changed, but not that Kasmina wrote the file."""
+from kasmina.errors import UsageError
+from kasmina.plugins.structuring import structure
 
 
 @frozen
@@ -62,11 +51,14 @@ class Facts:
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> Facts:
-        """Return the facts that a checkpoint's JSON holds.
+        """Return the facts that a checkpoint's JSON holds; its digest does not say that Kasmina wrote it.
 
         Raises:
             ValueError: One is missing, or of another type.
         """
-        if wrong := [name for name, types in TYPES.items() if name not in record or type(record[name]) not in types]:
-            raise ValueError(f"it says nothing of use about {', '.join(wrong)}")
-        return cls(**{field.name: record[field.name] for field in fields(cls)})
+        try:
+            return structure({field.name: record[field.name] for field in fields(cls)}, cls, "")
+        except KeyError as error:
+            raise ValueError(f"it says nothing of {error}") from error
+        except UsageError as error:
+            raise ValueError(str(error)) from error

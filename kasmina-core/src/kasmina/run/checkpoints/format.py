@@ -6,7 +6,6 @@ it is detected. Checkpoints are numbered in the order of writing, and none is ev
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Collection
@@ -24,6 +23,7 @@ from kasmina.errors import KasminaError, UsageError
 from kasmina.files import write_all
 from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.packing import NAMES, Packed, TensorLocation, unpack
+from kasmina.run.folder import digest
 
 FORMAT = 3
 
@@ -55,8 +55,8 @@ def write_checkpoint(path: Path, packed: Packed, facts: Facts) -> None:
         OSError: The checkpoint could not be written; nothing is left of it.
     """
     tensors = _serialized(packed)
-    text = _text({"format": FORMAT, **asdict(facts), "tensors": _digest(tensors), "state": packed.record})
-    text = b'{"digest": "%b", %b' % (_digest(text).encode("ascii"), text[1:])
+    text = _text({"format": FORMAT, **asdict(facts), "tensors": digest(tensors), "state": packed.record})
+    text = b'{"digest": "%b", %b' % (digest(text).encode("ascii"), text[1:])
     # Parents are not made: a run whose folder was removed must not begin another in its place.
     if not path.parent.is_dir():
         path.parent.mkdir()
@@ -77,7 +77,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise UsageError(f"the checkpoint {path} has format {found}; this version of Kasmina reads format {FORMAT}")
         tensors = files.read(path.with_suffix(".safetensors"))
         said = record.pop("digest")
-        if said != _digest(_text({"format": found, **record})) or record["tensors"] != _digest(tensors):
+        if said != digest(_text({"format": found, **record})) or record["tensors"] != digest(tensors):
             raise ValueError("its digest is another")
         named = load(tensors)
         state = unpack(record.pop("state"), named.__getitem__)
@@ -146,7 +146,3 @@ def _header(flats: tuple[tuple[torch.dtype, int], ...], layout: tuple[tuple[str,
 
 def _text(record: dict[str, Any]) -> bytes:
     return json.dumps(record).encode("ascii")
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
