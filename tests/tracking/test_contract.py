@@ -18,15 +18,11 @@ from kasmina_loggers.mlflow.outbox import read
 class Nobody:
     """A sender that has ended already."""
 
-    alive = False
-
-    def order(self, *words: Any, **orders: Any) -> None:
+    def order(self, *orders: Any) -> None:
         pass
 
-    def end(self) -> None:
+    def end(self, seconds: float) -> None:
         pass
-
-    leave = end
 
 
 @pytest.fixture(autouse=True)

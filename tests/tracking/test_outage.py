@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 import pytest
+from test_strangers import BEGIN, outbox
 from tracked import Tracked, sent, until
 
 from kasmina.cli.main import main
@@ -16,8 +16,10 @@ from kasmina.testing.options import Subject, refuse
 from kasmina.testing.script import Script
 from kasmina.testing.simulated_records import metrics as metrics_of
 from kasmina.testing.simulated_run import SimulatedRun
-from kasmina_loggers.mlflow import MLflow
-from kasmina_loggers.mlflow.sender import BEHIND
+from kasmina_loggers.mlflow import MLflow, tracking_store
+from kasmina_loggers.mlflow.client import TrackingClient
+from kasmina_loggers.mlflow.delivery_state import DeliveryState
+from kasmina_loggers.mlflow.sender import NICE
 
 
 class Run:
@@ -31,18 +33,13 @@ class Run:
         self.course = SimulatedRun(Script(epochs=12), Subject("logger", MLflow, {}).hooks(self.logger, refuse), folder)
         self.hooks = self.course.hooks
         self.hooks.on_run_start(run=self.course.run)
-        self.sender = psutil.Process(self.logger._watch.sender._process.pid)
+        self.sender = psutil.Process(self.logger._sender._process.pid)
 
     def epochs(self, count) -> None:
         for _ in range(count):
             self.step += 1
             self.hooks.log_metrics(metrics=metrics_of(1 / self.step), step=self.step)
         self.logger.state_dict()
-
-    def looks(self) -> None:
-        """As a run does once an epoch, whatever the epoch: what it hears, it says."""
-        time.sleep(0.05)
-        self.logger._watch.look()
 
     def ends(self, status="failed") -> None:
         """Without a model: there is no run to be packed."""
@@ -71,24 +68,35 @@ def begin():
             one.sender.wait()
 
 
-def test_a_server_that_dies_and_comes_back_has_missed_nothing(begin, server, tmp_path, capsys) -> None:
+@pytest.fixture
+def said(capsys):
+    """All lines on stderr so far."""
+    lines: list[str] = []
+
+    def so_far() -> list[str]:
+        lines.extend(capsys.readouterr().err.splitlines())
+        return lines
+
+    return so_far
+
+
+def test_a_server_that_dies_and_comes_back_has_missed_nothing(begin, server, tmp_path, said) -> None:
     run = begin(tmp_path / "runs" / "one", server.uri)
     run.epochs(5)
     until(lambda: sent(run.folder).get("position") == run.logger._outbox.position, "the first epochs are sent")
     server.kill()
     run.epochs(5)
-    until(lambda: run.looks() or sent(run.folder)["trouble"], "the sender sees that the server is away")
-    until(lambda: run.looks() or run.logger._watch._away, "the run hears of it")
+    until(said, "the run hears that the server is away")
     server.start()
     run.epochs(5)
-    until(lambda: run.looks() or not run.logger._watch._away, "the run hears that the server is back")
+    until(lambda: len(said()) == 2, "the run hears that the server is back")
     run.epochs(5)
     run.ends()
-    said = [line for line in capsys.readouterr().err.splitlines() if "sending what is left" not in line]
-    assert len(said) == 2, said
-    assert said[0].startswith(f"kasmina: warning: mlflow: {server.uri} does not answer: ")
-    assert said[0].endswith("; what it misses is sent when it is back")
-    assert said[1] == f"kasmina: mlflow: {server.uri} is back, and has what it missed"
+    told = [line for line in said() if "sending what is left" not in line]
+    assert len(told) == 2, told
+    assert told[0].startswith(f"kasmina: warning: mlflow: {server.uri} does not answer: ")
+    assert told[0].endswith("; what it misses is sent when it is back")
+    assert told[1] == f"kasmina: mlflow: {server.uri} is back, and has what it missed"
     assert run.is_there(server.uri)
     found = Tracked(server.uri, run.folder)
     assert found.found.info.status == "FAILED"
@@ -96,47 +104,68 @@ def test_a_server_that_dies_and_comes_back_has_missed_nothing(begin, server, tmp
     assert steps == list(range(len(steps))) and steps
 
 
-def test_what_a_server_missed_to_the_end_is_sent_by_sync(begin, server, tmp_path, capsys, monkeypatch) -> None:
+def test_what_a_server_missed_to_the_end_is_sent_by_sync(begin, server, tmp_path, capsys, said, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     server.kill()
     run = begin(tmp_path / "runs" / "one", server.uri)
     run.epochs(10)
-    until(lambda: run.looks() or run.logger._watch._away, "the run hears that nobody answers")
+    until(said, "the run hears that nobody answers")
     before = time.monotonic()
     run.ends()
     assert time.monotonic() - before < 30  # of 60, and it does not wait at all
-    told = capsys.readouterr().err.splitlines()
     command = f"kasmina sync --tracking-uri {server.uri} {run.folder}"
-    assert len(told) == 2 and f"'{command}' sends it later" in told[1]
+    assert len(said()) == 2 and said()[1].endswith(f"still away; '{command}' sends what it misses")
+    until(lambda: not run.sender.is_running(), "the sender ends, for there is nobody to send to")
     assert main(["sync", "runs/one"]) == 2
     assert f"'kasmina sync --tracking-uri {server.uri} runs/one' goes on there" in capsys.readouterr().err
     assert main(command.split()[1:]) == 1
     assert "does not answer" in capsys.readouterr().err
     server.start()
-    assert main(command.split()[1:]) == 0  # though the sender goes on in the background
+    assert main(command.split()[1:]) == 0
     assert "all " in capsys.readouterr().out
     assert run.is_there(server.uri)
-    until(lambda: os.waitpid(run.sender.pid, os.WNOHANG) != (0, 0), "the sender ends, for there is nothing left to do")
 
 
-@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no kernel that weighs sessions")
-def test_the_sender_leaves_the_processors_to_the_run_while_that_lives(begin, server, tmp_path) -> None:
-    server.kill()  # the sender goes on after the run
+def test_the_machine_of_a_long_outage_is_sent_whole(tmp_path) -> None:
+    """MLflow takes 1000 metrics at a time."""
+    run = tmp_path / "runs" / "one"
+    outbox(run, BEGIN)
+    sent = DeliveryState(tracking_store.where("", run.parent))
+    client = TrackingClient(run, run / "mlflow", sent, pytest.fail)
+    client.drain()
+    client.samples([({f"system/{name}": 1.0 for name in range(3)}, time) for time in range(400)])
+    steps = [step for step, _ in Tracked(sent.tracking_uri, run).history("system/2")]
+    assert steps == [*range(400)]
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="no niceness")
+def test_the_sender_leaves_the_processors_to_the_run(begin, server, tmp_path) -> None:
     run = begin(tmp_path / "runs" / "one", server.uri, wait=0)
-    group = Path(f"/proc/{run.sender.pid}/autogroup")
-    until(lambda: group.read_text().endswith(f" nice {BEHIND}\n"), "it stands back")
+    until(lambda: run.sender.nice() == min(19, os.nice(0) + NICE), "it stands back")
+    # Linux weighs nice only within a session: one of its own would count as much as all of the run.
+    assert os.getsid(run.sender.pid) == os.getsid(0) and os.getpgid(run.sender.pid) != os.getpgid(0)
     run.ends()
-    until(lambda: group.read_text().endswith(" nice 0\n"), "it does no more")
-    server.start()
 
 
 @pytest.mark.parametrize("uri", ["htp://nowhere", "sqlite:////dev/null/no/such.db"])
-def test_a_store_that_cannot_be_costs_one_warning(begin, uri, tmp_path, capsys) -> None:
+def test_a_store_that_cannot_be_costs_one_warning(begin, uri, tmp_path, said) -> None:
     run = begin(tmp_path / "runs" / "one", uri)
     run.epochs(3)
-    until(lambda: run.looks() or run.logger._watch._lost or run.logger._watch._away, "the run hears of it")
+    until(said, "the run hears of it")
     run.epochs(3)
     run.ends()
-    told = capsys.readouterr().err.splitlines()
+    told = said()
     assert told[0].startswith("kasmina: warning: mlflow: ") and len(told) <= 2, told
     assert not [line for line in told if "Traceback" in line]
+
+
+def test_a_sender_that_is_killed_costs_one_warning(begin, server, tmp_path, said) -> None:
+    run = begin(tmp_path / "runs" / "one", server.uri)
+    run.epochs(3)
+    run.sender.kill()
+    until(said, "the run hears of it")
+    run.ends()
+    [warning] = said()
+    assert "sender.log says why" in warning
+    assert main(["sync", "--tracking-uri", server.uri, str(run.folder)]) == 0
+    assert run.is_there(server.uri)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from kasmina import KasminaError, UsageError
+from kasmina.cli import common
 
 WAIT = 40
-"""Seconds to wait for another process that is sending: one of its attempts to reach a server takes less."""
+"""Seconds to wait for another process that is sending: a run's sender that finds the server away ends sooner."""
 
 if TYPE_CHECKING:
     from kasmina_loggers.mlflow.delivery_state import DeliveryState
@@ -71,15 +71,15 @@ def synced(run: Path, said: str) -> str:
 
     tracking_store.quiet()
     from kasmina_loggers.mlflow.delivery_state import DeliveryState
-    from kasmina_loggers.mlflow.outbox import outbox_folder
+    from kasmina_loggers.mlflow.outbox import own_folder
 
     if not run.is_dir():
         raise UsageError(f"there is no folder {run}: name the folder of a run")
     if not (run / "mlflow" / "outbox.jsonl").is_file():
         raise UsageError(f"{run} has nothing for MLflow; 'kasmina run --logger mlflow' makes runs that have")
-    folder, uri = outbox_folder(run), tracking_store.where(said, run.absolute().parent)
+    folder, uri = own_folder(run), tracking_store.where(said, run.absolute().parent)
     try:
-        with FileLock(folder / ".lock", timeout=WAIT):  # a sender in the background lets go between its attempts
+        with FileLock(folder / ".lock", timeout=WAIT):
             sent = DeliveryState.load(folder)
             if is_complete(folder, sent) and (not said or sent.tracking_uri == uri):
                 return f"{run}: all was sent already, as run {sent.run_id} of {sent.tracking_uri}"
@@ -102,38 +102,21 @@ def check_consent(run: Path, there: str, uri: str, said: str) -> None:
     Raises:
         UsageError: the user has typed no tracking URI.
     """
+    from kasmina_loggers.mlflow.sender_process import sync_command
+
     if not said:
-        again, here = (
-            f"kasmina sync --tracking-uri {shlex.quote(uri)} {shlex.quote(str(run))}" for uri in (there, uri)
-        )
+        again, here = sync_command(run, there), sync_command(run, uri)
         raise UsageError(f"{run} was begun at {there}: '{again}' goes on there, and '{here}' sends all of it to here")
 
 
 def delivered(run: Path, folder: Path, sent: DeliveryState) -> str:
     from kasmina_loggers.mlflow.client import TrackingClient
     from kasmina_loggers.mlflow.store_errors import Away, Refused
-    from kasmina_loggers.registry.run_model import log_model
 
-    delivery = TrackingClient(run, folder, sent, log_model)
     try:
-        delivery.drain()
-        if not sent.over and not lives(run):
-            delivery.end("killed")
+        TrackingClient(run, folder, sent, common.warn).finish()
     except Away as error:
         raise KasminaError(f"{sent.tracking_uri} does not answer: {error}; nothing is lost, try again later") from error
     except Refused as error:
         raise KasminaError(f"{sent.tracking_uri} does not take {run}: {error}") from error
-    for lack in sent.lacks:
-        click.echo(f"kasmina: warning: not sent is {lack}", err=True)
     return f"{run}: all is sent, as run {sent.run_id} of {sent.tracking_uri}"
-
-
-def lives(run: Path) -> bool:
-    """Return whether a process is at work in the run's folder."""
-    from kasmina.runs import Folder
-
-    try:
-        with Folder(run).locked():
-            return False
-    except UsageError:
-        return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,11 +12,10 @@ from typing import Any
 import attrs
 from attrs import validators
 
-from kasmina import Metrics, Phase, Predictions, RunInfo, Stage, hookimpl
+from kasmina import Metrics, Phase, Predictions, RunInfo, Stage, files, hookimpl
 from kasmina_loggers.mlflow import run_record, tracking_store
-from kasmina_loggers.mlflow.outbox import Outbox, outbox_folder
+from kasmina_loggers.mlflow.outbox import Outbox, own_folder
 from kasmina_loggers.mlflow.sender_process import SenderProcess
-from kasmina_loggers.mlflow.sender_status import SenderStatus
 
 
 def option(default: Any, text: str, *checks: Any) -> Any:
@@ -39,7 +37,6 @@ class MLflow:
     system: float = option(5.0, "seconds from one measurement of the machine to the next; 0: none", validators.ge(0))
     _sender: SenderProcess | None = attrs.field(default=None, init=False)
     _outbox: Outbox | None = attrs.field(default=None, init=False)
-    _watch: SenderStatus | None = attrs.field(default=None, init=False)
     _run: RunInfo | None = attrs.field(default=None, init=False)
     _phase: str = attrs.field(default="", init=False)
 
@@ -60,14 +57,12 @@ class MLflow:
             raise ImportError(f"{lacking[0]} is not installed; pip install 'kasmina-loggers[mlflow]'")
         self._close()  # the outbox of a run that never ended
         self._run, self._phase = run, ""
-        folder = outbox_folder(run.folder)
-        self._outbox = outbox = Outbox(folder)
+        self._outbox = outbox = Outbox(own_folder(run.folder))
         mark = outbox.begun["id"] if outbox.begun else uuid.uuid4().hex
         outbox.tell("begin", id=mark, **run_record.facts(run, self.experiment))
         uri = tracking_store.where(self.tracking_uri, run.folder.parent)
-        sender, self._sender = self._sender or SenderProcess(), None
-        sender.order(run.folder, tracking_uri=uri, system=self.system, process=os.getpid())
-        self._watch = SenderStatus(run.folder, folder, uri, sender)
+        self._sender = self._sender or SenderProcess()
+        self._sender.order(run.folder, uri, self.system)
 
     @hookimpl
     def on_phase_start(self, phase: Phase) -> None:
@@ -79,8 +74,6 @@ class MLflow:
             numbers = {name: float(value) for name, value in metrics.as_dict().items()}
             tags = {"kasmina.phase": self._phase, "kasmina.growth": growth(seed.stage for seed in metrics.seeds)}
             self._outbox.hold_epoch(step, metrics=numbers, tags=tags)
-        if self._watch is not None:
-            self._watch.look()
 
     @hookimpl
     def log_predictions(self, predictions: Predictions, step: int) -> None:
@@ -89,8 +82,9 @@ class MLflow:
         from kasmina_loggers.figures import as_png, draw_figures
 
         for name, figure in draw_figures(predictions).items():
-            path = save(self._run.folder, f"{name}-{step:04}.png", as_png(figure))
-            self._outbox.hold("artifact", step, path=path.relative_to(self._run.folder).as_posix())
+            file = f"{name}-{step:04}.png"
+            files.write(own_folder(self._run.folder, "figures") / file, as_png(figure))
+            self._outbox.hold("artifact", step, path=f"figures/{file}")
 
     @hookimpl
     def log_artifact(self, path: Path) -> None:
@@ -99,13 +93,10 @@ class MLflow:
 
     @hookimpl
     def on_run_end(self, summary: Mapping[str, Any]) -> None:
-        if self._outbox is not None and self._watch is not None:
+        if self._outbox is not None:
             self._outbox.commit()
             self._outbox.tell("end", **ending(summary))
-            self._watch.sender.end()
-            if self.wait:
-                self._watch.wait(self._outbox.position, self.wait)
-        self._close()
+            self._close(self.wait)
 
     def state_dict(self) -> dict[str, Any]:
         """Commit the held records: a run never goes back further than to its last checkpoint."""
@@ -117,15 +108,17 @@ class MLflow:
         if self._outbox is not None:
             self._outbox.drop()
 
-    def _close(self) -> None:
-        outbox, watch = self._outbox, self._watch
-        self._outbox = self._watch = None
+    def _close(self, wait: float = 0) -> None:
+        """Close the outbox, if one is open, and wait so many seconds until it is sent."""
+        outbox, self._outbox = self._outbox, None
+        if outbox is None:
+            return
         try:
-            if outbox is not None:
-                outbox.close()
+            outbox.close()
         finally:
-            if watch is not None:
-                watch.sender.leave()
+            if self._sender is not None:
+                self._sender.end(wait)
+            self._sender = None
 
 
 def missing() -> list[str]:
@@ -150,19 +143,3 @@ def ending(summary: Mapping[str, Any]) -> dict[str, Any]:
         "tags": {"kasmina.growth": growth(stages)}
         | ({"kasmina.error": summary["error"]} if "error" in summary else {}),
     }
-
-
-def save(run: Path, name: str, png: bytes) -> Path:
-    """Write a PNG to the folder `figures` of the run and return its path.
-
-    Raises:
-        OSError: it cannot be written, or the folder is a link.
-    """
-    from kasmina.files import write
-
-    folder = run / "figures"
-    folder.mkdir(exist_ok=True)
-    if folder.is_symlink():
-        raise OSError(f"{folder} is a link; let it be a folder")
-    write(folder / name, png)
-    return folder / name

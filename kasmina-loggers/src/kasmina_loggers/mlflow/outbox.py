@@ -23,13 +23,13 @@ FOLDER = "mlflow"
 """Name of the subfolder of a run's folder with the outbox, the state of its delivery and the sender's log."""
 
 
-def outbox_folder(run: Path) -> Path:
-    """Return the outbox's folder within the run's folder, and make it if need be.
+def own_folder(run: Path, name: str = FOLDER) -> Path:
+    """Return the outbox's folder, or another of this name, within the run's folder, and make it if need be.
 
     Raises:
         OSError: the folder is a link, which might lead anywhere in a stranger's run, or it cannot be made.
     """
-    folder = run / FOLDER
+    folder = run / name
     folder.mkdir(exist_ok=True)
     if folder.is_symlink():
         raise OSError(f"{folder} is a link; let it be a folder")

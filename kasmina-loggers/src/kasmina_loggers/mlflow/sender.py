@@ -1,7 +1,7 @@
 """The process that sends a run's outbox to MLflow: ``python -m kasmina_loggers.mlflow.sender``.
 
-It lives as long as the run, and after that until all is sent or an hour is over. It reads its orders from one line of
-stdin; the end of stdin tells it that the run's process has ended.
+It reads its orders from one line of stdin, whose end tells it that the run has ended. It ends when all is sent, or when
+the store is away after the run's end: ``kasmina sync`` sends the rest.
 """
 
 from __future__ import annotations
@@ -12,190 +12,155 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from attrs import define, field, frozen
+from attrs import define, field
 from filelock import FileLock
 
 from kasmina_loggers.formatting import one_line
 from kasmina_loggers.mlflow import tracking_store
 from kasmina_loggers.mlflow.client import TrackingClient
 from kasmina_loggers.mlflow.delivery_state import DeliveryState
-from kasmina_loggers.mlflow.outbox import outbox_folder
+from kasmina_loggers.mlflow.outbox import own_folder
+from kasmina_loggers.mlflow.sender_process import LOG, sync_command
 from kasmina_loggers.mlflow.store_errors import Away, Refused
 from kasmina_loggers.mlflow.system_metrics import Machine, Sample
-from kasmina_loggers.registry.run_model import log_model, rehearse
 
 EVERY = 1.0
 """Seconds from one look into the outbox to the next."""
 LONGEST = 5.0
 """Maximum seconds between two attempts to reach the store."""
-PATIENCE = 3600.0
-"""Seconds after the run's end during which the sender still tries."""
 SAMPLES = 10_000
 """Maximum number of measurements of the machine that wait for the store."""
-NICE = 5
-"""Increment of `os.nice` for the sender, which it cannot undo."""
-BEHIND = 10
-"""Niceness of the sender's session while the run lives, where Linux schedules by session."""
-LOG = "sender.log"
-
-
-@frozen
-class Orders:
-    """Orders of the run's process, read from stdin as JSON."""
-
-    run: str
-    """Folder of the run."""
-    tracking_uri: str
-    system: float
-    """Seconds from one measurement of the machine to the next; 0: none."""
-    process: int
-    """Id of the run's process."""
+NICE = 10
+"""Increment of `os.nice`: the sender takes what the run leaves of the processors."""
 
 
 @define(eq=False)
 class Sender:
-    """Loop that sends an outbox until MLflow has all of it."""
+    """Loop that sends an outbox until MLflow has all of it, or is away after the run's end."""
 
-    delivery: TrackingClient
+    client: TrackingClient
     machine: Machine
-    gone: threading.Event
-    """Event that is set once the run's process has ended."""
-    _waiting: list[Sample] = field(factory=list, init=False)
-    _taken_up: bool = field(default=False, init=False)
-    _rehearsed: bool = field(default=False, init=False)
+    say: Callable[[str], None]
+    _away: bool = field(default=False, init=False)
+    _run_ended: threading.Event = field(factory=threading.Event, init=False)
+    _samples: deque[Sample] = field(factory=lambda: deque(maxlen=SAMPLES), init=False)
 
-    def work(self) -> bool:
-        """Send until the run has ended, try once more, and return whether MLflow has everything."""
-        pauses = growing()
-        while True:
-            over = self.gone.is_set()  # checked first, so that what the run recorded before its end is sent below
+    def work(self) -> None:
+        threading.Thread(target=self._await_end, daemon=True).start()
+        ended, pause = False, EVERY
+        while not ended:
+            self._run_ended.wait(pause)
+            ended = self._run_ended.is_set()  # asked before, so that what the run recorded until then is sent
             try:
-                self._send(over)
+                self._send(ended)
             except Away as away:
-                self._tell(f"{self.delivery.sent.tracking_uri} does not answer: {away}")
-                pause = next(pauses)
+                self._misses(away, ended)
+                pause = min(2 * pause, LONGEST)
             else:
-                pauses, pause = growing(), EVERY
-                self._rehearse()
-            if over:
-                return not self.delivery.sent.trouble
-            self.gone.wait(pause)
+                self._is_back()
+                pause = EVERY
 
-    def _send(self, over: bool) -> None:
-        if not over and not self._taken_up:
-            self.delivery.take_up()
-            self._taken_up = True
-        if not over or not self.delivery.sent.samples:  # at least one, however short the run was
-            self._waiting = (self._waiting + self.machine.due())[-SAMPLES:]
-        self.delivery.drain()
-        self.delivery.samples(self._waiting)
-        self._waiting = []
-        if over and not self.delivery.sent.over:
-            self.delivery.end("killed")
+    def _send(self, ended: bool) -> None:
+        if not ended or not self.client.sent.samples:  # at least one, however short the run was
+            self._samples.extend(self.machine.due())
+        self.client.finish() if ended else self.client.drain()
+        if self._samples:
+            self.client.samples(self._samples)
+            self._samples.clear()
 
-    def _tell(self, trouble: str) -> None:
-        sent = self.delivery.sent
-        print(f"{time.ctime()}: {trouble}", flush=True)
-        if sent.trouble != trouble:
-            sent.trouble = trouble
-            sent.save(self.delivery.folder)
+    def _misses(self, away: Away, ended: bool) -> None:
+        later = f"{self._sync} sends what it misses" if ended else "what it misses is sent when it is back"
+        if ended or not self._away:
+            self.client.warn(f"{self.client.sent.tracking_uri} does not answer: {away}; {later}")
+        self._away = True
 
-    def _rehearse(self) -> None:
-        """Package the model once while the run trains and there is nothing else to do."""
-        if not self._rehearsed and not self.gone.is_set():
-            self._rehearsed = True
-            with suppress(Exception):  # what is wrong is reported when it counts
-                rehearse(self.delivery.run)
+    def _is_back(self) -> None:
+        if self._away:
+            self.say(f"mlflow: {self.client.sent.tracking_uri} is back, and has what it missed")
+        self._away = False
 
+    def _await_end(self) -> None:
+        """Wait for the end of stdin; if the store is away then, end at once, because the run waits for this process."""
+        sys.stdin.read()
+        if self._away:
+            self.client.warn(f"{self.client.sent.tracking_uri} is still away; {self._sync} sends what it misses")
+            os._exit(0)
+        self._run_ended.set()
 
-def growing() -> Iterator[float]:
-    pause = 0.25
-    while True:
-        yield pause
-        pause = min(2 * pause, LONGEST)
-
-
-def at_end_of_stdin(call: Callable[[], None]) -> None:
-    sys.stdin.read()
-    stand(0)
-    call()
+    @property
+    def _sync(self) -> str:
+        return f"'{sync_command(self.client.run, self.client.sent.tracking_uri)}'"
 
 
 def main() -> None:
+    run_process, told = os.getppid(), os.dup(1)
+    os.dup2(2, 1)  # what libraries print is not for the run
     if hasattr(os, "nice"):
         os.nice(NICE)
-    stand(BEHIND)
     get_ready()
-    line = sys.stdin.readline()
-    if line:  # else the run has failed before it began
-        carry_out(Orders(**json.loads(line)))
-
-
-def carry_out(orders: Orders) -> None:
-    gone = threading.Event()
-    threading.Thread(target=at_end_of_stdin, args=[gone.set], daemon=True).start()
-    run = Path(orders.run)
-    folder = outbox_folder(run)
-    log_to(folder / LOG)
-    machine = Machine(orders.process, orders.system)
-    late = None
-    while late is None or time.monotonic() < late:
-        with FileLock(folder / ".lock"):  # an earlier sender of a resumed run sends what it finds, and ends
-            sent = DeliveryState.load(folder)
-            if sent.tracking_uri != orders.tracking_uri:
-                if late is not None:
-                    return  # somebody has sent it elsewhere
-                sent = DeliveryState(tracking_uri=orders.tracking_uri)
-            sent.refused = None
-            sent.trouble = sent.trouble if late else None  # an earlier sender's trouble does not count
-            sent.save(folder)
-            if sent_all(Sender(TrackingClient(run, folder, sent, log_model), machine, gone)):
-                return
-        late = late or time.monotonic() + PATIENCE
-        time.sleep(LONGEST)  # without the lock: 'kasmina sync' may be faster
-
-
-def sent_all(sender: Sender) -> bool:
-    """Send, and return whether nothing is left to do: MLflow has everything, or has refused it."""
-    sent = sender.delivery.sent
-    try:
-        return sender.work()
-    except Exception as error:
-        sent.refused = str(error) if isinstance(error, Refused) else f"unexpected: {one_line(repr(error))}"
-        sent.save(sender.delivery.folder)
-        traceback.print_exc()
-        return True
-
-
-def stand(behind: int) -> None:
-    """Set the niceness of this process's session, where Linux schedules by session.
-
-    There `os.nice` compares only the processes of one session (``man 7 sched``, the autogroup feature).
-    """
-    with suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(behind))
+    if line := sys.stdin.readline():  # else the run has failed before it began
+        send(process=run_process, told=told, **json.loads(line))
 
 
 def get_ready() -> None:
-    """Import what takes seconds; an import that fails is reported when it is needed."""
+    """Do what takes seconds once: imports, and a first export; what fails is reported when it is needed."""
     tracking_store.quiet()
     with suppress(Exception):
         import mlflow  # noqa: F401
+        import torch
 
         import kasmina_loggers.registry.packaging  # noqa: F401
 
+        torch.export.export(torch.nn.Linear(1, 1), (torch.ones(2, 1),))
 
-def log_to(path: Path) -> None:
-    """Append all output of this process and its libraries to a file."""
+
+def send(run: str, uri: str, system: float, process: int, told: int) -> None:
+    """Send the outbox of a run.
+
+    Args:
+        run: folder of the run.
+        uri: tracking URI of the store.
+        system: seconds from one measurement of the machine to the next; 0: none.
+        process: id of the run's process.
+        told: pipe to the run, for what the user is to know.
+    """
+    folder = own_folder(Path(run))
+    say = speaker(told, folder / LOG)
+    with FileLock(folder / ".lock"):  # an earlier sender of a resumed run sends what it finds, and ends
+        sent = DeliveryState.load(folder)
+        if sent.tracking_uri != uri:
+            sent = DeliveryState(tracking_uri=uri)
+            sent.save(folder)
+        client = TrackingClient(Path(run), folder, sent, lambda sentence: say(f"warning: mlflow: {sentence}"))
+        try:
+            Sender(client, Machine(process, system), say).work()
+        except Exception as error:
+            traceback.print_exc()
+            why = str(error) if isinstance(error, Refused) else f"unexpected: {one_line(repr(error))}"
+            later = f"'{sync_command(client.run, uri)}' sends all when that is mended"
+            client.warn(f"{why}; the run goes on, nothing more is sent, and {later}")
+
+
+def speaker(told: int, log: Path) -> Callable[[str], None]:
+    """Append all output of this process to a log, and return the function that tells the run a sentence as well."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-    log = os.open(path, flags, 0o666)
+    file = os.open(log, flags, 0o666)
     for stream in (1, 2):
-        os.dup2(log, stream)
-    os.close(log)
+        os.dup2(file, stream)
+    os.close(file)
+
+    def say(sentence: str) -> None:
+        line = f"{one_line(sentence)}\n"
+        print(f"{time.ctime()}: {line}", end="", flush=True)
+        with suppress(BrokenPipeError):  # the run has not waited
+            os.write(told, line.encode())
+
+    return say
 
 
 if __name__ == "__main__":

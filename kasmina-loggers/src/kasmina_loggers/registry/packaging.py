@@ -16,6 +16,8 @@ import torch
 
 from kasmina import files
 from kasmina.runs import Folder, Trained, endings, evaluate, inference_program, restore
+from kasmina_loggers.mlflow.delivery_state import DeliveryState
+from kasmina_loggers.mlflow.outbox import FOLDER
 from kasmina_loggers.mlflow.tracking_store import quiet
 from kasmina_loggers.registry.model_registry import PREFIX, tags_of
 
@@ -135,7 +137,7 @@ def facts_of(trained: Trained, folder: Path) -> dict[str, Any]:
         "data": trained.splits.digest,
         "identity": identity(trained, folder),
     }
-    run_id = sent_run(folder)
+    run_id = DeliveryState.load(folder / FOLDER).run_id
     return facts | ({"mlflow_run": run_id} if run_id else {})
 
 
@@ -151,15 +153,6 @@ def identity(trained: Trained, folder: Path) -> str:
                 found.update(repr((part, name, value.dtype, tuple(value.shape))).encode())
                 found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
-
-
-def sent_run(folder: Path) -> str | None:
-    """Return the id of the run in MLflow that this run was sent to, or None."""
-    try:
-        found = json.loads(files.read(folder / "mlflow" / "sent.json"))["run_id"]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        return None
-    return found if isinstance(found, str) else None
 
 
 def log_package(client: MlflowClient, run_id: str, target: Path) -> str:

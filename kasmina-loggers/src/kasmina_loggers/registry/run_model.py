@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from kasmina_loggers.mlflow.outbox import outbox_folder
+from kasmina_loggers.mlflow.outbox import own_folder
 from kasmina_loggers.mlflow.store_errors import Refused
 
 if TYPE_CHECKING:
@@ -22,18 +22,10 @@ def log_model(client: MlflowClient, run_id: str, run: Path) -> str:
     """
     from kasmina_loggers.registry.packaging import log_package, package
 
-    with TemporaryDirectory(dir=outbox_folder(run)) as here:
+    with TemporaryDirectory(dir=own_folder(run)) as here:
         target = Path(here) / "model"
         try:
             package(run, target)
         except Exception as error:
             raise Refused(str(error)) from error
         return str(log_package(client, run_id, target))
-
-
-def rehearse(run: Path) -> None:
-    """Package the network and throw the result away, so that imports and tracing are quick at the end."""
-    from kasmina_loggers.registry.packaging import package
-
-    with TemporaryDirectory() as here:
-        package(run, Path(here) / "model", warn=lambda sentence: None)
