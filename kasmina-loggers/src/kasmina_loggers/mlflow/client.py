@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from attrs import define
@@ -19,7 +20,7 @@ from kasmina_loggers.mlflow.delivery_state import DeliveryState
 from kasmina_loggers.mlflow.outbox import Record, read
 from kasmina_loggers.mlflow.store_errors import Away, Refused, fault
 from kasmina_loggers.mlflow.system_metrics import Sample
-from kasmina_loggers.mlflow.value_limits import METRICS, TAG, WORDS, cut, key
+from kasmina_loggers.mlflow.value_limits import TAG, cut, key
 from kasmina_loggers.registry.run_model import log_model
 
 if TYPE_CHECKING:
@@ -105,8 +106,7 @@ class TrackingClient:
         self.client.update_run(self._run_id, status="RUNNING")
         self._log(tags=record["tags"] | versions_of(record["folder"]) | {"kasmina.status": "running"})
         parameters = [Param(key(name), value) for name, value in record["parameters"].items()]
-        for some in parts(parameters, WORDS):
-            self.client.log_batch(self._run_id, params=some)
+        self.client.log_batch(self._run_id, params=parameters)
         data = DatasetInput(Dataset(**record["dataset"]), [InputTag("mlflow.data.context", "training")])
         self.client.log_inputs(self._run_id, [data])
 
@@ -128,15 +128,11 @@ class TrackingClient:
             tags |= record["tags"]
         self._log(found, tags)
 
-    def _log(self, metrics: Sequence[Metric] = (), tags: dict[str, str] | None = None) -> None:
-        """Log any number of metrics, and tags that are few."""
+    def _log(self, metrics: Sequence[Metric] = (), tags: Mapping[str, str] = MappingProxyType({})) -> None:
         from mlflow.entities import RunTag
 
-        for some in parts(metrics, METRICS):
-            self.client.log_batch(self._run_id, metrics=some)
-        if tags:
-            words = [RunTag(name, cut(value, TAG)) for name, value in tags.items()]
-            self.client.log_batch(self._run_id, tags=words)
+        words = [RunTag(name, cut(value, TAG)) for name, value in tags.items()]
+        self.client.log_batch(self._run_id, metrics=metrics, tags=words)  # MLflow sends many in parts
 
     def _artifact(self, record: Record) -> None:
         """Send a file of the run, unless it is gone or a link leads out of the run's folder."""
@@ -192,11 +188,6 @@ def numbers(metrics: dict[str, float], time: int, step: int) -> list[Metric]:
     from mlflow.entities import Metric
 
     return [Metric(key(name), float(value), time, step) for name, value in metrics.items()]
-
-
-def parts(things: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(things), most):
-        yield things[start : start + most]
 
 
 def lives(run: Path) -> bool:

@@ -9,8 +9,6 @@ from typing import Any
 
 KEY, PARAM, TAG, DIGEST, DATASET = 250, 6000, 8000, 36, 500
 """Maximum numbers of characters of a key, a parameter's value, a tag's value, a data set's digest and its name."""
-METRICS, WORDS = 1000, 100
-"""Maximum numbers of metrics, and of parameters or tags, in one request."""
 
 
 def key(name: str) -> str:
