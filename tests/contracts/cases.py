@@ -14,19 +14,29 @@ from kasmina.records import Site
 from kasmina.testing import cases as testing
 from kasmina.testing.cases import DTYPES, OPTIMIZERS, Body, Host, form, sites_of
 
-BODY = {
-    name: Body(name, build, lambda site, name=name: None if fits(site, name) else "another shape", name in DRAWS)
-    for name, build in BODIES.items()
-}
+
+def body_named(name: str) -> Body:
+    return Body(name, BODIES[name], lambda site: None if fits(site, name) else "another shape", name in DRAWS)
+
+
+BODY = {name: body_named(name) for name in BODIES}
+
+
+def to_host(host: Host | str) -> Host:
+    return HOSTS[host] if isinstance(host, str) else host
+
+
+def to_body(body: Body | str) -> Body:
+    return BODY[body] if isinstance(body, str) else body
 
 
 @frozen
 class Case(testing.Case):
     """The same, by names."""
 
-    host: Host = field(default="mlp", converter=lambda host: HOSTS.get(host, host))
+    host: Host = field(default=HOSTS["mlp"], converter=to_host)
     site: str = "0"
-    body: Body = field(default="deep", converter=lambda body: BODY.get(body, body))
+    body: Body = field(default=BODY["deep"], converter=to_body)
 
 
 @cache

@@ -1,5 +1,7 @@
 """Settings of the property tests: fewer examples than elsewhere, for each is a life of a host and its seeds."""
 
+from __future__ import annotations
+
 import torch
 from hypothesis import HealthCheck, settings
 
@@ -9,7 +11,7 @@ PROFILE = settings.get_current_profile_name()
 settings.register_profile(
     f"{PROFILE} contracts",
     settings.get_profile(PROFILE),
-    max_examples=settings.default.max_examples * 6 // 10,
+    max_examples=settings().max_examples * 6 // 10,
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile(f"{PROFILE} contracts")

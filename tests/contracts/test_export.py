@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -91,11 +91,12 @@ def test_every_host_with_every_built_in(name: str, body: str) -> None:
 
 # -- folding -----------------------------------------------------------------------------------------------------------
 
-ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
+Activation = Literal["relu", "gelu", "silu", "tanh"]
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
 
 
 @st.composite
-def hosts(draw: st.DrawFn) -> tuple[nn.Module, Tensor, str]:
+def hosts(draw: st.DrawFn) -> tuple[nn.Module, Tensor, Activation]:
     """Chains of layers, of one activation, over vectors, sequences or images."""
     activation = draw(st.sampled_from(list(ACTIVATIONS)))
     width = st.integers(1, 5)
@@ -120,7 +121,7 @@ def hosts(draw: st.DrawFn) -> tuple[nn.Module, Tensor, str]:
 def test_folding_keeps_the_function(data: st.DataObject, random: int) -> None:
     torch.manual_seed(random)
     host, x, activation = data.draw(hosts())
-    bodies = {
+    bodies: dict[str, Any] = {
         "neurons": Neurons(hidden=2, activation=activation),
         "bottleneck": Bottleneck(hidden=3, activation=activation),
         "conv": Conv(hidden=2, activation=activation),
@@ -137,7 +138,7 @@ def test_folding_keeps_the_function(data: st.DataObject, random: int) -> None:
     check(host, grown(host, x, seeds, random), x)
 
 
-def mlp(activation: type[nn.Module] = nn.ReLU) -> nn.Module:
+def mlp(activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Module:
     return nn.Sequential(nn.Linear(4, 6), activation(), nn.Linear(6, 5), nn.Dropout(), activation(), nn.Linear(5, 3))
 
 
@@ -147,8 +148,9 @@ def cnn() -> nn.Module:
 
 
 def linear_seed(site: Any) -> nn.Module:
-    kind = nn.Linear if site.kind != "image" else lambda *width: nn.Conv2d(*width, 1)
-    return kind(site.in_features, site.out_features)  # type: ignore[operator]
+    if site.kind == "image":
+        return nn.Conv2d(site.in_features, site.out_features, 1)
+    return nn.Linear(site.in_features, site.out_features)
 
 
 @frozen
@@ -157,7 +159,7 @@ class Folds:
 
     host: Callable[[], nn.Module]
     seeds: tuple[tuple[str, Any], ...]
-    widths: list[tuple[int, ...]]
+    widths: Sequence[tuple[int, ...]]
     in_shape: tuple[int, ...] = (4,)
 
 
@@ -241,7 +243,8 @@ class TwiceCalled(nn.Module):
         self.map, self.act = nn.Linear(4, 4), nn.Tanh()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.map(self.act(self.map(x)))
+        y: Tensor = self.map(self.act(self.map(x)))
+        return y
 
 
 class ReadLater(nn.Module):
@@ -254,7 +257,8 @@ class ReadLater(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.map(x)
         torch.relu_(h)
-        return self.back(h) + h
+        y: Tensor = self.back(h) + h
+        return y
 
 
 def wide(site: Any) -> nn.Module:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -83,9 +85,9 @@ def test_an_active_seed_adds_what_its_body_gives_at_every_call(host: str, site: 
     world = EngineFixture(Case(host=host, site=site, body="deep"))
     module, seed = world.host.get_submodule(site), world.germinate()
     world.grow_to(seed, Stage.ACTIVE)
-    seen: list[tuple[object, object]] = []
+    seen: list[tuple[Any, Any]] = []
     with torch.no_grad():
-        given_bare: list[object] = []
+        given_bare: list[Any] = []
         first = module.register_forward_hook(lambda m, a, output: given_bare.append(output), prepend=True)
         last = module.register_forward_hook(lambda m, a, output: seen.append((given_bare[-1], output)))
         world.host.eval()(world.case.batch(0))
@@ -94,7 +96,8 @@ def test_an_active_seed_adds_what_its_body_gives_at_every_call(host: str, site: 
         assert len(seen) == (3 if host in OFTEN else 1) == world.places[site].calls
         for bare, grown in seen:
             whole = isinstance(bare, Tensor)
-            (h, *rest), (sum_, *passed) = ([bare], [grown]) if whole else (bare, grown)
+            h, *rest = [bare] if whole else bare
+            sum_, *passed = [grown] if whole else grown
             assert torch.equal(sum_, h + seed.body(h)) and type(bare) is type(grown)
             assert all(one is other for one, other in zip(rest, passed, strict=True))
 
@@ -102,27 +105,28 @@ def test_an_active_seed_adds_what_its_body_gives_at_every_call(host: str, site: 
 class Gives(nn.Module):
     """A linear map, in a wrapping that is given."""
 
-    def __init__(self, wrap: object, unwrap: object) -> None:
+    def __init__(self, wrap: Callable[[Tensor], Any], unwrap: Callable[[Any], Tensor]) -> None:
         super().__init__()
         self.inner = Wrapped(wrap)
         self.last = nn.Linear(6, 3)
         self.unwrap = unwrap
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.unwrap(self.inner(x)))
+        y: Tensor = self.last(self.unwrap(self.inner(x)))
+        return y
 
 
 class Wrapped(nn.Module):
-    def __init__(self, wrap: object) -> None:
+    def __init__(self, wrap: Callable[[Tensor], Any]) -> None:
         super().__init__()
         self.map = nn.Linear(6, 6)
         self.wrap = wrap
 
-    def forward(self, x: Tensor) -> object:
+    def forward(self, x: Tensor) -> Any:
         return self.wrap(self.map(x))
 
 
-WRAPPINGS = {
+WRAPPINGS: dict[str, tuple[Callable[[Tensor], Any], Callable[[Any], Tensor]]] = {
     "tuple": (lambda h: (None, "x", h, 2 * h), lambda out: out[2] + out[3]),
     "named tuple": (lambda h: Pair(3, h), lambda out: out.values * out.count),
     "torch's own": (lambda h: torch.sort(h), lambda out: out.values + out.indices),
@@ -156,7 +160,7 @@ def test_tuples_of_any_sort_keep_their_sort(name: str) -> None:
     ],
 )
 def test_other_outputs_are_refused_with_what_they_are_and_what_to_say(
-    wrap: object, unwrap: object, parts: list[str]
+    wrap: Callable[[Tensor], Any], unwrap: Callable[[Any], Tensor], parts: list[str]
 ) -> None:
     with pytest.raises(UsageError) as caught:
         find_sites(Gives(wrap, unwrap), ["inner"], torch.randn(2, 6))
@@ -177,7 +181,8 @@ class Pooling(nn.Module):
         self.last = nn.Linear(2, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.pool(self.pool(x)))
+        y: Tensor = self.last(self.pool(self.pool(x)))
+        return y
 
 
 def test_calls_of_different_shapes_are_refused() -> None:

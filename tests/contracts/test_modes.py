@@ -87,7 +87,8 @@ class World:
         assert self.now == self.modes
 
     def loss(self, number: int) -> Tensor:
-        return (self.host(self.case.batch(number)) - 1).square().mean()
+        y: Tensor = (self.host(self.case.batch(number)) - 1).square().mean()
+        return y
 
     def step(self, number: int) -> None:
         self.optimizer.zero_grad()
@@ -122,7 +123,7 @@ frozen = st.lists(st.booleans(), min_size=1, max_size=9)
 
 
 @given(cases(STEADY), frozen, st.sampled_from([as_it_is, as_people_write_it]), st.booleans())
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=settings().max_examples // 2)
 def test_growth_leaves_modes_as_they_are(
     case: Case, frozen: list[bool], validate: Callable[[World], Tensor], keeps: bool
 ) -> None:
@@ -136,7 +137,7 @@ def test_growth_leaves_modes_as_they_are(
 
 
 @given(cases(STEADY), frozen, st.integers(1, 6))
-@settings(max_examples=settings.default.max_examples // 4)
+@settings(max_examples=settings().max_examples // 4)
 def test_a_validation_that_raises_leaves_modes_as_they_are(case: Case, frozen: list[bool], at: int) -> None:
     """At an epoch's end, as a seed is judged, or as one of several candidates is chosen in the middle of an epoch."""
     asked = []
@@ -177,7 +178,7 @@ MEASUREMENTS: dict[str, Callable[[World, Tensor], Any]] = {
 
 @pytest.mark.parametrize("name", MEASUREMENTS)
 @given(case=cases(STEADY), frozen=frozen, fails=st.booleans())
-@settings(max_examples=settings.default.max_examples // 6)
+@settings(max_examples=settings().max_examples // 6)
 def test_a_measurement_leaves_modes_as_they_are(name: str, case: Case, frozen: list[bool], fails: bool) -> None:
     world = World(case, frozen, as_it_is, controller=Script(case.site)).train(2)
 

@@ -71,7 +71,8 @@ def given_in(*stages: Stage, formula: Callable[[Tensor, Tensor, Tensor], Tensor]
 
     def on_give(self: Seed, module: nn.Module, args: Any, h: Tensor) -> Tensor | None:
         if self.stage not in stages or self._inactive():
-            return original(self, module, args, h)
+            y: Tensor | None = original(self, module, args, h)
+            return y
         f, self._added = (self._run(h) if self._added is None else self._added), None
         return formula(h, f, self.alpha)
 
@@ -79,11 +80,13 @@ def given_in(*stages: Stage, formula: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def reads_attached(self: Seed, x: Tensor) -> Tensor:
-    return self.body(x.clone())
+    y: Tensor = self.body(x.clone())
+    return y
 
 
 def overwrites_what_it_reads(self: Seed, x: Tensor) -> Tensor:
-    return self.body(x.detach() if self.stage is Stage.TRAINING else x)
+    y: Tensor = self.body(x.detach() if self.stage is Stage.TRAINING else x)
+    return y
 
 
 @contextmanager
@@ -124,7 +127,7 @@ def hooks_on_all_sites(self: Manager, *args: Any, **options: Any) -> None:
 
 def branches_on_all_sites(self: Manager, *args: Any, **options: Any) -> None:
     for place in self.places.values():
-        place.target.seed = None
+        vars(place.target)["seed"] = None
 
 
 def alpha_beyond_one(self: Manager, seed: Seed) -> None:
@@ -172,19 +175,20 @@ class Dead(nn.Sequential):
     """A zero map, then ReLU: no gradient ever passes."""
 
     def __init__(self, site: Any) -> None:
-        super().__init__(nn.Linear(site.in_features, site.out_features), nn.ReLU())
-        nn.init.zeros_(self[0].weight)
-        nn.init.constant_(self[0].bias, -1)
+        layer = nn.Linear(site.in_features, site.out_features)
+        super().__init__(layer, nn.ReLU())
+        nn.init.zeros_(layer.weight)
+        nn.init.constant_(layer.bias, -1)
 
 
 def learns_with(build: Callable[..., nn.Module]) -> Check:
+    def germinate(self: EngineFixture, site: str | None = None) -> Seed:
+        return self.manager.germinate(self.case.site, build, "dead")
+
     def check(case: Case) -> None:
-        original = EngineFixture.germinate
-        try:
-            EngineFixture.germinate = lambda self, site=None: self.manager.germinate(case.site, build, "dead")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(EngineFixture, "germinate", germinate)
             rules.seeds_learn(case)
-        finally:
-            EngineFixture.germinate = original
 
     return check
 

@@ -57,7 +57,8 @@ class Yields(nn.Module):
         self.value = value
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.map(x) + self.value
+        y: Tensor = self.map(x) + self.value
+        return y
 
 
 class Bare(nn.Module):
@@ -75,6 +76,8 @@ class Bare(nn.Module):
 class Remembers(nn.Module):
     """Keeps a running number in a buffer, and draws noise in evaluation mode too."""
 
+    seen: Tensor
+
     def __init__(self, site: Site) -> None:
         super().__init__()
         self.map = linear(site, site.in_features, site.out_features)
@@ -83,7 +86,8 @@ class Remembers(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
             self.seen += 1
-        return self.map(x) + 0.01 * torch.randn_like(self.map(x))
+        y: Tensor = self.map(x) + 0.01 * torch.randn_like(self.map(x))
+        return y
 
 
 BLUEPRINTS: dict[str, Any] = {

@@ -26,7 +26,8 @@ class InPlace(nn.Module):
         h.tanh_()
         g = self.second(h)
         g += h
-        return self.last(g.sigmoid_())
+        y: Tensor = self.last(g.sigmoid_())
+        return y
 
 
 class Tied(nn.Module):
@@ -38,7 +39,8 @@ class Tied(nn.Module):
         self.decode.weight = self.encode.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.decode(self.act(self.encode(x)))
+        y: Tensor = self.decode(self.act(self.encode(x)))
+        return y
 
 
 class PartlyFrozen(nn.Module):
@@ -56,11 +58,15 @@ class PartlyFrozen(nn.Module):
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(torch.tanh(self.norm(self.first(x))))
+        y: Tensor = self.last(torch.tanh(self.norm(self.first(x))))
+        return y
 
 
 class Counting(nn.Module):
     """Counts its forward passes in buffers, in evaluation mode too; one is changed in place and one replaced."""
+
+    passes: Tensor
+    mean: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +78,8 @@ class Counting(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.passes += 1
         self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
-        return self.last(torch.tanh(self.first(x)))
+        y: Tensor = self.last(torch.tanh(self.first(x)))
+        return y
 
 
 class Recurrent(nn.Module):
@@ -86,7 +93,8 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h, (state, cell) = self.lstm(self.embed(x))
-        return self.last(h[:, -1] + state[-1] * cell[-1].tanh())
+        y: Tensor = self.last(h[:, -1] + state[-1] * cell[-1].tanh())
+        return y
 
 
 class Cell(nn.Module):
@@ -103,7 +111,8 @@ class Cell(nn.Module):
         for token in x.unbind(1):
             state, cell = self.cell(token, (state, cell))
             state = self.norm(state)
-        return self.last(state)
+        y: Tensor = self.last(state)
+        return y
 
 
 class Attending(nn.Module):
@@ -118,7 +127,8 @@ class Attending(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h, weights = self.attend(x, x, x)
         h = x + torch.bmm(weights, h)
-        return self.last((h + self.quick(h, h, h, need_weights=False)[0]).mean(1))
+        y: Tensor = self.last((h + self.quick(h, h, h, need_weights=False)[0]).mean(1))
+        return y
 
 
 class Shared(nn.Module):
@@ -134,7 +144,8 @@ class Shared(nn.Module):
         x = self.first(x)
         for _ in range(3):
             x = x + self.block(x)
-        return self.last(x)
+        y: Tensor = self.last(x)
+        return y
 
 
 class TimeFirst(nn.Module):
@@ -148,7 +159,8 @@ class TimeFirst(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h, state = self.gru(self.layer(x.transpose(0, 1)))
-        return self.last(h[-1] + state[-1])
+        y: Tensor = self.last(h[-1] + state[-1])
+        return y
 
 
 class Named(nn.Module):
@@ -172,7 +184,8 @@ class ByName(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.block(scale=0.5, hidden=self.first(x))
-        return self.last(out["hidden"] * out["gate"])
+        y: Tensor = self.last(out["hidden"] * out["gate"])
+        return y
 
 
 class Mixed(nn.Module):
@@ -184,12 +197,13 @@ class Mixed(nn.Module):
         self.last = nn.Linear(WIDTH, 3)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Mixed:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.trunk.to(torch.bfloat16)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.trunk(x.bfloat16()).to(x.dtype))
+        y: Tensor = self.last(self.trunk(x.bfloat16()).to(x.dtype))
+        return y
 
 
 class Recomputing(nn.Module):
@@ -200,7 +214,8 @@ class Recomputing(nn.Module):
         self.body = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Dropout(0.1), nn.Tanh(), nn.Linear(WIDTH, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        return checkpoint(self.body, x, use_reentrant=False)
+        y: Tensor = checkpoint(self.body, x, use_reentrant=False)
+        return y
 
 
 def _overwriting() -> nn.Module:

@@ -13,12 +13,13 @@ from torch import nn
 
 import kasmina
 from kasmina import Incident, Observation, Proposal, Remaining, SeedState, Site, Verdict, hookimpl
-from kasmina.errors import UsageError
+from kasmina.errors import PluginError, UsageError
 from kasmina.growth.budget import seed_cost
 from kasmina.growth.budget_options import Budget
 from kasmina.growth.sites.find import find_sites
 from kasmina.testing.engine_fixture import same
 
+Wishes = list[tuple[str, str | None] | None]
 SITES = ("0:2", "2:4")
 HOST_PARAMETERS, HOST_PRODUCTS = 3 * 4 + 4 + 4 * 4 + 4 + 4 + 1, 3 * 4 + 4 * 4 + 4
 ENDLESS = {"seeds": 10**9, "parameters": 10**12, "multiply_adds": 10**12}
@@ -51,7 +52,7 @@ BLUEPRINTS = {"Small": Small(1), "Large": Large(5)}
 class Wild:
     """Proposes and judges as it is told, whatever is left."""
 
-    wishes: list[tuple[str, str | None] | None]
+    wishes: Wishes
     verdicts: list[bool] = attrs.field(factory=lambda: [True])
     seen: list[Observation] = attrs.field(factory=list)
     incidents: list[Incident] = attrs.field(factory=list)
@@ -79,14 +80,20 @@ class Loop:
         self.host = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 4), nn.Dropout(0.2), nn.Linear(4, 1))
         self.optimizer = torch.optim.Adam(self.host.parameters(), 0.02)
         self.x = torch.randn(24, 3)
-        named = {"sites": SITES, "blueprint": list(BLUEPRINTS.values()), "probation": 0.5, "blending": 0.5} | options
+        named: dict[str, Any] = {
+            "sites": SITES,
+            "blueprint": list(BLUEPRINTS.values()),
+            "probation": 0.5,
+            "blending": 0.5,
+        } | options
         self.growth = kasmina.attach(
             self.host, self.optimizer, self.x[:8], lambda: self.loss(self.x), controller=controller, **named
         )
         self.peaks: list[tuple[int, int, int]] = []
 
     def loss(self, x: torch.Tensor) -> torch.Tensor:
-        return (self.host(x) - x.prod(1, keepdim=True)).square().mean()
+        loss: torch.Tensor = (self.host(x) - x.prod(1, keepdim=True)).square().mean()
+        return loss
 
     def train(self, epochs: int) -> Loop:
         for _ in range(epochs):
@@ -134,7 +141,7 @@ BUDGETS = st.builds(
 @given(BUDGETS, WISHES, st.lists(st.booleans(), min_size=1), st.integers(1, 3))
 @settings(deadline=None, max_examples=40)
 def test_never_over_the_budget_whatever_is_proposed_and_what_is_left_is_seen(
-    budget, wishes, verdicts, candidates
+    budget: Budget, wishes: Wishes, verdicts: list[bool], candidates: int
 ) -> None:
     controller = Wild(wishes, verdicts)
     loop = Loop(controller, budget=budget, candidates=candidates, init="built").train(8)
@@ -149,7 +156,9 @@ def test_never_over_the_budget_whatever_is_proposed_and_what_is_left_is_seen(
 
 @given(WISHES, st.lists(st.booleans(), min_size=1), st.sampled_from(["built", None]))
 @settings(deadline=None, max_examples=15)
-def test_a_budget_that_does_not_bind_changes_nothing_to_the_bit(wishes, verdicts, init) -> None:
+def test_a_budget_that_does_not_bind_changes_nothing_to_the_bit(
+    wishes: Wishes, verdicts: list[bool], init: str | None
+) -> None:
     free, bound = (
         Loop(Wild(wishes, verdicts), budget=budget, init=init).train(6).record() for budget in (None, ENDLESS)
     )
@@ -158,7 +167,7 @@ def test_a_budget_that_does_not_bind_changes_nothing_to_the_bit(wishes, verdicts
 
 @given(st.sampled_from(["seeds", "parameters", "multiply_adds"]), WISHES.filter(any))
 @settings(deadline=None, max_examples=15)
-def test_a_refusal_leaves_no_trace(limit, wishes) -> None:
+def test_a_refusal_leaves_no_trace(limit: str, wishes: Wishes) -> None:
     none_left = {"seeds": 0, "parameters": HOST_PARAMETERS, "multiply_adds": HOST_PRODUCTS}[limit]
     refused = Loop(wild := Wild(wishes), budget={limit: none_left}).train(len(wishes))
     assert wild.incidents and not refused.growth.seeds
@@ -173,7 +182,7 @@ def test_a_refusal_leaves_no_trace(limit, wishes) -> None:
         ({"multiply_adds": HOST_PRODUCTS + 3}, "Small at 2:4 would take 5 multiply-adds a sample, and 3 are left"),
     ],
 )
-def test_a_refusal_says_what_was_asked_and_what_is_left(budget, reason) -> None:
+def test_a_refusal_says_what_was_asked_and_what_is_left(budget: dict[str, int], reason: str) -> None:
     Loop(wild := Wild([("2:4", "Small")]), budget=budget).train(1)
     assert wild.incidents == [Incident(1, 3, "", "refusal", reason, site="2:4")]
 
@@ -208,7 +217,7 @@ def test_an_equal_refusal_is_told_again_after_a_change_of_stage() -> None:
 
 
 @pytest.mark.parametrize("short", [0, 1])
-def test_what_is_left_may_be_used_to_the_last_parameter(short) -> None:
+def test_what_is_left_may_be_used_to_the_last_parameter(short: int) -> None:
     loop = Loop(Wild([("2:4", "Large")]), budget={"parameters": HOST_PARAMETERS + 31 - short}, init="built").train(1)
     assert len(loop.growth.seeds) == 1 - short
 
@@ -220,7 +229,7 @@ def test_a_culled_seed_counts_until_it_is_gone_and_then_makes_room() -> None:
 
 
 @pytest.mark.parametrize("name", ["parameters", "multiply_adds"])
-def test_a_host_over_its_budget_is_refused_from_the_start(name) -> None:
+def test_a_host_over_its_budget_is_refused_from_the_start(name: str) -> None:
     with pytest.raises(UsageError, match=f"budget.{name}: 3 are allowed, and the host alone has "):
         Loop(Wild([None]), budget={name: 3})
 
@@ -235,7 +244,7 @@ def test_a_host_over_its_budget_is_refused_from_the_start(name) -> None:
         ({"seeds": True}, "True"),
     ],
 )
-def test_a_budget_that_does_not_fit_is_said_at_once(budget, part) -> None:
+def test_a_budget_that_does_not_fit_is_said_at_once(budget: Any, part: str) -> None:
     with pytest.raises(UsageError, match=f"budget.*{part}"):
         Loop(Wild([None]), budget=budget)
 
@@ -249,7 +258,8 @@ class Twice(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.layer(torch.tanh(self.layer(x)))
-        return self.attend(x, x, x, need_weights=False)[0]  # type: ignore[no-any-return]
+        attended: torch.Tensor = self.attend(x, x, x, need_weights=False)[0]
+        return attended
 
 
 def test_products_are_those_of_all_calls_and_of_attention_too() -> None:
@@ -271,5 +281,5 @@ class Broken(Body):
 
 
 def test_a_module_that_does_not_run_is_reported_as_it_is_without_a_budget() -> None:
-    with pytest.raises(kasmina.errors.PluginError, match="Broken"):  # type: ignore[attr-defined]
+    with pytest.raises(PluginError, match="Broken"):
         Loop(Wild([("2:4", None)]), blueprint=Broken(1), budget=ENDLESS, init="built").train(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -48,7 +50,7 @@ def body(site: Site) -> nn.Module:
     return nn.Sequential(nn.Linear(site.in_features, 5), nn.SiLU(), nn.Linear(5, site.out_features))
 
 
-def gradients(forward: nn.Module, grown: Grown, x: Tensor) -> list[Tensor | None]:
+def gradients(forward: Callable[[Tensor], Tensor], grown: Grown, x: Tensor) -> list[Tensor | None]:
     return list(torch.autograd.grad(forward(x).square().sum(), grown.learners(), allow_unused=True))
 
 
@@ -58,7 +60,7 @@ def same(ours: list[Tensor | None], theirs: list[Tensor | None]) -> bool:
 
 
 @pytest.mark.parametrize("site", SITES)
-def test_a_compiled_host_computes_the_same_in_every_stage(site) -> None:
+def test_a_compiled_host_computes_the_same_in_every_stage(site: str) -> None:
     """Without a break in the graph; `aot_eager` captures as Inductor does, and rounds as eager mode does."""
     grown, x = Grown(site), torch.randn(5, 4)
     for stage in STAGES:
@@ -66,18 +68,20 @@ def test_a_compiled_host_computes_the_same_in_every_stage(site) -> None:
         seed = grown.grow_to(stage)
         compiled = torch.compile(grown.host, fullgraph=True, backend="aot_eager")
         with torch.no_grad():
-            assert torch.equal(compiled.eval()(x), grown.host.eval()(x)), stage
+            grown.host.eval()
+            assert torch.equal(compiled(x), grown.host(x)), stage
         grown.host.train()
         ours = gradients(compiled, grown, x)
         assert seed.finite
         assert same(ours, gradients(grown.host, grown, x)), stage
 
 
-def test_a_rising_alpha_does_not_compile_anew():
+def test_a_rising_alpha_does_not_compile_anew() -> None:
     torch._dynamo.reset()
-    grown, x, graphs = Grown("0"), torch.randn(5, 4), []
+    grown, x = Grown("0"), torch.randn(5, 4)
+    graphs: list[torch.fx.GraphModule] = []
 
-    def counting(graph, inputs):
+    def counting(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> torch.fx.GraphModule:
         graphs.append(graph)
         return graph
 
@@ -92,7 +96,7 @@ def test_a_rising_alpha_does_not_compile_anew():
 
 @pytest.mark.parametrize("mode", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("site", SITES)
-def test_a_host_is_exported_with_its_seed_in_every_stage(site, mode) -> None:
+def test_a_host_is_exported_with_its_seed_in_every_stage(site: str, mode: bool) -> None:
     grown = Grown(site)
     for stage in STAGES:
         grown.grow_to(stage)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,9 +12,10 @@ from kasmina.growth.inits import INITS, NEEDS_SAMPLE, aligned, unfit
 from kasmina.growth.inits.sample_matrices import measured
 from kasmina.growth.inits.two_layer import Matrix, TwoLayerBody, found
 from kasmina.growth.recorder import SiteSample
+from kasmina.records.observation import Kind
 
 READ, OUT = 5, 3
-KINDS = {"vector": (), "sequence": (4,), "image": (6, 4)}
+KINDS: dict[Kind, tuple[int, ...]] = {"vector": (), "sequence": (4,), "image": (6, 4)}
 MEASURED = sorted(NEEDS_SAMPLE)
 
 
@@ -37,7 +40,7 @@ def narrow() -> nn.Sequential:
     return nn.Sequential(nn.Linear(READ, 8), nn.ReLU(), nn.Linear(8, OUT))
 
 
-BODIES = {
+BODIES: dict[str, Callable[[], nn.Sequential]] = {
     "vector": lambda: linear(2, nn.ReLU()),
     "readme": narrow,
     "one neuron": lambda: linear(1, nn.GELU()),
@@ -53,7 +56,7 @@ BODIES = {
     "learned activation": lambda: nn.Sequential(nn.Linear(READ, 3), nn.PReLU(), nn.Linear(3, OUT)),
     "wide": lambda: linear(90, nn.ReLU()),
 }
-KIND = {"sequence": "sequence", "image": "image", "kernel": "image", "stride": "image"}
+KIND: dict[str, Kind] = {"sequence": "sequence", "image": "image", "kernel": "image", "stride": "image"}
 
 
 def sample(name: str = "vector", n: int = 40, seed: int = 0, dtype: torch.dtype = torch.float32) -> SiteSample:
@@ -75,6 +78,16 @@ def built(name: str, seed: int = 0) -> nn.Sequential:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return BODIES[name]()
+
+
+def weight(body: nn.Sequential, layer: int) -> nn.Parameter:
+    return body[layer].get_parameter("weight")
+
+
+def slope(body: nn.Sequential, layer: int) -> Tensor:
+    grad = weight(body, layer).grad
+    assert grad is not None
+    return grad
 
 
 def fitting() -> list[tuple[str, str]]:
@@ -99,9 +112,8 @@ def test_an_init_leaves_a_seed_that_gives_numbers_and_can_learn(init: str, name:
     assert all(module.training for module in body.modules())
     assert body(passed.input).isfinite().all()
     body.eval()
-    first, last = body[0].weight, body[-1].weight
     gradients(body, passed)
-    assert first.grad.abs().sum() + last.grad.abs().sum() > 0
+    assert slope(body, 0).abs().sum() + slope(body, -1).abs().sum() > 0
 
 
 @pytest.mark.parametrize(("init", "name"), [(init, body) for init, body in fitting() if init != "tiny"])
@@ -109,7 +121,7 @@ def test_what_begins_at_zero_gives_zero(init: str, name: str) -> None:
     body, passed = built(name), sample(name)
     INITS[init](body, passed, generator())
     if init == "gradmax":
-        assert not body[0].weight.any()
+        assert not weight(body, 0).any()
     else:
         assert not body(passed.input).any()
 
@@ -133,15 +145,15 @@ def test_another_generator_gives_other_weights(init: str) -> None:
     bodies = [built("readme") for _ in range(2)]
     for seed, body in enumerate(bodies):
         INITS[init](body, sample(), generator(seed))
-    assert not torch.equal(bodies[0][0].weight, bodies[1][0].weight)
+    assert not torch.equal(weight(bodies[0], 0), weight(bodies[1], 0))
 
 
 @pytest.mark.parametrize("name", ["vector", "readme", "kernel", "wide"])
 def test_orthogonal_weights_are_orthonormal(name: str) -> None:
     body = built(name)
     INITS["orthogonal"](body, None, generator())
-    weight = body[0].weight.flatten(1)
-    product = weight @ weight.T if len(weight) <= weight.shape[1] else weight.T @ weight
+    rows = weight(body, 0).flatten(1)
+    product = rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows
     assert torch.allclose(product, torch.eye(len(product)), atol=1e-5)
 
 
@@ -151,15 +163,15 @@ def test_gradmax_has_the_largest_gradient_of_all_directions(hidden: int, activat
     body, passed = linear(hidden, activation), sample()
     INITS["gradmax"](body, passed, generator())
     gradients(body, passed)
-    best = body[0].weight.grad.norm()
-    length = body[-1].weight.detach().norm()
+    best = slope(body, 0).norm()
+    length = weight(body, -1).detach().norm()
     assert length == pytest.approx((OUT / 3) ** 0.5)
     for seed in range(30):
         directions = torch.linalg.qr(torch.randn(OUT, hidden, generator=generator(seed)))[0]
         with torch.no_grad():
-            body[-1].weight.copy_(directions * length / hidden**0.5)
+            weight(body, -1).copy_(directions * length / hidden**0.5)
         gradients(body, passed)
-        assert body[0].weight.grad.norm() <= best * (1 + 1e-5)
+        assert slope(body, 0).norm() <= best * (1 + 1e-5)
 
 
 def explained(part: Tensor | Matrix, wish: Tensor | Matrix) -> float:
@@ -189,8 +201,8 @@ def test_tiny_is_the_best_map_of_its_rank(hidden: int) -> None:
 def test_tiny_gives_both_sides_of_a_neuron_one_size() -> None:
     body, passed = linear(3).double(), sample(dtype=torch.float64)
     INITS["tiny"](body, passed, generator())
-    incoming = (passed.input @ body[0].weight.T).square().mean(0)
-    assert torch.allclose(incoming, body[-1].weight.square().sum(0))
+    incoming = (passed.input @ weight(body, 0).T).square().mean(0)
+    assert torch.allclose(incoming, weight(body, -1).square().sum(0))
 
 
 @pytest.mark.parametrize("activation", [nn.Tanh(), nn.Sigmoid(), nn.GELU(), Odd()])
@@ -278,16 +290,17 @@ def test_rows_of_a_convolution_are_what_its_neurons_read(name: str) -> None:
 def test_a_pixel_of_a_convolution_is_a_row(init: str) -> None:
     """An init makes of an image what it makes of its pixels one by one."""
     image = sample("image", 3)
-    flat = SiteSample(
-        *(part.movedim(1, -1).flatten(0, -2) for part in (image.input, image.target_input, image.output_grad)), "vector"
+    read, has, grad = (
+        part.movedim(1, -1).flatten(0, -2) for part in (image.input, image.target_input, image.output_grad)
     )
+    flat = SiteSample(read, has, grad, "vector")
     pixels, whole = linear(2, nn.Tanh()), nn.Sequential(
         nn.Conv2d(READ, 2, 1), nn.Tanh(), nn.Conv2d(2, OUT, 1, bias=False)
     )
     INITS[init](pixels, flat, generator())
     INITS[init](whole, image, generator())
-    assert torch.equal(pixels[0].weight, whole[0].weight.flatten(1))
-    assert torch.equal(pixels[-1].weight, whole[-1].weight.flatten(1))
+    assert torch.equal(weight(pixels, 0), weight(whole, 0).flatten(1))
+    assert torch.equal(weight(pixels, -1), weight(whole, -1).flatten(1))
 
 
 DEGENERATE = {

@@ -86,7 +86,8 @@ class Recurrent(nn.Module):
         self.lstm, self.head = nn.LSTM(3, 4), nn.Linear(4, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.lstm(x.transpose(0, 1))[0][-1])
+        y: Tensor = self.head(self.lstm(x.transpose(0, 1))[0][-1])
+        return y
 
 
 def test_a_sample_has_the_batch_first_wherever_the_host_has_it() -> None:

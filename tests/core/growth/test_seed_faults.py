@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from random import Random
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -68,7 +69,7 @@ class Hooks:
 class World:
     """A small host with two sites, trained a step at a time."""
 
-    def __init__(self, candidates: int = 1, init: str = "built") -> None:
+    def __init__(self, candidates: int = 1, init: Literal["built", "aligned"] = "built") -> None:
         torch.manual_seed(0)
         self.host = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh(), nn.Linear(WIDTH, WIDTH))
         self.optimizer = torch.optim.Adam(self.host.parameters(), 0.01)
@@ -89,7 +90,7 @@ class World:
 
     def backward(self) -> Tensor:
         self.optimizer.zero_grad()
-        loss = self.host.train()(self.x).square().mean()
+        loss: Tensor = self.host.train()(self.x).square().mean()
         loss.backward()
         return loss
 
@@ -119,8 +120,20 @@ class World:
             seed.level = 0.5
         return seed
 
+    def candidates(self, number: int) -> tuple[Any, Any]:
+        """Germinate a seed with so many candidates, and return it and the group that runs them together."""
+        alternatives = [("body", lambda site: Body())] * (number - 1)
+        seed: Any = self.manager.germinate("0", lambda site: Body(), "body", alternatives=alternatives)
+        (group,) = seed.body.groups
+        return seed, group
+
     def weights(self) -> list[Tensor]:
         return [p.detach().clone() for p in self.host.parameters()]
+
+
+def slope(parameter: nn.Parameter) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
 
 
 def fails(y: Tensor) -> Tensor:
@@ -143,7 +156,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_wrong_output_costs_one_sentence_in_every_stage(stage, mistake) -> None:
+def test_a_wrong_output_costs_one_sentence_in_every_stage(stage: Stage, mistake: str) -> None:
     world = World()
     seed = world.seed(stage)
     seed.body.does, words = MISTAKES[mistake]
@@ -162,11 +175,10 @@ def test_a_wrong_output_costs_one_sentence_in_every_stage(stage, mistake) -> Non
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_candidates_too(mistake) -> None:
+def test_candidates_too(mistake: str) -> None:
     world = World()
-    seed = world.manager.germinate("0", lambda site: Body(), "body", alternatives=[("body", lambda site: Body())])
-    (crew,) = seed.body.groups
-    crew._pattern[0].does = MISTAKES[mistake][0]
+    seed, group = world.candidates(2)
+    group._pattern[0].does = MISTAKES[mistake][0]
     with pytest.raises(SeedError, match=r"seed 1 \(blueprint 'body', site '0', training\)") as caught:
         world.backward()
     assert caught.value.seed == seed.id
@@ -183,21 +195,21 @@ ODD = (0.0, -0.0, 1.0, -3.5, 1e-45, 6e-8, 65504.0, 3e38, 1e-300)
     st.sampled_from(("dense", "sparse", "expanded", "transposed", "none")),
 )
 def test_a_gradient_that_is_not_finite_is_seen_and_a_finite_one_stays_the_same_to_the_bit(
-    given_, poison, draw, form
+    given_: list[tuple[torch.dtype, list[float]]], poison: float | None, draw: Random, form: str
 ) -> None:
     parameters, gradients = [nn.Parameter(torch.zeros(2))], []
     for dtype, values in given_:
         finite_ones = torch.tensor(values, dtype=torch.float64).clamp(-torch.finfo(dtype).max, torch.finfo(dtype).max)
         gradients.append(finite_ones.to(dtype))
     if form == "sparse":
-        gradients.append(torch.sparse_coo_tensor([[1]], [2.0], (4,), check_invariants=True))
+        gradients.append(torch.sparse_coo_tensor(torch.tensor([[1]]), torch.tensor([2.0]), (4,), check_invariants=True))
     elif form == "expanded":
         gradients.append(torch.ones(1).expand(4))
     elif form == "transposed":
         gradients.append(torch.arange(6.0).reshape(2, 3).t())
     filled = [gradient for gradient in gradients if gradient.layout is torch.strided and gradient.numel()]
     poisoned = poison is not None and bool(filled)
-    if poisoned:
+    if poison is not None and filled:
         one = draw.choice(filled)
         one = one.as_strided((1,), (1,)) if form == "expanded" and one.stride() == (0,) else one
         one[draw.randrange(len(one))] = poison
@@ -213,7 +225,7 @@ def test_a_gradient_that_is_not_finite_is_seen_and_a_finite_one_stays_the_same_t
 
 
 @pytest.mark.parametrize("what", ["gradient", "weight"])
-def test_a_seed_in_training_that_is_not_finite_is_culled_at_once_and_the_host_knows_nothing_of_it(what) -> None:
+def test_a_seed_in_training_that_is_not_finite_is_culled_at_once_and_the_host_knows_nothing_of_it(what: str) -> None:
     world, bare = World(), World()
     for each in (world, bare):
         each.step()
@@ -235,34 +247,34 @@ def test_a_seed_in_training_that_is_not_finite_is_culled_at_once_and_the_host_kn
 
 
 @given(st.sets(st.integers(0, 3)))
-def test_candidates_are_culled_only_if_none_is_finite(bad) -> None:
+def test_candidates_are_culled_only_if_none_is_finite(bad: set[int]) -> None:
     world = World()
-    seed = world.manager.germinate("0", lambda site: Body(), "body", alternatives=[("body", lambda site: Body())] * 3)
+    seed, group = world.candidates(4)
     world.backward()
-    (crew,) = seed.body.groups
     for number in bad:
-        next(crew.parameters()).grad[number] = math.nan
+        next(group.parameters()).grad[number] = math.nan
     assert seed.body.finite() == [number not in bad for number in range(4)]
     assert world.growth.after_backward() is None
     assert (seed.id in world.manager.seeds) is (len(bad) < 4)
 
 
 def test_turns_tell_of_each_member_too() -> None:
-    turns = SequentialGroup([nn.Linear(2, 2), nn.Linear(2, 2)])
+    members = [nn.Linear(2, 2), nn.Linear(2, 2)]
+    turns = SequentialGroup(members)
     turns(torch.ones(1, 2)).sum().backward()
-    turns.members[1].bias.grad[0] = math.inf
+    slope(members[1].bias)[0] = math.inf
     assert turns.finite() == [True, False]
 
 
 @pytest.mark.parametrize("stage", STAGES[1:4])
-def test_a_blended_seed_that_is_not_finite_is_told_and_nothing_is_done(stage) -> None:
+def test_a_blended_seed_that_is_not_finite_is_told_and_nothing_is_done(stage: Stage) -> None:
     world = World()
     seed, other = world.seed(stage), world.seed(Stage.TRAINING, "2")
     loss = world.backward()
     seed.body.map.weight.grad[0, 0] = math.nan
     other.body.map.weight.grad[0, 0] = math.nan
     fault = world.growth.after_backward()
-    assert fault.seeds == (seed.id,) and not fault.host and f"seed {seed.id}" in str(fault)
+    assert fault is not None and fault.seeds == (seed.id,) and not fault.host and f"seed {seed.id}" in str(fault)
     assert set(world.manager.seeds) == {seed.id, other.id} and loss.isfinite()
 
 
@@ -272,9 +284,9 @@ def test_the_names_of_the_host_are_told() -> None:
     world.optimizer.add_param_group({"params": [stray]})
     world.backward()
     stray.grad = torch.tensor([0.0, math.inf])
-    world.host[2].bias.grad[1] = math.nan
+    slope(world.host.get_parameter("2.bias"))[1] = math.nan
     fault = world.growth.after_backward()
-    assert fault.host == ("2.bias", "parameter 0 of group 1") and not fault.seeds
+    assert fault is not None and fault.host == ("2.bias", "parameter 0 of group 1") and not fault.seeds
     assert str(fault) == "a gradient or a weight is not finite, of 2.bias, parameter 0 of group 1"
 
 
@@ -314,7 +326,7 @@ def test_what_is_sown_at_a_site_is_dropped_when_it_rests() -> None:
 
 
 @pytest.mark.parametrize("looks", [True, False], ids=["in the step", "at the end of training"])
-def test_a_seed_that_was_not_finite_puts_its_site_to_rest(looks) -> None:
+def test_a_seed_that_was_not_finite_puts_its_site_to_rest(looks: bool) -> None:
     world = World()
     seed = world.seed(Stage.TRAINING)
     seed.body.does = lambda y: y * math.nan
@@ -334,7 +346,7 @@ def test_a_seed_that_was_culled_for_another_reason_does_not() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_cut_is_at_once(stage) -> None:
+def test_a_cut_is_at_once(stage: Stage) -> None:
     world = World()
     seed = world.seed(stage)
     told = len(world.growth.events)

@@ -48,6 +48,9 @@ class Steps(nn.Module):
         for name, part in parts.items():
             self.add_module(name, part)
 
+    def __getattr__(self, name: str) -> Any:
+        return super().__getattr__(name)
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.run(self, *args, **kwargs)
 
@@ -166,7 +169,7 @@ def test_a_batch_in_another_dimension_is_found_and_turned(name: str) -> None:
     assert torch.allclose(got[0], torch.cat(got[1:]), atol=1e-6)
 
 
-def recurrent(self: Steps, x: Tensor) -> Tensor:
+def recurrent(self: Steps, x: Tensor) -> Any:
     first = self.lstm.batch_first
     h, _ = self.lstm(x if first else x.transpose(0, 1))
     return self.head(h if first else h.transpose(0, 1))
@@ -263,7 +266,8 @@ class Twice(nn.Module):
         self.trunk, self.head = nn.Sequential(linear(), nn.Tanh()).to(torch.bfloat16), linear()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.trunk(x.bfloat16()).float())
+        y: Tensor = self.head(self.trunk(x.bfloat16()).float())
+        return y
 
 
 def test_seeds_have_the_type_of_their_site() -> None:
@@ -348,7 +352,7 @@ def test_a_sample_that_cannot_be_made_longer_is_refused() -> None:
     assert "must hold a tensor" in refusal(Steps(lambda self, n: self.map(torch.ones(n, 6)), map=linear()), "map", (2,))
 
 
-def packed(self: Steps, x: Tensor) -> Tensor:
+def packed(self: Steps, x: Tensor) -> Any:
     lengths = torch.full((len(x),), TIME)
     lengths[-1] = 2
     out, _ = self.lstm(pack_padded_sequence(x, lengths, batch_first=True))
@@ -419,7 +423,7 @@ def test_the_probe_leaves_the_fast_path_as_it_was() -> None:
         torch.backends.mha.set_fastpath_enabled(True)
 
 
-def recomputing(self: Steps, x: Tensor, again: bool = True) -> Tensor:
+def recomputing(self: Steps, x: Tensor, again: bool = True) -> Any:
     h = self.first(x)
     return self.head(checkpoint(self.block, h, use_reentrant=False) if again else self.block(h))
 
@@ -452,8 +456,8 @@ def test_what_cannot_be_recomputed_is_refused() -> None:
     grown(host, find_sites(host, ["first:block.0"], x), "first:block.0")
     with pytest.raises(UsageError, match="'first:block.0' cannot be used with gradient checkpointing: one of its ends"):
         host(x).sum().backward()
-    host = Steps(lambda self, x: checkpoint(self.run_twice, x, use_reentrant=False), part=linear())
-    host.run_twice = lambda x: host.part(host.part(x))
+    twice = lambda self, x: checkpoint(lambda x: self.part(self.part(x)), x, use_reentrant=False)  # noqa: E731
+    host = Steps(twice, part=linear())
     grown(host, find_sites(host, ["part"], x), "part", build=noisy)
     with pytest.raises(UsageError, match="draws random numbers, and the host recomputes several calls of it"):
         host(x).sum().backward()
@@ -462,7 +466,7 @@ def test_what_cannot_be_recomputed_is_refused() -> None:
 def test_a_part_is_found_and_replaced_again() -> None:
     x = torch.randn(3, 2, 4)
     part = KeyPath(("a", 1), batch=1)
-    whole = {"a": (1, x), "b": 2}
+    whole: dict[str, Any] = {"a": (1, x), "b": 2}
     assert part.of(whole).shape == (2, 3, 4)
     assert part.replaced(whole, part.of(whole) + 1)["a"][1].sub(1).allclose(x, atol=1e-6)
     assert torch.equal(whole["a"][1], x), "what the host gave stays as it was"

@@ -147,7 +147,7 @@ class ActivationRecorder:
                 def on_grad(grad: Tensor) -> None:
                     gathered.output_grad[number] = place.gives.turned(grad.detach()) * len(h)
 
-                added_to.register_hook(on_grad)  # type: ignore[no-untyped-call]
+                added_to.register_hook(on_grad)
 
         if place.source is not None:
             self.handles.append(place.source.register_forward_pre_hook(on_read, with_kwargs=True))

@@ -96,7 +96,7 @@ def step(run: Training, index: Tensor) -> None:
         with part("loss"):
             loss = run.objective.loss(outputs, y)
         with part("backward"):
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
     run.governor.check_step(loss.item())
     if nonfinite := run.growth.after_backward():
         raise TrainingFault(str(nonfinite), () if nonfinite.host else nonfinite.seeds)
@@ -112,7 +112,7 @@ def try_step(run: Training, index: Tensor) -> None:
     """
     run.optimizer.zero_grad()
     loss = run.objective.loss(run.host(run.splits.train.x[index]), run.splits.train.y[index])
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     run.governor.check_step(loss.item())
     if not gradients_finite(run.optimizer):
         raise TrainingFault("a gradient is not finite")

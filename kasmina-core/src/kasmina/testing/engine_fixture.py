@@ -80,7 +80,7 @@ class EngineFixture:
         """Compute the gradients of the next batch and return its loss, detached."""
         self.optimizer.zero_grad()
         loss = self.loss()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss.detach()
 
     def train(self, steps: int = 1) -> None:
@@ -115,7 +115,7 @@ class EngineFixture:
         with undisturbed(self.host, self.manager.seeds.values()):
             torch.manual_seed(7)
             self.optimizer.zero_grad()
-            self.loss().backward()  # type: ignore[no-untyped-call]
+            self.loss().backward()
         return {name: p.grad.clone() for name, p in self.host.named_parameters() if p.grad is not None}
 
     def record(self) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def histograms(arrays: Mapping[str, Array]) -> Iterator[Any]:
             limits = edges[1:] if low < high else [high]
             with np.errstate(over="ignore"):
                 sums = float(values.sum()), float(values @ values)
-            found = histogram_raw(name, low, high, values.size, *sums, limits, counts)  # type: ignore[no-untyped-call]
+            found = histogram_raw(name, low, high, values.size, *sums, limits, counts)
             yield from found.value
 
 
@@ -57,7 +57,7 @@ def images(figures: Mapping[str, Figure]) -> Iterator[Any]:
 def text(name: str, markdown: str) -> Iterator[Any]:
     from torch.utils.tensorboard.summary import text
 
-    yield from text(name, markdown).value  # type: ignore[no-untyped-call]
+    yield from text(name, markdown).value
 
 
 def layout(groups: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[Any]:
@@ -67,7 +67,7 @@ def layout(groups: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[Any]:
     charts = {
         group: {name: ["Multiline", list(tags)] for name, tags in found.items()} for group, found in groups.items()
     }
-    yield from custom_scalars(charts).value  # type: ignore[no-untyped-call]
+    yield from custom_scalars(charts).value
 
 
 def options(config: Mapping[str, Any], metrics: Sequence[str], failed: bool) -> Iterator[Any]:
@@ -76,7 +76,7 @@ def options(config: Mapping[str, Any], metrics: Sequence[str], failed: bool) -> 
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
     from torch.utils.tensorboard.summary import hparams
 
-    experiment, start, end = hparams(dict(flat(config)), dict.fromkeys(metrics, 0.0))  # type: ignore[no-untyped-call]
+    experiment, start, end = hparams(dict(flat(config)), dict.fromkeys(metrics, 0.0))
     if failed:
         metadata = end.value[0].metadata.plugin_data
         data = HParamsPluginData.FromString(metadata.content)

@@ -77,7 +77,7 @@ class Recording:
         """Return the profile, its trace as gzipped JSON, and a table of the operations that took longest."""
         self.drop()
         trace = self._trace()
-        times = times_of(self._profiler.events() or [], self._gpu)  # type: ignore[no-untyped-call]
+        times = times_of(self._profiler.events() or [], self._gpu)
         total = times.total()
         milliseconds = total / 1000 / -(-self.steps // 2)
         found = Profile(
@@ -95,7 +95,7 @@ class Recording:
 
     def _enter(self, name: str) -> None:
         self._open.append((name, record_function(name)))
-        self._open[-1][1].__enter__()  # type: ignore[no-untyped-call]
+        self._open[-1][1].__enter__()
 
     def _leave(self, to: int = -1) -> None:
         """Close ranges until so many are open; the last one if nothing is said."""
