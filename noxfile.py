@@ -18,8 +18,8 @@ CORE, BLUEPRINTS, CONTROLLERS, LOGGERS = ALL = (
 )
 FOURIER = "examples/kasmina-fourier"
 SOURCES = [*ALL, "tests", "examples", "noxfile.py"]
-TYPED = ["contracts", "controllers", "export", "house", "wheels", "conftest.py"]
-TYPED += [f"core/{name}" for name in ("cli", "growth", "hosts", "plugins", "tasks")]
+TYPED = ["blueprints", "contracts", "controllers", "export", "house", "loggers", "wheels", "conftest.py"]
+TYPED += [f"core/{name}" for name in ("cli", "growth", "hosts", "plugins", "tasks", "testing")]
 TORCH = "torch==2.13.0"
 TEST = ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0"]
 # Strangers' distributions are built and installed by the tests themselves.

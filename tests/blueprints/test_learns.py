@@ -23,9 +23,10 @@ from kasmina.growth.sites.find import find_sites
 from kasmina.plugins.catalog import entries, find
 from kasmina.plugins.drivers import make
 from kasmina.records import Stage
+from kasmina.records.observation import Kind
 
-POSITIONS = {"vector": (), "sequence": (6,), "image": (5, 5)}
-BATCH = {"vector": 128, "sequence": 32, "image": 16}
+POSITIONS: dict[Kind, tuple[int, ...]] = {"vector": (), "sequence": (6,), "image": (5, 5)}
+BATCH: dict[Kind, int] = {"vector": 128, "sequence": 32, "image": 16}
 ALONE, GROWTH = 150, 300
 """Steps that the host takes before a seed germinates, and after; the host alone takes as many of both."""
 BELOW = 0.5
@@ -61,7 +62,8 @@ def product(x: Tensor) -> Tensor:
 
 
 def rotated(x: Tensor) -> Tensor:
-    return x @ torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(0)))[0]
+    y: Tensor = x @ torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(0)))[0]
+    return y
 
 
 def stretched(noise: Tensor) -> Tensor:
@@ -94,7 +96,9 @@ def retrieved(x: Tensor) -> Tensor:
     return x[torch.arange(len(x)), chosen, 1:].unsqueeze(1).expand(-1, x.shape[1], -1)
 
 
-LINEAR, POINTWISE = ("lora", {}), ("bottleneck", {})
+Seed = tuple[str, dict[str, Any]]
+LINEAR: Seed = ("lora", {})
+POINTWISE: Seed = ("bottleneck", {})
 TASKS = {
     "product": Task(product, two(3, 3, 1), "0:1", 3, (LINEAR,)),
     "waves": Task(lambda x: (3 * x).sin(), narrow, "0:2", 1, (LINEAR,)),
@@ -119,7 +123,7 @@ LESSONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def samples(task: Task, kind: str, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def samples(task: Task, kind: Kind, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     x = task.x(torch.randn(number, *POSITIONS[kind], task.width, generator=generator))
     y = task.rule(x)
     return (x.movedim(-1, 1), y.movedim(-1, 1)) if kind == "image" else (x, y)
@@ -128,7 +132,7 @@ def samples(task: Task, kind: str, number: int, generator: torch.Generator) -> t
 class Course:
     """A host that learns a task, and may grow meanwhile."""
 
-    def __init__(self, task: Task, kind: str, seed: int) -> None:
+    def __init__(self, task: Task, kind: Kind, seed: int) -> None:
         torch.manual_seed(seed)
         self.task, self.kind = task, kind
         self.host = task.host(partial(nn.Conv2d, kernel_size=1) if kind == "image" else nn.Linear)
@@ -174,7 +178,7 @@ class Course:
 
 
 @cache
-def alone(task: str, kind: str, seed: int) -> tuple[Course, float]:
+def alone(task: str, kind: Kind, seed: int) -> tuple[Course, float]:
     """The host at its plateau, and its lowest loss there or after as many steps as a grown one has."""
     course = Course(TASKS[task], kind, seed)
     course.train(ALONE)
@@ -185,7 +189,7 @@ def alone(task: str, kind: str, seed: int) -> tuple[Course, float]:
     return course, min(plateau, end)
 
 
-def fits(name: str, options: dict[str, Any], kind: str) -> bool:
+def fits(name: str, options: dict[str, Any], kind: Kind) -> bool:
     shape = (4, *POSITIONS[kind]) if kind == "image" else (*POSITIONS[kind], 4)
     return make(find("blueprint", name), options).fits(Site("a:b", kind, shape, shape)) is None
 
@@ -206,7 +210,7 @@ def in_words(numbers: list[float]) -> str:
 
 
 @pytest.mark.parametrize(("name", "kind"), CLAIMED)
-def test_grows_past_the_plateau_of_the_host(name: str, kind: str, table: list[str]) -> None:
+def test_grows_past_the_plateau_of_the_host(name: str, kind: Kind, table: list[str]) -> None:
     task, options = LESSONS[name]
     hosts = [alone(task, kind, seed) for seed in SEEDS]
     courses = [host.grown(name, **options) for host, _ in hosts]
@@ -219,7 +223,7 @@ def test_grows_past_the_plateau_of_the_host(name: str, kind: str, table: list[st
 
 
 @pytest.mark.parametrize(("task", "kind"), sorted({(LESSONS[name][0], kind) for name, kind in CLAIMED}))
-def test_a_seed_of_another_sort_does_not(task: str, kind: str) -> None:
+def test_a_seed_of_another_sort_does_not(task: str, kind: Kind) -> None:
     """So that the task asks for what the blueprint brings, and not for more weights or steps."""
     host, plateau = alone(task, kind, 0)
     tried = [(name, options) for name, options in TASKS[task].wrong if fits(name, options, kind)]

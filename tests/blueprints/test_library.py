@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import pytest
@@ -24,9 +24,11 @@ import kasmina_blueprints
 from kasmina import Site
 from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import load
+from kasmina.records.observation import Kind
 from kasmina.testing import blueprint_checks
 from kasmina_blueprints import parts
 
+Module = TypeVar("Module", bound=nn.Module)
 FOLDER = Path(kasmina_blueprints.__file__).parent
 SMOOTH = ["gelu", "silu", "tanh", "sine"]
 HIDDEN = st.integers(2, 9)
@@ -37,7 +39,7 @@ class Claim:
     """What a blueprint's description says of it, told a second time."""
 
     options: dict[str, st.SearchStrategy[Any]]
-    kinds: tuple[str, ...]
+    kinds: tuple[Kind, ...]
     fits: Callable[[Site], bool] = lambda site: True
     """Beyond the kind, and that time steps and pixels stay."""
 
@@ -55,7 +57,8 @@ def two_layers(site: Site) -> bool:
 
 
 ACTIVATIONS = st.sampled_from(["relu", *SMOOTH])
-ALL, PLAIN = ("vector", "sequence", "image"), ("vector", "sequence")
+ALL: tuple[Kind, ...] = ("vector", "sequence", "image")
+PLAIN: tuple[Kind, ...] = ("vector", "sequence")
 CLAIMS = {
     "bottleneck": Claim({"hidden": HIDDEN, "activation": ACTIVATIONS}, ALL),
     "neurons": Claim(
@@ -90,7 +93,7 @@ def made(name: str, **options: Any) -> Any:
 
 
 @st.composite
-def sites(draw: st.DrawFn, kinds: tuple[str, ...] = ALL) -> Site:
+def sites(draw: st.DrawFn, kinds: tuple[Kind, ...] = ALL) -> Site:
     """A site of any kind and form; widths, time steps and pixels may all change from its beginning to its end."""
     kind = draw(st.sampled_from(kinds))
     name = draw(st.sampled_from(["b", "a:b", "a:b", "b:b"]))
@@ -118,7 +121,7 @@ def batch(site: Site, size: int = 3) -> torch.Tensor:
     return torch.randn(size, *site.in_shape, dtype=torch.double, generator=torch.Generator().manual_seed(size))
 
 
-def woken(module: nn.Module) -> nn.Module:
+def woken(module: Module) -> Module:
     """The same module with weights that are all different, as they are after a while; biases above zero wake ReLUs."""
     generator = torch.Generator().manual_seed(0)
     for parameter in module.parameters():
@@ -130,8 +133,8 @@ def woken(module: nn.Module) -> nn.Module:
 
 def described(name: str, what: str) -> str:
     """A line of the class's description, which `kasmina plugins show` prints and the README repeats."""
-    (line,) = re.findall(rf"^    {what}: (.*)", type(made(name)).__doc__, re.MULTILINE)
-    return line
+    (line,) = re.findall(rf"^    {what}: (.*)", type(made(name)).__doc__ or "", re.MULTILINE)
+    return str(line)
 
 
 def formula(name: str, site: Site, **options: Any) -> int:
@@ -141,7 +144,8 @@ def formula(name: str, site: Site, **options: Any) -> int:
     if hints.startswith("with k = "):
         over_image, _, elsewhere = hints.removeprefix("with k = ").partition(" over an image and ")
         known["k"] = eval(over_image if site.kind == "image" else elsewhere.split()[0], {}, known)
-    return eval(re.sub(r"\bin\b", "in_", text), {}, known)
+    number: int = eval(re.sub(r"\bin\b", "in_", text), {}, known)
+    return number
 
 
 def count(module: nn.Module) -> int:
@@ -152,14 +156,14 @@ def count(module: nn.Module) -> int:
     "check",
     [pytest.param(check, id=f"{cls.__name__}-{check.name}") for cls in OURS for check in blueprint_checks(cls)],
 )
-def test_contract(check) -> None:
+def test_contract(check: Callable[[], None]) -> None:
     check()
 
 
 @NAMES
 @given(st.data())
 @settings(deadline=None, max_examples=50)
-def test_has_as_many_parameters_as_it_says(name, data) -> None:
+def test_has_as_many_parameters_as_it_says(name: str, data: st.DataObject) -> None:
     site, (blueprint, options) = data.draw(fitting(name)), data.draw(blueprints(name))
     if name == "mixture":
         members = [count(made(member).build(site)) for member in options["members"]]
@@ -168,7 +172,7 @@ def test_has_as_many_parameters_as_it_says(name, data) -> None:
 
 
 @NAMES
-def test_its_description_says_where_it_fits_and_whence_it_comes(name) -> None:
+def test_its_description_says_where_it_fits_and_whence_it_comes(name: str) -> None:
     kinds = [kind for kind in ALL if f"{kind}s" in described(name, "Sites")]
     assert tuple(kinds) == CLAIMS[name].kinds or name == "mixture" and "members" in described(name, "Sites")
     assert re.match(r'[A-Z][^"]+, "\w+', described(name, "Source")), "whose idea, and the title"
@@ -178,7 +182,7 @@ def test_its_description_says_where_it_fits_and_whence_it_comes(name) -> None:
 @NAMES
 @given(st.data())
 @settings(deadline=None, max_examples=50)
-def test_adds_nothing_at_birth_and_something_later(name, data) -> None:
+def test_adds_nothing_at_birth_and_something_later(name: str, data: st.DataObject) -> None:
     site, (blueprint, _) = data.draw(fitting(name)), data.draw(blueprints(name))
     module = blueprint.build(site).double()
     assert not module(batch(site)).any()
@@ -189,7 +193,7 @@ def test_adds_nothing_at_birth_and_something_later(name, data) -> None:
 @pytest.mark.parametrize("kind", ALL)
 @given(st.data())
 @settings(deadline=None, max_examples=40)
-def test_fits_what_it_says(name, kind, data) -> None:
+def test_fits_what_it_says(name: str, kind: Kind, data: st.DataObject) -> None:
     """Told a second time: the kinds, time steps and pixels that stay, and what each needs beyond that."""
     site, claim = data.draw(sites((kind,))), CLAIMS[name]
     stay = parts.positions(site, site.in_shape) == parts.positions(site, site.out_shape)
@@ -199,7 +203,7 @@ def test_fits_what_it_says(name, kind, data) -> None:
 @NAMES
 @given(st.data())
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
-def test_where_it_does_not_fit_it_would_go_wrong(name, data) -> None:
+def test_where_it_does_not_fit_it_would_go_wrong(name: str, data: st.DataObject) -> None:
     """It cannot be built, or fails, or gives another shape, or has weights that nothing ever reaches."""
     site = data.draw(sites())
     reason = made(name).fits(site)
@@ -208,6 +212,11 @@ def test_where_it_does_not_fit_it_would_go_wrong(name, data) -> None:
     assert reason.startswith(f"{name} ") and "\n" not in reason and reason[-1] not in ".;"
     assume(name != "neurons" or two_layers(site))
     assert goes_wrong(made(name), site), reason
+
+
+def slope(tensor: torch.Tensor) -> torch.Tensor:
+    assert tensor.grad is not None
+    return tensor.grad
 
 
 def goes_wrong(blueprint: Any, site: Site) -> bool:
@@ -219,12 +228,12 @@ def goes_wrong(blueprint: Any, site: Site) -> bool:
     if given.shape != (7, *site.out_shape):
         return True
     given.square().sum().backward()
-    return any(bool((parameter.grad.abs() < 1e-10).any()) for parameter in module.parameters())
+    return any(bool((slope(parameter).abs() < 1e-10).any()) for parameter in module.parameters())
 
 
 @given(st.sampled_from(["bottleneck", "neurons", "conv"]), st.data(), st.integers(2, 7), st.integers(0, 2**31))
 @settings(deadline=None)
-def test_few_relus_are_never_all_silent(name, data, hidden, seed) -> None:
+def test_few_relus_are_never_all_silent(name: str, data: st.DataObject, hidden: int, seed: int) -> None:
     """Whatever they read: all above zero, all below, or one sample alone."""
     torch.manual_seed(seed)
     site = data.draw(fitting(name))
@@ -239,7 +248,7 @@ def test_few_relus_are_never_all_silent(name, data, hidden, seed) -> None:
 
 
 @pytest.mark.parametrize("name", ["bottleneck", "neurons", "conv"])
-def test_a_single_relu_is_refused(name) -> None:
+def test_a_single_relu_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="'hidden' must be >= 2 with 'relu'"):
         made(name, hidden=1, activation="relu")
     assert made(name, hidden=1, activation="gelu").hidden == 1
@@ -252,7 +261,7 @@ def test_from_eight_units_on_all_are_drawn_at_random() -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in CLAIMS for kind in CLAIMS[name].kinds])
-def test_many_run_side_by_side_as_one(name, kind) -> None:
+def test_many_run_side_by_side_as_one(name: str, kind: Kind) -> None:
     """Stacked and mapped over, as where many members train in lock-step."""
     shape = {"vector": (4,), "sequence": (3, 4), "image": (4, 3, 5)}[kind]
     site, blueprint = Site("a:b", kind, shape, shape), made(name)
@@ -268,7 +277,7 @@ def test_many_run_side_by_side_as_one(name, kind) -> None:
 
 @pytest.mark.parametrize("name", ["neurons", "bottleneck"])
 @pytest.mark.parametrize("kind", ALL)
-def test_is_two_maps_and_an_activation_and_nothing_else(name, kind) -> None:
+def test_is_two_maps_and_an_activation_and_nothing_else(name: str, kind: Kind) -> None:
     """So that an export can fold it into the layers beside it, and an init knows which weights come in and go out."""
     shape = {"vector": (4,), "sequence": (3, 4), "image": (4, 3, 5)}[kind]
     module, due = made(name).build(Site("a:b", kind, shape, shape)), nn.Conv2d if kind == "image" else nn.Linear
@@ -285,18 +294,21 @@ def test_is_two_maps_and_an_activation_and_nothing_else(name, kind) -> None:
     ],
     ids=["linear", "3 x 3", "5 x 5"],
 )
-def test_neurons_are_a_wider_layer(layer, kind, shape) -> None:
+def test_neurons_are_a_wider_layer(
+    layer: Callable[[int, int], nn.Linear | nn.Conv2d], kind: Kind, shape: tuple[int, ...]
+) -> None:
     """Across a span over two layers: the same as one layer with the weights of both, side by side."""
-    host = nn.Sequential(layer(3, 5), nn.Tanh(), layer(5, 2)).double()
-    options = {"kernel": host[0].kernel_size[0]} if shape else {}
+    first, last = layer(3, 5), layer(5, 2)
+    host = nn.Sequential(first, nn.Tanh(), last).double()
+    options = {"kernel": first.kernel_size[0]} if isinstance(first, nn.Conv2d) else {}
     site = Site("0:2", kind, (3, *shape), (2, *shape))
     seed = woken(made("neurons", hidden=4, activation="tanh", **options).build(site))
     wide = nn.Sequential(layer(3, 9), nn.Tanh(), layer(9, 2)).double()
     with torch.no_grad():
-        wide[0].weight.copy_(torch.cat([host[0].weight, seed[0].weight]))
-        wide[0].bias.copy_(torch.cat([host[0].bias, seed[0].bias]))
-        wide[2].weight.copy_(torch.cat([host[2].weight, seed[2].weight], 1))
-        wide[2].bias.copy_(host[2].bias)
+        wide.get_parameter("0.weight").copy_(torch.cat([first.weight, seed[0].weight]))
+        wide.get_parameter("0.bias").copy_(torch.cat([host.get_parameter("0.bias"), seed[0].bias]))
+        wide.get_parameter("2.weight").copy_(torch.cat([last.weight, seed[2].weight], 1))
+        wide.get_parameter("2.bias").copy_(host.get_parameter("2.bias"))
     x = batch(site)
     assert torch.allclose(host(x) + seed(x), wide(x))
 
@@ -317,7 +329,7 @@ def test_squeeze_excite_scales_each_channel_between_nothing_and_twice() -> None:
 
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(2, 5))
 @settings(deadline=None, max_examples=30)
-def test_attention_is_what_torch_calls_multi_head_attention(heads, size, length) -> None:
+def test_attention_is_what_torch_calls_multi_head_attention(heads: int, size: int, length: int) -> None:
     width = heads * size
     seed = woken(
         made("attention", heads=heads, size=size).build(Site("b", "sequence", (length, width), (length, width)))
@@ -331,12 +343,12 @@ def test_attention_is_what_torch_calls_multi_head_attention(heads, size, length)
 
 
 @pytest.mark.parametrize("name", ["conv", "depthwise"])
-def test_a_convolution_sees_its_neighbours_and_no_further(name) -> None:
+def test_a_convolution_sees_its_neighbours_and_no_further(name: str) -> None:
     site = Site("b", "image", (2, 5, 5), (2, 5, 5))
     module = woken(made(name).build(site))
     x = batch(site, 1).requires_grad_()
     module(x)[0, :, 2, 2].sum().backward()
-    seen = x.grad[0].abs().sum(0) > 0
+    seen = slope(x)[0].abs().sum(0) > 0
     assert seen[1:4, 1:4].all() and int(seen.sum()) == 9
 
 
@@ -344,7 +356,7 @@ def test_a_convolution_over_a_sequence_goes_along_time() -> None:
     site = Site("b", "sequence", (6, 3), (6, 3))
     x = batch(site, 1).requires_grad_()
     woken(made("conv", activation="tanh").build(site))(x)[0, 2].sum().backward()
-    assert (x.grad[0].abs().sum(1) > 0).tolist() == [False, True, True, True, False, False]
+    assert (slope(x)[0].abs().sum(1) > 0).tolist() == [False, True, True, True, False, False]
 
 
 def test_every_file_is_registered_under_its_name() -> None:
@@ -362,12 +374,13 @@ def test_importing_all_of_them_imports_no_torch() -> None:
 
 
 @NAMES
-def test_the_readme_says_the_same_of_it(name) -> None:
+def test_the_readme_says_the_same_of_it(name: str) -> None:
     (row,) = re.findall(rf"^\| `{name}` \| (.*) \|$", (FOLDER.parents[1] / "README.md").read_text(), re.MULTILINE)
     _, fits, size, idea = row.split(" | ")
     assert fits + "." == described(name, "Sites")
     assert size.strip("`") == described(name, "Parameters").rstrip(".").split(", ")[0]
-    assert all(word in type(made(name)).__doc__ for word in re.findall(r"\w+", idea))
+    description = type(made(name)).__doc__ or ""
+    assert all(word in description for word in re.findall(r"\w+", idea))
 
 
 @pytest.mark.parametrize(
@@ -382,7 +395,9 @@ def test_the_readme_says_the_same_of_it(name) -> None:
     ],
 )
 @pytest.mark.parametrize("width", [256, 768])
-def test_where_a_host_is_wide_a_seed_is_by_default_a_part_of_a_block_of_that_sort(name, kind, block, width) -> None:
+def test_where_a_host_is_wide_a_seed_is_by_default_a_part_of_a_block_of_that_sort(
+    name: str, kind: Kind, block: int, width: int
+) -> None:
     """`block`: the weights of a whole one, in squares of the width (a linear map 1, a feed-forward block 2 * 4)."""
     shape = {"vector": (width,), "sequence": (3, width), "image": (width, 3, 3)}[kind]
     part = count(made(name).build(Site("b", kind, shape, shape))) / (block * width**2)

@@ -15,7 +15,7 @@ from kasmina import Plane, Predictions
 
 pytest.importorskip("matplotlib", reason="the extra kasmina-loggers[tensorboard] is not installed")
 
-from matplotlib.collections import PathCollection  # noqa: E402
+from matplotlib.collections import Collection, PathCollection  # noqa: E402
 from matplotlib.colors import to_hex, to_rgb  # noqa: E402
 from matplotlib.contour import ContourSet  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
@@ -77,6 +77,11 @@ def words(figure: Figure | None) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text)]
 
 
+def fills(drawn: Collection) -> np.ndarray[Any, Any]:
+    """Colours that the parts of a collection are filled with, as rows (red, green, blue, alpha)."""
+    return np.asarray(drawn.get_facecolor())
+
+
 def test_a_boundary_shows_both_classes_their_names_and_how_many_are_right() -> None:
     figure = decision_boundary(halves(y=np.zeros(60, int)), ("width", "length"))
     assert all(shows(pixels(figure), colour) for colour in class_colours(2))
@@ -91,16 +96,15 @@ def test_regions_lie_where_the_network_answers_so_and_are_stronger_where_it_is_s
     assert figure is not None
     (axes,) = figure.axes
     regions = {
-        to_hex(path.get_facecolor()[0]): path
-        for path in axes.collections
-        if isinstance(path, ContourSet) and path.filled
+        to_hex(fills(path)[0]): path for path in axes.collections if isinstance(path, ContourSet) and path.filled
     }
     for name, side in zip(map(to_hex, class_colours(2)), (-1, 1), strict=True):
         shapes = regions[name].get_paths()
         weakest, strongest = (shapes[0].get_extents(), shapes[-1].get_extents())
         assert np.sign(weakest.x0 + weakest.x1) == np.sign(strongest.x0 + strongest.x1) == side
         assert abs(weakest.x0 + weakest.x1) < abs(strongest.x0 + strongest.x1)
-        assert list(regions[name].get_facecolor()[:, 3]) == sorted(regions[name].get_facecolor()[:, 3])
+        strengths = list(fills(regions[name])[:, 3])
+        assert strengths == sorted(strengths)
 
 
 def test_mistaken_samples_have_a_dark_rim_and_the_colour_of_what_they_are() -> None:
@@ -108,11 +112,13 @@ def test_mistaken_samples_have_a_dark_rim_and_the_colour_of_what_they_are() -> N
     figure = decision_boundary(halves(x=x, y=y, outputs=sure(x[:, 0])))
     assert figure is not None
     dots = {
-        to_hex(dot.get_edgecolor()[0]): dot for dot in figure.axes[0].collections if isinstance(dot, PathCollection)
+        to_hex(np.asarray(dot.get_edgecolor())[0]): dot
+        for dot in figure.axes[0].collections
+        if isinstance(dot, PathCollection)
     }
     for rim, place in (("#ffffff", x[0]), ("#000000", x[1])):
         assert np.allclose(dots[rim].get_offsets(), place)
-        assert to_hex(dots[rim].get_facecolor()[0]) == to_hex(class_colours(2)[0])
+        assert to_hex(fills(dots[rim])[0]) == to_hex(class_colours(2)[0])
 
 
 def test_where_there_is_no_number_the_map_is_grey() -> None:

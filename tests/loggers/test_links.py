@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kasmina_loggers.journal import opened
@@ -9,7 +11,7 @@ from kasmina_loggers.rich import Rich
 from kasmina_loggers.rich.svg import check_picture
 
 
-def test_records_do_not_follow_a_link(tmp_path) -> None:
+def test_records_do_not_follow_a_link(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     (tmp_path / "metrics.jsonl").symlink_to(tmp_path / "precious")
     with pytest.raises(OSError):
@@ -17,7 +19,7 @@ def test_records_do_not_follow_a_link(tmp_path) -> None:
     assert (tmp_path / "precious").read_text() == "mine"
 
 
-def test_a_picture_replaces_pictures_alone(tmp_path) -> None:
+def test_a_picture_replaces_pictures_alone(tmp_path: Path) -> None:
     for name, content in {"a.svg": "<svg/>", "b.svg": "<?xml version='1.0'?><svg/>"}.items():
         (tmp_path / name).write_text(content)
         check_picture(tmp_path / name)
@@ -31,6 +33,6 @@ def test_a_picture_replaces_pictures_alone(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("name", [".bashrc", "picture", "picture.svg\n", "a.svg/b"])
-def test_a_picture_is_called_svg(name) -> None:
+def test_a_picture_is_called_svg(name: str) -> None:
     with pytest.raises(ValueError):
         Rich(picture=name)

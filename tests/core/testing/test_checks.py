@@ -8,16 +8,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from kasmina import Proposal, Site, Verdict, hookimpl
+from kasmina import Event, Metrics, Observation, Proposal, RunInfo, SeedState, Site, Verdict, hookimpl
 from kasmina.testing import blueprint_checks, controller_checks, logger_checks
 
 
@@ -199,18 +200,18 @@ def one_sentence(sentence: str) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def no_hooks_stay():
+def no_hooks_stay() -> Iterator[None]:
     yield
     nn.modules.module._global_forward_hooks.clear()
 
 
 @pytest.mark.parametrize("check", blueprint_checks(Sound, width=4))
-def test_a_sound_blueprint_passes(check) -> None:
+def test_a_sound_blueprint_passes(check: Callable[[], None]) -> None:
     check()
 
 
 @pytest.mark.parametrize(("name", "cls"), [(name, cls) for name, many in BLUEPRINTS.items() for cls in many])
-def test_a_fault_of_a_blueprint_is_caught(name, cls) -> None:
+def test_a_fault_of_a_blueprint_is_caught(name: str, cls: type) -> None:
     sentence = failed(blueprint_checks(cls), name)[name]
     assert one_sentence(sentence)
 
@@ -231,7 +232,7 @@ class First:
     every: int = 10
 
     @hookimpl
-    def propose_germination(self, observation):
+    def propose_germination(self, observation: Observation) -> Proposal | None:
         free = [state.site.name for state in observation.sites if state.free]
         return Proposal(free[0], "it is time") if free and observation.epoch % self.every == 0 else None
 
@@ -239,49 +240,49 @@ class First:
 @attrs.define(eq=False)
 class Anywhere(First):
     @hookimpl
-    def propose_germination(self, observation):
+    def propose_germination(self, observation: Observation) -> Proposal | None:
         return Proposal(observation.sites[0].site.name)
 
 
 @attrs.define(eq=False)
 class Word(First):
     @hookimpl
-    def propose_germination(self, observation):
+    def propose_germination(self, observation: Observation) -> Any:
         return observation.sites[0].site.name
 
 
 @attrs.define(eq=False)
 class Elsewhere(First):
     @hookimpl
-    def propose_germination(self, observation):
+    def propose_germination(self, observation: Observation) -> Proposal | None:
         return Proposal("nowhere")
 
 
 @attrs.define(eq=False)
 class Dice(First):
     @hookimpl
-    def judge_seed(self):
+    def judge_seed(self) -> Verdict:
         return Verdict(random.random() < 0.5)
 
 
 @attrs.define(eq=False)
 class Target(First):
     @hookimpl
-    def wants_statistics(self, observation):
-        return observation.validation_metric < observation.target
+    def wants_statistics(self, observation: Observation) -> bool:
+        return observation.validation_metric < observation.target  # type: ignore[operator]
 
 
 @attrs.define(eq=False)
 class Second(First):
     @hookimpl
-    def wants_statistics(self, observation):
+    def wants_statistics(self, observation: Observation) -> bool:
         return observation.sites[1].free
 
 
 @attrs.define(eq=False)
 class Backwards(First):
     @hookimpl
-    def blend_step(self, seed):
+    def blend_step(self, seed: SeedState) -> float:
         return seed.alpha - 0.1
 
 
@@ -304,7 +305,7 @@ class Remembers(First):
     """What one learned, all others know."""
 
     @hookimpl
-    def propose_germination(self, observation):
+    def propose_germination(self, observation: Observation) -> Proposal | None:
         REMEMBERED.append(observation.epoch)
         free = [state.site.name for state in observation.sites if state.free]
         return Proposal(free[0]) if free and len(REMEMBERED) % 7 == 0 else None
@@ -317,7 +318,7 @@ class Counts(First):
     _asked: int = attrs.field(default=0, init=False)
 
     @hookimpl
-    def propose_germination(self, observation):
+    def propose_germination(self, observation: Observation) -> Proposal | None:
         self._asked += 1
         free = [state.site.name for state in observation.sites if state.free]
         return Proposal(free[0]) if free and self._asked % 7 == 0 else None
@@ -331,13 +332,13 @@ class Streams(Counts):
 
 
 @attrs.define(eq=False)
-class Forgets(Counts):
+class Denies(Counts):
     """Says that it remembers nothing."""
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         return {}
 
-    def load_state_dict(self, state) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         pass
 
 
@@ -345,10 +346,10 @@ class Forgets(Counts):
 class OnlyEver(Counts):
     """Right for a new instance, and wrong for one that goes back."""
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         return {"asked": self._asked}
 
-    def load_state_dict(self, state) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         self._asked = max(self._asked, state["asked"])
 
 
@@ -360,7 +361,7 @@ class Beside(First):
         self.asked = 0
 
     @hookimpl
-    def propose_germination(self, observation):
+    def propose_germination(self, observation: Observation) -> Proposal | None:
         self.asked += 1
         free = [state.site.name for state in observation.sites if state.free]
         return Proposal(free[0]) if free and self.asked % 7 == 0 else None
@@ -371,7 +372,7 @@ class Option(First):
     """Remembers in an option."""
 
     @hookimpl
-    def propose_germination(self, observation):
+    def propose_germination(self, observation: Observation) -> Proposal | None:
         self.every += 1
         free = [state.site.name for state in observation.sites if state.free]
         return Proposal(free[0]) if free and self.every % 7 == 0 else None
@@ -385,7 +386,7 @@ CONTROLLERS = {
     "survives a single site": (Second,),
     "same observations, same answers": (Dice, Remembers),
     "random numbers are apart": (Dice,),
-    "goes on as if never stopped": (Streams, Forgets, OnlyEver, Beside, Option),
+    "goes on as if never stopped": (Streams, Denies, OnlyEver, Beside, Option),
 }
 
 
@@ -394,7 +395,7 @@ def test_a_sound_controller_passes() -> None:
 
 
 @pytest.mark.parametrize(("name", "cls"), [(name, cls) for name, many in CONTROLLERS.items() for cls in many])
-def test_a_fault_of_a_controller_is_caught(name, cls) -> None:
+def test_a_fault_of_a_controller_is_caught(name: str, cls: type) -> None:
     assert one_sentence(failed(controller_checks(cls), name)[name])
 
 
@@ -409,21 +410,21 @@ class Notes:
     path: Path | None = attrs.field(default=None, init=False)
 
     @hookimpl
-    def on_run_start(self, run) -> None:
+    def on_run_start(self, run: RunInfo) -> None:
         self.path = run.folder / self.file
 
     @hookimpl
-    def log_metrics(self, metrics, step) -> None:
+    def log_metrics(self, metrics: Metrics, step: int) -> None:
         if self.path:
             with self.path.open("a") as file:
                 file.write(f"{step} {json.dumps(metrics.as_dict())}\n")
 
     @hookimpl
-    def on_run_end(self, summary) -> None:
+    def on_run_end(self, summary: Mapping[str, Any]) -> None:
         self.path = None
 
 
-def logger(**methods: Callable[..., None]) -> type:
+def logger(**methods: Callable[..., Any]) -> type:
     return attrs.define(eq=False)(type("Wrong", (Notes,), {name: hookimpl(method) for name, method in methods.items()}))
 
 
@@ -431,53 +432,53 @@ def remembering_logger(give: Callable[..., Any], take: Callable[..., None] = lam
     return attrs.define(eq=False)(type("Wrong", (Notes,), {"state_dict": give, "load_state_dict": take}))
 
 
-def named_files(self, metrics, step) -> None:
+def named_files(self: Notes, metrics: Metrics, step: int) -> None:
     if self.path:
         for seed in metrics.seeds:
             (self.path.parent / seed.site).write_text("")
 
 
-def as_integers(self, metrics, step) -> None:
+def as_integers(self: Notes, metrics: Metrics, step: int) -> None:
     [int(value) for value in metrics.as_dict().values()]
 
 
-def mean(self, histograms) -> None:
+def mean(self: Notes, histograms: Mapping[str, np.ndarray[Any, Any]]) -> None:
     sum(map(len, histograms.values())) / len(histograms)
 
 
-def results(self, summary) -> None:
+def results(self: Notes, summary: Mapping[str, Any]) -> None:
     format(summary["test"], ".3f")
 
 
-def once(self, run) -> None:
+def once(self: Notes, run: RunInfo) -> None:
     assert self.path is None, "a run is on"
     self.path = run.folder / self.file
     self.file = "only once"
     self.path.touch(exist_ok=False)
 
 
-def stays(self, run) -> None:
+def stays(self: Notes, run: RunInfo) -> None:
     if self.path is None:
         self.path = run.folder / self.file
 
 
-def threaded(self, summary) -> None:
+def threaded(self: Notes, summary: Mapping[str, Any]) -> None:
     threading.Thread(target=time.sleep, args=(3,), daemon=True).start()
 
 
-def swallows(self, summary) -> None:
+def swallows(self: Notes, summary: Mapping[str, Any]) -> None:
     sys.stdout = sys.stderr
 
 
-def events(self, event) -> None:
+def events(self: Notes, event: Event) -> None:
     assert event.seed.stage != "active", "a stage of which nobody told"
 
 
-def spread(self, histograms) -> None:
+def spread(self: Notes, histograms: Mapping[str, np.ndarray[Any, Any]]) -> None:
     [values.max() for values in histograms.values()]
 
 
-def lacking(self, state) -> None:
+def lacking(self: Notes, state: dict[str, Any]) -> None:
     self.file = state["what it never gave"]
 
 
@@ -511,7 +512,7 @@ def test_a_sound_logger_passes() -> None:
 
 
 @pytest.mark.parametrize(("name", "cls"), [(name, cls) for name, many in LOGGERS.items() for cls in many])
-def test_a_fault_of_a_logger_is_caught(name, cls) -> None:
+def test_a_fault_of_a_logger_is_caught(name: str, cls: type) -> None:
     assert one_sentence(failed(logger_checks(cls), name)[name])
 
 
