@@ -33,7 +33,7 @@ LEGAL = {
     "active": {"culled"},
 }
 KEYS = {"status", "task", "host", "controller", "blueprint", "seed", "metric", "test", "validation", "parameters"} | {
-    *("best", "seeds", "epochs", "flops", "seconds", "versions")
+    *("best", "last", "seeds", "epochs", "flops", "seconds", "versions")
 }
 SEED_KEYS = {"id", "site", "blueprint", "stage", "germinated_at", "active_at", "parameters"}
 
@@ -119,19 +119,25 @@ def test_metrics_are_one_record_an_epoch(run) -> None:
     found = records(run / "metrics.jsonl")
     assert [record["step"] for record in found] == list(range(1, 41))
     assert all(record["phase"] and "train/loss" in record["metrics"] for record in found)
-    assert found[-1]["metrics"][f"validation/{summary(run)['metric']}"] == summary(run)["validation"]
-    assert found[-1]["metrics"]["parameters"] == summary(run)["parameters"]["final"]
+    told, name = summary(run), f"validation/{summary(run)['metric']}"
+    assert found[-1]["metrics"][name] == told["last"]["validation"]
+    assert found[-1]["metrics"]["parameters"] == told["last"]["parameters"]
+    assert found[told["best"]["epoch"] - 1]["metrics"][name] == told["best"]["validation"] == told["validation"]
 
 
 def test_events_tell_each_seed_s_whole_life_in_legal_order(run) -> None:
     stages: dict[int, str] = {}
+    at_best: dict[int, str] = {}
     found = records(run / "events.jsonl")
     for record in found:
         assert record["before"] == stages.get(record["seed"], "dormant")
         assert record["stage"] in LEGAL[record["before"]] and record["reason"]
         stages[record["seed"]] = record["stage"]
+        if record["epoch"] <= summary(run)["best"]["epoch"]:
+            at_best[record["seed"]] = record["stage"]
     assert [record["step"] for record in found] == sorted(record["step"] for record in found)
-    assert stages == {seed["id"]: seed["stage"] for seed in summary(run)["seeds"]}
+    grown = {seed: stage for seed, stage in at_best.items() if stage != "training"}
+    assert grown == {seed["id"]: seed["stage"] for seed in summary(run)["seeds"]}
 
 
 def test_a_pipe_gets_plain_lines(first, run) -> None:

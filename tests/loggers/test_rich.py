@@ -24,6 +24,7 @@ from kasmina_loggers.rich import Rich
 from kasmina_loggers.rich.plain_text import PlainText
 from kasmina_loggers.rich.progress import Progress
 from kasmina_loggers.rich.screen import Screen
+from kasmina_loggers.rich.summary_rows import network_text
 
 ESCAPE = "\x1b"
 HIDE_CURSOR, SHOW_CURSOR = f"{ESCAPE}[?25l", f"{ESCAPE}[?25h"
@@ -365,6 +366,16 @@ def test_any_order_of_stages_and_any_numbers_can_be_shown(
     summary = player.summary("stopped") | {"seeds": [attrs.asdict(e.seed) for e in course if isinstance(e, Event)]}
     player.hooks.on_run_end(run=run, summary=summary)
     assert "stopped" in text_of(console)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "due"),
+    [(9, "best epoch 9 of 12; the last has validation 0.9500, 70 parameters"), (12, "best epoch 12 of 12"), (0, "")],
+)
+def test_the_end_says_which_epoch_counts_and_what_the_last_reached(epoch: int, due: str) -> None:
+    last = {"epoch": 12, "test": None, "validation": 0.95, "parameters": 70}
+    best = {"epoch": epoch, "validation": 0.96, "loss": 0.1} if epoch else None
+    assert network_text({"best": best, "last": last, "epochs": 12}) == due
 
 
 def test_the_view_is_chosen_by_the_output(run: RunInfo) -> None:

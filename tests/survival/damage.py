@@ -55,7 +55,7 @@ def ending(folder: Path) -> dict[str, Any]:
     del summary["seconds"]
     return {
         "state": (record["state"], record["tensors"], {k: v for k, v in plugins.items() if k != "logger.jsonl"}),
-        "best": summary.pop("best"),
+        "best": {name: summary.pop(name) for name in ("best", "test", "validation", "parameters", "seeds")},
         "summary": summary,
         "records": [(folder / name).read_bytes() if (folder / name).is_file() else None for name in RECORDS],
         "logger": plugins.get("logger.jsonl"),

@@ -25,6 +25,7 @@ from kasmina import Data, Event, Incident, Observation, Phase, Proposal, Stage, 
 from kasmina.hosts.mlp import MLP
 from kasmina.plugins.catalog import Entry
 from kasmina.run import experiment
+from kasmina.run.checkpoints.store import newest
 from kasmina.run.options.config import PHASES, configure
 from kasmina.run.plugin_set import PluginSet
 from kasmina.run.training import Training
@@ -301,9 +302,11 @@ class Outcome:
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        seeds = self.run.growth.manager.seeds.items()
-        return dict(self.run.host.state_dict()) | {
-            f"{id}.{name}": value for id, seed in seeds for name, value in seed.body.state_dict().items()
+        """Those of the last state, which are saved."""
+        state = newest(self.path / "checkpoints", pytest.fail).last.state
+        seeds = [(record["_extra_state"]["id"], record) for record in state["growth"]["manager"]["seeds"]]
+        return state["host"] | {
+            f"{id}.{name}": value for id, record in seeds for name, value in record.items() if isinstance(value, Tensor)
         }
 
     @property

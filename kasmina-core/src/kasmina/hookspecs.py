@@ -216,7 +216,8 @@ def log_network(network: nn.Module, sample: np.ndarray[Any, Any], step: int) -> 
 def log_predictions(predictions: Predictions, step: int) -> None:
     """Log the network's predictions, after each epoch in which a seed germinated and when the run ends.
 
-    They are made only if a plugin implements this hook.
+    Those at the end are of the best epoch's network, and have the number of that epoch. They are made only if a
+    plugin implements this hook.
 
     Args:
         predictions: Predictions for the validation split, a :class:`kasmina.Predictions`.

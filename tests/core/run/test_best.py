@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from governor import GROWTH, OTHER, SITE, Diary, planted
+from governor import GROWTH, OTHER, SITE, Diary, Host, Linear, Rows, entry, planted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kasmina import Event, Stage
+from kasmina.run import restore as restoring
 from kasmina.run.checkpoints.callback import CheckpointCallback
 from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.format import Checkpoint, path_of
 from kasmina.run.checkpoints.store import best, newest
 from kasmina.run.checkpoints.writer import CheckpointWriter
 from kasmina.run.experiment import resume_experiment, run_experiment
+from kasmina.run.objective import evaluate
 from kasmina.run.options.config import PHASES, configure
 from kasmina.testing.engine_fixture import same
 
@@ -47,14 +50,14 @@ def machine(written: Sequence[bool], killed_at: int = 0, copy: Path | None = Non
         yield
 
 
-def trained(path: Path, stop_at: int = 0) -> tuple[Diary, dict[str, Any]]:
+def trained(path: Path, stop_at: int = 0, seed: int = 26) -> tuple[Diary, dict[str, Any]]:
     """What a run tells its logger, and its summary."""
     diary = Diary()
     diary.stop_at = stop_at
     named: dict[str, Any] = dict.fromkeys(["task", "host", "controller", "blueprint"], "mine")
     phases = {"phases": {name: {"epochs": 0} for name in PHASES} | {"grow": {"epochs": EPOCHS}}}
     with planted(diary, {}):
-        return diary, run_experiment(configure(None, named | OPTIONS | phases), path, pytest.fail)[1]
+        return diary, run_experiment(configure(None, named | OPTIONS | phases | {"seed": seed}), path, pytest.fail)[1]
 
 
 def resumed(path: Path, diary: Diary) -> dict[str, Any]:
@@ -67,23 +70,73 @@ def found(path: Path) -> Checkpoint:
     return best(path / "checkpoints", pytest.fail)
 
 
+def ranks_of(diary: Diary) -> dict[int, tuple[float, float, int]]:
+    """How good each epoch is."""
+    metrics = dict(line for line in diary.lines if isinstance(line, tuple))
+    return {epoch: (m["validation/accuracy"], -m["validation/loss"], -epoch) for epoch, m in metrics.items()}
+
+
+def unsettled(diary: Diary) -> set[int]:
+    """The epochs after which a seed is half in the network."""
+    stages: dict[int, Stage] = {}
+    found = set()
+    for epoch in range(1, EPOCHS + 1):
+        stages |= {e.seed.id: e.seed.stage for e in diary.lines if isinstance(e, Event) and e.epoch == epoch}
+        if {*stages.values()} - {Stage.ACTIVE, Stage.TRAINING}:
+            found.add(epoch)
+    return found
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkpoint, dict[str, Any]]:
     """The best checkpoint of a run of which every epoch is written, and its summary."""
     path = tmp_path_factory.mktemp("whole") / "run"
     with machine(ALWAYS):
         diary, summary = trained(path)
-    metrics = dict(line for line in diary.lines if isinstance(line, tuple))
-    ranks = {epoch: (m["validation/accuracy"], -m["validation/loss"], -epoch) for epoch, m in metrics.items()}
-    due = max(ranks, key=ranks.__getitem__)
-    assert len(ranks) == EPOCHS and due < EPOCHS, "the example must be best before its end"
+    ranks = ranks_of(diary)
+    assert len(ranks) == EPOCHS
+    due = max(ranks.keys() - unsettled(diary), key=ranks.__getitem__)
+    assert due < EPOCHS, "the example must be best before its end"
     assert found(path).facts.epoch == summary["best"]["epoch"] == due
     return found(path), summary
 
 
 def check(path: Path, summary: dict[str, Any], whole: tuple[Checkpoint, dict[str, Any]]) -> None:
     assert found(path).facts.epoch == whole[0].facts.epoch and same(found(path).state, whole[0].state)
-    assert summary["best"] == whole[1]["best"]
+    assert summary | {"seconds": 0} == whole[1] | {"seconds": 0}
+
+
+def test_an_epoch_with_a_seed_on_trial_is_not_the_best_however_good_it_is(tmp_path: Path) -> None:
+    with machine(NEVER):
+        diary, summary = trained(tmp_path / "run", seed=12)
+    ranks = ranks_of(diary)
+    assert max(ranks, key=ranks.__getitem__) in unsettled(diary), "the example must be best with a seed on trial"
+    due = max(ranks.keys() - unsettled(diary), key=ranks.__getitem__)
+    assert found(tmp_path / "run").facts.epoch == summary["best"]["epoch"] == due
+
+
+def test_the_network_of_the_best_epoch_counts_and_the_last_stands_beside_it(whole: Any) -> None:
+    checkpoint, summary = whole
+    state, best, last = checkpoint.state, summary["best"], summary["last"]
+    alive = [record["_extra_state"] for record in state["growth"]["manager"]["seeds"]]
+    stages = {seed["id"]: seed["stage"] for seed in alive if seed["stage"] != "training"}
+    assert {seed["id"]: seed["stage"] for seed in summary["seeds"]} == stages
+    assert summary["validation"] == best["validation"] != last["validation"]
+    assert summary["parameters"]["final"] < last["parameters"], "the example must have grown after its best epoch"
+    assert summary["epochs"] == last["epoch"] == EPOCHS > best["epoch"]
+
+
+@pytest.mark.parametrize("checkpoint", ["best", "last"])
+def test_what_is_restored_is_what_the_summary_tells_of(tmp_path: Path, checkpoint: str) -> None:
+    with machine(ALWAYS):
+        diary, summary = trained(tmp_path / "run")
+    with planted(diary, {}), pytest.MonkeyPatch.context() as patch:
+        made = {"task": Rows(), "host": Host(), "blueprint": Linear()}
+        patch.setattr(restoring, "choose", lambda kind, choice: (entry(kind), made[kind]))
+        again = restoring.restore(tmp_path / "run", checkpoint=checkpoint, warn=pytest.fail)
+    due = summary if checkpoint == "best" else summary["last"]
+    assert evaluate(again.host, again.objective, again.splits.test)[1] == due["test"]
+    assert evaluate(again.host, again.objective, again.splits.validation)[1] == due["validation"]
 
 
 def test_a_machine_that_has_no_time_to_write_keeps_the_same_best(tmp_path: Path, whole: Any) -> None:

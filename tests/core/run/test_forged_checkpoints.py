@@ -23,6 +23,7 @@ HONEST = {
     "good": None,
     "metric": 0.5,
     "loss": None,
+    "settled": True,
     "best": None,
 }
 
@@ -42,7 +43,7 @@ def test_a_fact_that_is_gone_or_none_of_its_kind_is_damage(tmp_path, name, wrong
     facts = HONEST | {name: wrong}
     if wrong == "gone":
         del facts[name]
-    if (name, wrong) in (("data", "text"), ("config", "text"), ("code", {})):  # which are right
+    if (name, wrong) in (("data", "text"), ("config", "text"), ("code", {}), ("settled", True)):  # which are right
         facts[name] = 3
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(format, "asdict", lambda honest: facts)

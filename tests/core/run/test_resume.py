@@ -38,7 +38,7 @@ from kasmina.run.plugin_set import PluginSet
 from kasmina.run.profiling import profiler
 from kasmina.run.profiling.profiler import Profiler
 from kasmina.run.profiling.profiles import read
-from kasmina.run.summary import summarise
+from kasmina.run.summary import Ending, measure, summarise
 from kasmina.run.training import Callback, Stopped, Training
 from kasmina.testing.engine_fixture import same
 
@@ -444,5 +444,5 @@ def test_what_loggers_draw_between_epochs_changes_nothing(build, plan, host) -> 
         for draws in (False, True):
             run = begun(build(attrs.evolve(plan, host=host, draws=draws)))
             state = end(run)
-            ends.append((state, summarise(run, "finished", 0.0)))
+            ends.append((state, summarise(run, Ending("finished", 0.0, measure(run, None)))))
     assert differences(ends[0][0], ends[1][0]) == [] and ends[0][1] == ends[1][1]

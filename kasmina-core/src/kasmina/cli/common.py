@@ -7,10 +7,10 @@ import click
 trust = click.option("--trust", is_flag=True, help="Run the code that the run's config.yaml names.")
 checkpoint = click.option(
     "--checkpoint",
-    type=click.Choice(["last", "best"]),
-    default="last",
+    type=click.Choice(["best", "last"]),
+    default="best",
     show_default=True,
-    help="The checkpoint to use: the last one, or the best on the validation split.",
+    help="The checkpoint to use: that of the best epoch on the validation split, or the last one.",
 )
 
 

@@ -10,6 +10,23 @@ from kasmina.growth.sites.find import BoundSite
 from kasmina.records import Stage
 
 
+def ended(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state of growth that has ended: without seeds in training, germinations and measurements under way.
+
+    Args:
+        state: Value of `Growth.state_dict`.
+    """
+    manager, grown = state["manager"], _grown(state)
+    ids = {record["_extra_state"]["id"] for record in grown}
+    groups = [id for id in manager["param_groups"] if id in ids]
+    return {
+        **state,
+        "needs": {**state["needs"], "start": None, "recorder": None},
+        "germination": {**state["germination"], "pending": None, "recorder": None},
+        "manager": {**manager, "seeds": grown, "param_groups": groups},
+    }
+
+
 def attach_seeds(state: Mapping[str, Any], sites: Mapping[str, BoundSite]) -> list[Seed]:
     """Attach the saved seeds to their sites and return them, without those in training, which add nothing yet.
 
@@ -21,10 +38,13 @@ def attach_seeds(state: Mapping[str, Any], sites: Mapping[str, BoundSite]) -> li
         KeyError, RuntimeError: A seed does not fit its site, or what its blueprint builds now.
     """
     seeds = []
-    for record in state["manager"]["seeds"]:
-        facts = record["_extra_state"]
-        if facts["stage"] != Stage.TRAINING:
-            seed = revive(record, sites[facts["site"]])
-            seed.attach()
-            seeds.append(seed)
+    for record in _grown(state):
+        seed = revive(record, sites[record["_extra_state"]["site"]])
+        seed.attach()
+        seeds.append(seed)
     return seeds
+
+
+def _grown(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the saved seeds that add something."""
+    return [record for record in state["manager"]["seeds"] if record["_extra_state"]["stage"] != Stage.TRAINING]

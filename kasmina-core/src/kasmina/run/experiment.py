@@ -17,7 +17,7 @@ from kasmina.errors import KasminaError, UsageError
 from kasmina.plugins.messages import one_line
 from kasmina.run.assembly import assemble
 from kasmina.run.checkpoints.callback import CheckpointCallback, first_snapshot
-from kasmina.run.checkpoints.contents import restore_plugins, restore_random, restore_state
+from kasmina.run.checkpoints.contents import restore_network, restore_plugins, restore_random, restore_state
 from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.store import ResumePoint, fitting, newest
 from kasmina.run.checkpoints.writer import CheckpointWriter
@@ -27,7 +27,7 @@ from kasmina.run.options.config import Config, configure
 from kasmina.run.plugin_set import PluginSet, tell_changes
 from kasmina.run.profiling.profiler import Profiler
 from kasmina.run.report import report_begin, report_predictions
-from kasmina.run.summary import summarise
+from kasmina.run.summary import Ending, measure, summarise
 from kasmina.run.training import Stopped, Training
 from kasmina.run.trust import sign
 
@@ -131,8 +131,10 @@ def conduct(
         if checkpoints.writer.failure and not failure:
             again = f"when that is mended, 'kasmina run --resume {run.info.folder}' goes on"
             status, failure = "failed", KasminaError(f"{checkpoints.writer.failure}; {again}")
-        best = checkpoints.best.facts if checkpoints.best else None
-        summary = summarise(run, status, checkpoints.spent, best, None if failure is None else reason_of(failure))
+        error = None if failure is None else reason_of(failure)
+        last = measure(run, error)
+        best = take_best(run, checkpoints, bool(failure))
+        summary = summarise(run, Ending(status, checkpoints.spent, last, best, error))
         finish(run, checkpoints, summary, bool(failure))
     if failure:
         raise failure
@@ -150,6 +152,19 @@ def take_up(run: Training, found: ResumePoint) -> None:
             run.plugins.hooks.on_phase_start(phase=phase, run=run.info)
     restore_plugins(run, found.last.state)
     restore_random(run, found.last.state)
+
+
+def take_best(run: Training, checkpoints: CheckpointCallback, failed: bool) -> Facts | None:
+    """Restore the network of the best epoch, which counts, and return the facts about it; None without such an epoch.
+
+    Call it when all is saved: the run cannot go on from there.
+    """
+    if checkpoints.best is None:
+        return None
+    # What made the run fail may make this fail.
+    with suppress(*([Exception] if failed else [])):
+        restore_network(run, checkpoints.best.packed.unpacked())
+    return checkpoints.best.facts
 
 
 def finish(run: Training, checkpoints: CheckpointCallback, summary: dict[str, Any], failed: bool) -> None:

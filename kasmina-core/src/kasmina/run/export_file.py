@@ -30,7 +30,7 @@ def export(
     folding: bool,
     trust: bool = False,
     *,
-    checkpoint: str = "last",
+    checkpoint: str = "best",
     warn: Callable[[str], None] = warnings.warn,
 ) -> dict[str, Any]:
     """Write the network of the run at `path` to `out`, and `out`.json next to it; return the content of the latter.

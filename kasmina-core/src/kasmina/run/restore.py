@@ -53,14 +53,14 @@ def restore(
     device: str | None = None,
     trust: bool = False,
     *,
-    checkpoint: str = "last",
+    checkpoint: str = "best",
     warn: Callable[[str], None] = warnings.warn,
 ) -> Trained:
     """Return the network of the run at `path` and its task's data, on the run's own device or on another.
 
     Args:
         trust: Whether code that config.yaml names may be run, though the run is not one of the user's own.
-        checkpoint: ``"last"``, or ``"best"`` for the epoch that was best on the validation split.
+        checkpoint: ``"best"`` for the epoch that was best on the validation split, which counts, or ``"last"``.
         warn: Called with a line if the newest checkpoint is damaged, and an earlier one is taken.
 
     Raises:

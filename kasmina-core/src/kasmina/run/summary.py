@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-from attrs import asdict
+from attrs import asdict, frozen
 
 from kasmina.records import SeedState
 from kasmina.run.checkpoints.facts import Facts
@@ -19,21 +19,38 @@ from kasmina.run.training import Training
 DISTRIBUTIONS = ("kasmina-core", "torch")
 
 
-def summarise(
-    run: Training, status: str, seconds: float, best: Facts | None = None, error: str | None = None
-) -> dict[str, Any]:
-    """Return the summary of a run that has ended. Nothing else reads the test split.
+@frozen
+class Scores:
+    """Size of a network, and its metric on two splits; None where it is not finite."""
 
-    Args:
-        status: ``"finished"``, ``"stopped"`` or ``"failed"``.
-        seconds: Wall time in seconds.
-        best: Facts about the best epoch, if one has ended.
-        error: Reason why the run failed.
-    """
+    epoch: int
+    test: float | None
+    validation: float | None
+    parameters: int
+
+
+@frozen
+class Ending:
+    """End of a run, and what came of it."""
+
+    status: str
+    """``"finished"``, ``"stopped"`` or ``"failed"``."""
+    seconds: float
+    """Wall time in seconds."""
+    last: Scores
+    """Scores of the network as it was at the end."""
+    best: Facts | None = None
+    """Facts about the best epoch, if there is one."""
+    error: str | None = None
+    """Reason why the run failed."""
+
+
+def summarise(run: Training, ending: Ending) -> dict[str, Any]:
+    """Return the summary of a run that has ended and whose network is that of its best epoch."""
     choices, data = run.info.choices, run.info.data
-    test, validation = (_measured(run, split, error) for split in (run.splits.test, run.splits.validation))
+    found = measure(run, ending.error)
     summary = {
-        "status": status,
+        "status": ending.status,
         "task": choices.task,
         "host": choices.host,
         "controller": choices.controller,
@@ -43,17 +60,24 @@ def summarise(
         "device": run.info.device,
         "metric": data.metric,
         "target": data.target,
-        "test": test,
-        "validation": validation,
-        "best": None if best is None else _best(best),
-        "parameters": {"start": run.info.parameters, "final": run.growth.parameters},
+        "test": found.test,
+        "validation": found.validation,
+        "best": None if ending.best is None else _best(ending.best),
+        "last": asdict(ending.last),
+        "parameters": {"start": run.info.parameters, "final": found.parameters},
         "seeds": [_seed(seed) for seed in run.growth.seeds],
-        "epochs": run.growth.epoch,
+        "epochs": ending.last.epoch,
         "flops": run.flops.total,
-        "seconds": round(seconds, 3),
+        "seconds": round(ending.seconds, 3),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in DISTRIBUTIONS},
     }
-    return summary if error is None else summary | {"error": error}
+    return summary if ending.error is None else summary | {"error": ending.error}
+
+
+def measure(run: Training, error: str | None) -> Scores:
+    """Return the scores of the network as it is now. Nothing else reads the test split."""
+    test, validation = (_measured(run, split, error) for split in (run.splits.test, run.splits.validation))
+    return Scores(run.growth.epoch, test, validation, run.growth.parameters)
 
 
 def _measured(run: Training, split: Split, error: str | None) -> float | None:

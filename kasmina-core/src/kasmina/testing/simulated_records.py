@@ -71,6 +71,8 @@ def summary(script: Script, run: RunInfo, seeds: Iterable[SeedState], epochs: in
         "target": run.data.target,
         "test": None if failed else 0.97,
         "validation": None if failed else 0.96,
+        "best": None if failed else {"epoch": max(epochs - 1, 1), "validation": 0.96, "loss": 0.12},
+        "last": {"epoch": epochs, "test": None, "validation": 0.95, "parameters": parameters(seeds)},
         "parameters": {"start": run.parameters, "final": parameters(seeds)},
         "seeds": [attrs.asdict(seed) for seed in seeds],
         "epochs": epochs,

@@ -38,7 +38,7 @@ def package(
     target: Path,
     trust: bool = False,
     *,
-    checkpoint: str = "last",
+    checkpoint: str = "best",
     warn: Callable[[str], None] = warnings.warn,
 ) -> dict[str, Any]:
     """Write the network of the run in `folder` as an MLflow model to `target`, and return its metadata.

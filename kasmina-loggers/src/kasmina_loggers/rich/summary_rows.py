@@ -66,6 +66,7 @@ def end_rows(summary: Mapping[str, Any], run: RunInfo) -> Rows:
         ("error", one_line(str(summary.get("error") or ""))),
         ("test", result_text(summary, "test")),
         ("validation", result_text(summary, "validation")),
+        ("network", network_text(summary)),
         ("parameters", growth_text(summary.get("parameters") or {})),
         ("seeds", seeds_text(summary.get("seeds") or [])),
         ("epochs", count(summary.get("epochs"))),
@@ -82,6 +83,18 @@ def result_text(summary: Mapping[str, Any], split: str) -> str:
         return ""
     verdict = "" if target is None else f", target {brief(target)} {'reached' if value >= target else 'missed'}"
     return f"{summary.get('metric', 'metric')} {measure(value)}{verdict}"
+
+
+def network_text(summary: Mapping[str, Any]) -> str:
+    """Return which epoch's network the results are of, and what the last one reached."""
+    best, last = summary.get("best"), summary.get("last")
+    if not best or not last:
+        return ""
+    said = f"best epoch {count(best['epoch'])} of {count(summary.get('epochs'))}"
+    if best["epoch"] == last["epoch"]:
+        return said
+    splits = ", ".join(f"{split} {measure(last[split])}" for split in ("test", "validation") if last[split] is not None)
+    return f"{said}; the last has {splits}, {plural(last['parameters'], 'parameter')}"
 
 
 def growth_text(parameters: Mapping[str, int]) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from attrs import define, evolve, field
 
-from kasmina.records import Observation
+from kasmina.records import Observation, Stage
 from kasmina.run.checkpoints.contents import first_state, state_of
 from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.packing import pack
@@ -23,6 +23,9 @@ from kasmina.run.training import Callback, Training
 
 SHARE = 0.015
 """Maximum share of run time spent writing checkpoints. Contention with training can double the real cost."""
+
+SETTLED = (Stage.ACTIVE, Stage.TRAINING)
+"""Stages of the seeds of a settled epoch. All others are half in the network: on trial, or going."""
 
 
 @define(eq=False)
@@ -39,7 +42,7 @@ class CheckpointCallback(Callback):
     good: Snapshot
     """State at the end of the last epoch."""
     best: Snapshot | None = None
-    """State at the end of the best epoch so far: by the metric, then by the loss, then the earlier one."""
+    """State at the end of the best settled epoch so far: by the metric, then by the loss, then the earlier one."""
     seconds: float = 0.0
     """Seconds that earlier processes spent on the run."""
     _began: float = field(factory=time.perf_counter, init=False)
@@ -64,8 +67,9 @@ class CheckpointCallback(Callback):
 
     def on_epoch(self, observation: Observation) -> None:
         """Take a snapshot, and have it written if it is time."""
-        self.good = self._snapshot(observation.validation_metric, observation.validation_loss)
-        if self.best is None or self.good.facts.rank > self.best.facts.rank:
+        settled = all(seed.stage in SETTLED for seed in self.run.growth.live_seeds)
+        self.good = self._snapshot(observation.validation_metric, observation.validation_loss, settled)
+        if settled and (self.best is None or self.good.facts.rank > self.best.facts.rank):
             self.best = self.good
         if self._late or (observation.epoch % self.options.epochs == 0 and self._worth):
             self._save(self.good)
@@ -120,9 +124,16 @@ class CheckpointCallback(Callback):
         self._saved = time.perf_counter()
         self.writer.save(SavePoint(snapshot, self.good, self.best))
 
-    def _snapshot(self, metric: float | None = None, loss: float | None = None) -> Snapshot:
-        epoch, step = self.run.growth.epochs, self.run.growth.step
-        facts = evolve(self.good.facts, epoch=epoch, step=step, seconds=self.spent, metric=metric, loss=loss)
+    def _snapshot(self, metric: float | None = None, loss: float | None = None, settled: bool = False) -> Snapshot:
+        facts = evolve(
+            self.good.facts,
+            epoch=self.run.growth.epochs,
+            step=self.run.growth.step,
+            seconds=self.spent,
+            metric=metric,
+            loss=loss,
+            settled=settled,
+        )
         return Snapshot(pack(state_of(self.run)), facts)
 
 

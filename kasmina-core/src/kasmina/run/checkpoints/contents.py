@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kasmina.growth.grown import ended
 from kasmina.run.seeding import set_states, states
 from kasmina.run.training import Training
 
@@ -50,6 +51,19 @@ def restore_state(run: Training, state: dict[str, Any]) -> None:
     run.growth.load_state_dict(state["growth"])
     run.optimizer.load_state_dict(state["optimizer"])
     run.flops.load_state_dict(state["flops"])
+
+
+def restore_network(run: Training, state: dict[str, Any]) -> None:
+    """Restore host and seeds to an earlier state, to be measured and shown: the run cannot go on from there.
+
+    Args:
+        state: State from `state_of`, of the same options. Seeds in training are left out.
+
+    Raises:
+        KeyError, RuntimeError, ValueError: The state is of other options.
+    """
+    load_weights(run.host, state["host"])
+    run.growth.load_state_dict(ended(state["growth"]))
 
 
 def restore_plugins(run: Training, state: dict[str, Any]) -> None:

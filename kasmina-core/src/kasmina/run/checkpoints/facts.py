@@ -32,10 +32,12 @@ class Facts:
     """Metric on the validation split at the end of the epoch; None within an epoch and before the first."""
     loss: float | None = None
     """Loss on the validation split at the end of the epoch; None within an epoch and before the first."""
+    settled: bool = False
+    """Whether it is the end of an epoch after which no seed was half in the network: only such an epoch can be best."""
     good: int | None = None
     """Number of the checkpoint at the end of the last epoch, to which the run would go back. None if it is this one."""
     best: int | None = None
-    """Number of the checkpoint of the best epoch so far. None if it is this one, or if no epoch has ended."""
+    """Number of the checkpoint of the best settled epoch so far. None if it is this one, or if there is none."""
 
     @property
     def rank(self) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.packing import NAMES, Packed, TensorLocation, unpack
 from kasmina.run.folder import digest
 
-FORMAT = 3
+FORMAT = 4
 
 
 class Damaged(KasminaError):

@@ -25,4 +25,4 @@ class SavePoint:
     good: Snapshot
     """State at the end of the last epoch, to which the run would go back; `last` itself if it is one."""
     best: Snapshot | None
-    """State at the end of the best epoch so far; None before the first has ended."""
+    """State at the end of the best settled epoch so far; None if there is none."""

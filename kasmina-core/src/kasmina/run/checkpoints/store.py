@@ -21,7 +21,7 @@ class ResumePoint:
     good: Checkpoint
     """State at the end of an epoch, to which the run would go back; `last` itself if it is one."""
     best: Checkpoint | None
-    """State at the end of the best epoch up to `last`; None before the first has ended."""
+    """State at the end of the best settled epoch up to `last`; None if there is none."""
     saved: list[SavedCheckpoint]
     """All checkpoints that are whole and not newer than `last`, the oldest first."""
 
@@ -50,7 +50,7 @@ def newest(folder: Path, warn: Callable[[str], None]) -> ResumePoint:
 
 
 def best(folder: Path, warn: Callable[[str], None]) -> Checkpoint:
-    """Return the checkpoint of the epoch that was best on the validation split; before the first epoch, the newest.
+    """Return the checkpoint of the epoch that was best on the validation split; if none is settled, the newest.
 
     Raises:
         UsageError: There is none.
@@ -74,12 +74,12 @@ def _best(
     folder: Path, last: Checkpoint, saved: list[SavedCheckpoint], warn: Callable[[str], None]
 ) -> Checkpoint | None:
     if last.facts.best is None:
-        return None if last.facts.metric is None else last
+        return last if last.facts.settled else None
     try:
         return read_checkpoint(path_of(folder, last.facts.best))
     except Damaged as error:
-        measured = [one for one in saved if one.facts.metric is not None]
-        left = max(measured, key=lambda one: one.facts.rank, default=None)
+        settled = [one for one in saved if one.facts.settled]
+        left = max(settled, key=lambda one: one.facts.rank, default=None)
         instead = "none" if left is None else f"that of epoch {left.facts.epoch}"
         warn(f"checkpoint {error}; it was the best, and of those that are left the best is {instead}")
         return None if left is None else read_checkpoint(path_of(folder, left.number))

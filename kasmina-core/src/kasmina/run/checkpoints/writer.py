@@ -72,9 +72,10 @@ class CheckpointWriter:
 
     @property
     def newest(self) -> list[Path]:
-        """Files of the newest checkpoint."""
-        path = path_of(self._folder, self._saved[-1].number)
-        return [path, path.with_suffix(".safetensors")]
+        """Files of the newest checkpoint and of those that it needs, which are older."""
+        last = self._saved[-1]
+        paths = [path_of(self._folder, number) for number in sorted({last.number} | last.facts.needs)]
+        return [file for path in paths for file in (path, path.with_suffix(".safetensors"))]
 
     def save(self, point: SavePoint) -> None:
         """Have it written as soon as possible; never wait."""
