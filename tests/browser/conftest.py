@@ -41,7 +41,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             pass
         with kasmina(home, "promote runs/spirals"):
             pass
-    command = [KASMINA, "ui", "runs"]
+    command = [str(KASMINA), "ui", "runs"]
     with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, text=True) as process:
         try:
             addresses = dict(told(process))
@@ -53,8 +53,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @contextmanager
 def kasmina(home: Path, words: str) -> Iterator[None]:
     """A command beside what is done within, which must have ended well afterwards."""
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([KASMINA, *words.split()], cwd=home, **quiet)
+    command = [str(KASMINA), *words.split()]
+    process = subprocess.Popen(command, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     yield
     _, said = process.communicate()
     assert process.returncode == 0, said

@@ -69,7 +69,7 @@ def test_a_small_file_that_unpacks_to_more_than_memory_is_not_unpacked(
     if kind == "npz":
         np.savez_compressed(path, x=np.zeros((100_000, 8)), y=np.zeros(100_000))
     else:
-        import pyarrow  # type: ignore[import-untyped]
+        import pyarrow
         from pyarrow import parquet
 
         parquet.write_table(pyarrow.table({"a": np.zeros(500_000), "target": np.zeros(500_000)}), path)

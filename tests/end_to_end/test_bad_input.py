@@ -13,7 +13,7 @@ from kasmina.cli.main import main
 KASMINA = Path(sys.executable).parent / "kasmina"
 
 ROWS = "".join(f"{n},{n * n % 7},{n % 3}\n" for n in range(200))
-TABLES = {
+TABLES: dict[str, str | bytes] = {
     "good.csv": "a,b,target\n" + ROWS,
     "no-target.csv": "a,b,c\n" + ROWS,
     "text.csv": "a,b,target\n" + ROWS + "many,3,1\n",
@@ -26,7 +26,7 @@ TABLES = {
     "binary.csv": bytes(range(256)) * 20,
     "ragged.csv": "a,b,target\n" + ROWS + "1,2\n",
 }
-CONFIGS = {
+CONFIGS: dict[str, str | bytes] = {
     "broken.yaml": "host: [",
     "list.yaml": "- host\n- task\n",
     "words.yaml": "only words",
@@ -115,24 +115,24 @@ def refused(here: Path, capfd: pytest.CaptureFixture[str], words: list[str], par
 
 
 @pytest.mark.parametrize("case", WORDS)
-def test_wrong_words(here, capfd, monkeypatch, case) -> None:
+def test_wrong_words(here: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     if case == "device not there":
         monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     refused(here, capfd, *WORDS[case])
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_a_table_that_cannot_be_learned(here, capfd, case) -> None:
+def test_a_table_that_cannot_be_learned(here: Path, capfd: pytest.CaptureFixture[str], case: str) -> None:
     name, parts = FILES[case]
     refused(here, capfd, ["--task", "file", "--set", f"task.path={name}"], parts)
 
 
-def test_a_task_without_its_file(here, capfd) -> None:
+def test_a_task_without_its_file(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     refused(here, capfd, ["--task", "file"], ["task.path=FILE"])
 
 
 @pytest.mark.parametrize("word", ["none", "there", "good.csv"])
-def test_evaluate_of_what_is_no_run(here, capfd, word) -> None:
+def test_evaluate_of_what_is_no_run(here: Path, capfd: pytest.CaptureFixture[str], word: str) -> None:
     assert main(["evaluate", word]) == 2
     check(capfd.readouterr().err, [word, "not the folder of a run"])
 
@@ -147,7 +147,7 @@ def test_evaluate_of_what_is_no_run(here, capfd, word) -> None:
     ],
     ids=" ".join,
 )
-def test_the_installed_command_refuses_in_one_line(here, words) -> None:
+def test_the_installed_command_refuses_in_one_line(here: Path, words: list[str]) -> None:
     before = listed(here)
     done = subprocess.run([KASMINA, *words], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2

@@ -17,7 +17,7 @@ def kasmina(here: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([KASMINA, *arguments], cwd=here, capture_output=True, text=True, timeout=300)
 
 
-def test_a_run_grows_as_far_as_its_budget_and_no_further(tmp_path) -> None:
+def test_a_run_grows_as_far_as_its_budget_and_no_further(tmp_path: Path) -> None:
     """Without one, `always` has more than one seed by then: of 40 parameters each, at a host of 17."""
     done = kasmina(tmp_path, "run", *SHORT, "--set", "budget.parameters=60")
     assert done.returncode == 0, done.stderr
@@ -30,7 +30,7 @@ def test_a_run_grows_as_far_as_its_budget_and_no_further(tmp_path) -> None:
     assert budget == {"seeds": None, "parameters": 60, "multiply_adds": None}
 
 
-def test_a_host_over_the_budget_is_one_sentence_and_leaves_nothing_behind(tmp_path) -> None:
+def test_a_host_over_the_budget_is_one_sentence_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = kasmina(tmp_path, "run", *SHORT, "--set", "budget.parameters=16")
     assert done.returncode == 2 and not list(tmp_path.iterdir())
     assert done.stderr.splitlines() == [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from damage import Trial, cuts, flips, formats, losses, trial
+from damage import Fault, Trial, cuts, flips, formats, losses, trial
 
 from kasmina.cli.main import main
 
@@ -25,13 +26,15 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Trial:
     ],
     ids=["cut", "bit", "lost", "format"],
 )
-def test_a_damaged_run_is_resumed_to_the_bit_or_refused(small, faults) -> None:
+def test_a_damaged_run_is_resumed_to_the_bit_or_refused(
+    small: Trial, faults: Callable[[Path], Iterable[Fault]]
+) -> None:
     for fault in faults(small.part):
         small.suffer(fault)
     assert small.wrong == []
 
 
-def test_the_command_says_it_in_one_line(small, tmp_path, capfd) -> None:
+def test_the_command_says_it_in_one_line(small: Trial, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     small.part.rename(run := tmp_path / "run")
     for file in Path(run, "checkpoints").glob("*.json"):
         file.write_bytes(file.read_bytes()[:-1])

@@ -14,7 +14,9 @@ SHORT = ["--epochs", "15", "--device", "cpu", "--no-logger", "rich", *GROWS]
 
 
 @pytest.mark.parametrize("host", ["cnn", "transformer"])
-def test_a_host_learns_the_digits_and_grows(tmp_path, monkeypatch, capsys, host) -> None:
+def test_a_host_learns_the_digits_and_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], host: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["run", *SHORT, "--task", "digits", "--host", host, "--set", "host.depth=2", "--out", "run"]) == 0
     told = json.loads(Path("run/summary.json").read_text())
@@ -28,7 +30,9 @@ def test_a_host_learns_the_digits_and_grows(tmp_path, monkeypatch, capsys, host)
 
 
 @pytest.mark.parametrize("host", ["cnn", "transformer"])
-def test_a_task_of_vectors_is_refused_in_one_sentence(tmp_path, monkeypatch, capfd, host) -> None:
+def test_a_task_of_vectors_is_refused_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], host: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["run", *SHORT, "--host", host, "--out", "run"]) == 2
     error = capfd.readouterr().err

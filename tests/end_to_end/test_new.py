@@ -42,17 +42,17 @@ def python(home: Path, tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_its_tests_pass(python, home, kind) -> None:
+def test_its_tests_pass(python: Callable[..., str], home: Path, kind: str) -> None:
     folder = home / f"kasmina-my-{kind}"
     assert " passed" in python("pytest", str(folder), "-q", "-p", "no:cacheprovider")
 
 
 @pytest.mark.parametrize("kind", ["controller", "logger"])  # a blueprint's is in the README, and tried with it
-def test_it_keeps_the_contract(python, kind) -> None:
+def test_it_keeps_the_contract(python: Callable[..., str], kind: str) -> None:
     assert json.loads(python("kasmina", "check", kind, f"my_{kind}", "--json"))["passed"]
 
 
-def test_a_run_uses_all_three(python, tmp_path) -> None:
+def test_a_run_uses_all_three(python: Callable[..., str], tmp_path: Path) -> None:
     words = ["--blueprint", "my_blueprint", "--controller", "my_controller", "--logger", "my_logger"]
     summary = json.loads(python("kasmina", "run", *words, "--epochs", "30", "--out", "out", "--json"))
     assert summary["status"] == "finished" and summary["seeds"]

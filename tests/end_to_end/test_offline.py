@@ -37,7 +37,7 @@ def stop(run: Path, to: Path) -> None:
         path.unlink()
 
 
-def test_no_command_tries_to_reach_anybody(tmp_path) -> None:
+def test_no_command_tries_to_reach_anybody(tmp_path: Path) -> None:
     for words in COMMANDS:
         if "stopped" in words:
             stop(tmp_path / "first", tmp_path / "stopped")
@@ -59,23 +59,23 @@ PYTHON = {
 
 
 @pytest.mark.parametrize("words, whom", PYTHON.values(), ids=PYTHON)
-def test_who_tries_is_seen(tmp_path, words, whom) -> None:
+def test_who_tries_is_seen(tmp_path: Path, words: str, whom: str) -> None:
     done = offline([sys.executable, "-c", SAYS.format(words)], tmp_path)
     assert done.status == 0 and any(line.endswith(f" {whom}") for line in done.tried), done
 
 
-def test_who_tries_in_another_language_is_seen(tmp_path) -> None:
+def test_who_tries_in_another_language_is_seen(tmp_path: Path) -> None:
     done = offline(["bash", "-c", "echo > /dev/tcp/192.0.2.1/80; true"], tmp_path)
     assert done.status == 0 and done.tried == ("1 connections or packets found no route",), done
 
 
-def test_a_child_that_outlives_its_parent_is_seen(tmp_path) -> None:
+def test_a_child_that_outlives_its_parent_is_seen(tmp_path: Path) -> None:
     late = SAYS.format("__import__('time').sleep(0.3); socket.create_connection(('192.0.2.1', 80), 5)")
     starts = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {late!r}], start_new_session=True)"
     assert any("192.0.2.1" in line for line in offline([sys.executable, "-c", starts], tmp_path).tried)
 
 
-def test_a_command_that_calls_home_is_seen(tmp_path) -> None:
+def test_a_command_that_calls_home_is_seen(tmp_path: Path) -> None:
     """Through the whole of the command line."""
     info = tmp_path / "stranger-1.0.dist-info"
     info.mkdir()
@@ -91,7 +91,7 @@ def test_a_command_that_calls_home_is_seen(tmp_path) -> None:
     ), done
 
 
-def test_this_machine_is_not_outside(tmp_path) -> None:
+def test_this_machine_is_not_outside(tmp_path: Path) -> None:
     serves = "a = socket.create_server(('127.0.0.1', 0)); socket.create_connection(('localhost', a.getsockname()[1]))"
     done = offline([sys.executable, "-c", f"import socket\n{serves}\nsocket.socketpair()"], tmp_path)
     assert (done.status, done.tried) == (0, ())
@@ -111,5 +111,5 @@ def test_this_machine_is_not_outside(tmp_path) -> None:
         ("8.8.8.8", True),
     ],
 )
-def test_what_is_outside(whom, is_outside) -> None:
+def test_what_is_outside(whom: str, is_outside: bool) -> None:
     assert outside(whom) == is_outside

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -175,7 +176,7 @@ def fails():
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Modules in the working folder, under names that no other test has imported: what {nets} and {tasks} stand for."""
     number = next(NUMBER)
     names = {"nets": f"own_nets_{number}", "tasks": f"own_tasks_{number}"}
@@ -198,8 +199,9 @@ def run(*words: str, out: str = "run") -> int:
     return main(["run", *SHORT, "--out", out, *words])
 
 
-def summary(run: str = "run") -> dict:
-    return json.loads((Path(run) / "summary.json").read_text())
+def summary(run: str = "run") -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((Path(run) / "summary.json").read_text())
+    return told
 
 
 def grew(run: str = "run") -> None:
@@ -211,7 +213,9 @@ def grew(run: str = "run") -> None:
 # -- what works --------------------------------------------------------------------------------------------------------
 
 
-def test_a_network_in_the_manner_of_torchvision_grows_and_is_evaluated(own, capsys) -> None:
+def test_a_network_in_the_manner_of_torchvision_grows_and_is_evaluated(
+    own: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     word = f"{own['nets']}:resnet"
     before = list(sys.path)
     assert run("--task", "digits", "--host", word, "--site", "layer*.?", "--set", "host.width=6") == 0
@@ -226,7 +230,7 @@ def test_a_network_in_the_manner_of_torchvision_grows_and_is_evaluated(own, caps
     assert sys.path == before
 
 
-def test_config_yaml_makes_the_same_run_again(own) -> None:
+def test_config_yaml_makes_the_same_run_again(own: dict[str, str]) -> None:
     assert run("--task", "digits", "--host", f"{own['nets']}:plain", "--site", "*:*") == 0
     assert main(["run", "--config", "run/config.yaml", "--out", "again"]) == 0
     assert Path("run/metrics.jsonl").read_bytes() == Path("again/metrics.jsonl").read_bytes()
@@ -234,7 +238,7 @@ def test_config_yaml_makes_the_same_run_again(own) -> None:
 
 
 @pytest.mark.parametrize("thing", ["Made", "Net"])
-def test_a_class_takes_options_and_may_suggest_sites(own, thing) -> None:
+def test_a_class_takes_options_and_may_suggest_sites(own: dict[str, str], thing: str) -> None:
     words = ["--task", "digits", "--host", f"{own['nets']}:{thing}", "--set", "host.width=5"]
     assert run(*words) == 0
     grew()
@@ -243,12 +247,12 @@ def test_a_class_takes_options_and_may_suggest_sites(own, thing) -> None:
     assert main(["evaluate", "run"]) == 0
 
 
-def test_a_module_in_a_package(own) -> None:
+def test_a_module_in_a_package(own: dict[str, str]) -> None:
     assert run("--task", "digits", "--host", f"{own['pack']}.inner:Made") == 0
 
 
 @pytest.mark.parametrize("thing", ["lines", "Lines"])
-def test_a_task_of_one_s_own(own, thing, capsys) -> None:
+def test_a_task_of_one_s_own(own: dict[str, str], thing: str, capsys: pytest.CaptureFixture[str]) -> None:
     word = f"{own['tasks']}:{thing}"
     assert main(["run", *SHORT, "--task", word, "--set", "task.rows=300"]) == 0
     (folder,) = Path("runs").iterdir()
@@ -261,13 +265,13 @@ def test_a_task_of_one_s_own(own, thing, capsys) -> None:
     assert json.loads(capsys.readouterr().out)["r2"] == summary(str(folder))["test"]
 
 
-def test_the_installed_command_finds_the_working_folder(own, tmp_path) -> None:
+def test_the_installed_command_finds_the_working_folder(own: dict[str, str], tmp_path: Path) -> None:
     words = ["run", *SHORT, "--task", f"{own['tasks']}:lines", "--out", "run"]
     done = subprocess.run([KASMINA, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_dist_name_still_means_a_plugin(tmp_path, monkeypatch) -> None:
+def test_dist_name_still_means_a_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("kasmina_core.py").write_text("raise AssertionError('was imported')")
     assert run("--task", "kasmina_core:moons", "--host", "kasmina-core:mlp") == 0
@@ -314,7 +318,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_costs_one_sentence(own, capfd, case) -> None:
+def test_what_is_wrong_costs_one_sentence(own: dict[str, str], capfd: pytest.CaptureFixture[str], case: str) -> None:
     words, parts = ([part.format(**own) for part in half] for half in WRONG[case])
     task = [] if "--task" in words else ["--task", "digits"]
     before = list(sys.path)
@@ -326,7 +330,9 @@ def test_what_is_wrong_costs_one_sentence(own, capfd, case) -> None:
     assert not Path("run").exists() and sys.path == before
 
 
-def test_a_run_whose_module_is_gone_says_so(own, tmp_path, capfd, monkeypatch) -> None:
+def test_a_run_whose_module_is_gone_says_so(
+    own: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run("--task", "digits", "--host", f"{own['nets']}:Made") == 0
     for name in [name for name in sys.modules if name.startswith("own_")]:
         monkeypatch.delitem(sys.modules, name)
@@ -338,7 +344,7 @@ def test_a_run_whose_module_is_gone_says_so(own, tmp_path, capfd, monkeypatch) -
     assert error.count("\n") == 1 and f"no module '{own['nets']}'" in error
 
 
-def test_nothing_in_the_working_folder_is_loaded_unasked(tmp_path, monkeypatch) -> None:
+def test_nothing_in_the_working_folder_is_loaded_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("kasmina_blueprints", "mlp", "spirals", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text("raise AssertionError('was imported')")
     monkeypatch.chdir(tmp_path)

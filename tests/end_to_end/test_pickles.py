@@ -11,6 +11,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -107,7 +108,9 @@ def config_call(load: bytes, text: str) -> bytes:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("content", [config_tag, config_call, lambda load, text: load], ids=["tag", "call", "whole"])
-def test_a_config(here, load, capfd, way, content) -> None:
+def test_a_config(
+    here: Path, load: bytes, capfd: pytest.CaptureFixture[str], way: str, content: Callable[[bytes, str], bytes]
+) -> None:
     file = Path("run/config.yaml")
     file.write_bytes(content(load, file.read_text()))
     refused(capfd, WAYS[way])
@@ -118,7 +121,9 @@ READS = [way for way in WAYS if way != "config"]
 
 @pytest.mark.parametrize("way", READS)
 @pytest.mark.parametrize("kind", ["*.json", "*.safetensors"])
-def test_checkpoints_that_are_pickles(here, load, capfd, way, kind) -> None:
+def test_checkpoints_that_are_pickles(
+    here: Path, load: bytes, capfd: pytest.CaptureFixture[str], way: str, kind: str
+) -> None:
     files = list(Path("run/checkpoints").glob(kind))
     assert files
     for file in files:
@@ -127,7 +132,9 @@ def test_checkpoints_that_are_pickles(here, load, capfd, way, kind) -> None:
 
 
 @pytest.mark.parametrize("way", READS)
-def test_checkpoints_with_pickles_for_values(here, load, capfd, way) -> None:
+def test_checkpoints_with_pickles_for_values(
+    here: Path, load: bytes, capfd: pytest.CaptureFixture[str], way: str
+) -> None:
     for file in Path("run/checkpoints").glob("*.json"):
         record = json.loads(file.read_text())
         file.write_text(json.dumps(dict.fromkeys(record, load.decode("latin-1")) | {"format": record["format"]}))
@@ -135,7 +142,9 @@ def test_checkpoints_with_pickles_for_values(here, load, capfd, way) -> None:
 
 
 @pytest.mark.parametrize("way", READS)
-def test_tensors_and_metadata_with_pickles_in_them(here, load, capfd, way) -> None:
+def test_tensors_and_metadata_with_pickles_in_them(
+    here: Path, load: bytes, capfd: pytest.CaptureFixture[str], way: str
+) -> None:
     for file in Path("run/checkpoints").glob("*.safetensors"):
         tensors = load_file(file)
         planted = {name: np.frombuffer(load, np.uint8) for name in tensors}
@@ -144,7 +153,7 @@ def test_tensors_and_metadata_with_pickles_in_them(here, load, capfd, way) -> No
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_else_lies_in_the_folder(here, load, capfd, way) -> None:
+def test_what_else_lies_in_the_folder(here: Path, load: bytes, capfd: pytest.CaptureFixture[str], way: str) -> None:
     for name in ("summary.json", "metrics.jsonl", "events.jsonl"):
         Path("run", name).write_bytes(load)
     for name in ("config.pkl", "config.yaml.signature", "checkpoints/last.pt", "checkpoints/last.bin", "model.pkl"):
@@ -169,7 +178,7 @@ def array(values: object) -> bytes:
     return file.getvalue()
 
 
-def objects(mark: Path) -> np.ndarray:
+def objects(mark: Path) -> np.ndarray[Any, Any]:
     values = np.empty(len(Y), object)
     values[:] = [Payload(mark) for _ in Y]
     return values
@@ -199,7 +208,7 @@ FILES: dict[str, tuple[str, Callable[[bytes, Path], bytes]]] = {
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_a_task_s_file(here, load, capfd, case) -> None:
+def test_a_task_s_file(here: Path, load: bytes, capfd: pytest.CaptureFixture[str], case: str) -> None:
     name, content = FILES[case]
     Path(name).write_bytes(content(load, here / MARK))
     plain = ["--blueprint", "bottleneck", "--controller", "never", "--epochs", "1", "--out", "again"]
@@ -210,7 +219,9 @@ def test_a_task_s_file(here, load, capfd, case) -> None:
 
 
 @pytest.mark.parametrize("format", ["torch", "pt2"])
-def test_an_export_is_written_over_unread(here, load, capfd, format) -> None:
+def test_an_export_is_written_over_unread(
+    here: Path, load: bytes, capfd: pytest.CaptureFixture[str], format: str
+) -> None:
     for name in ("model.pt", "model.pt.json", "model.pt2", "model.pt2.json"):
         Path("run/exports").mkdir(exist_ok=True)
         Path("run/exports", name).write_bytes(load)
@@ -246,7 +257,7 @@ LOADERS = {"yaml.Loader", "yaml.UnsafeLoader", "yaml.FullLoader"}
 
 def names(tree: ast.AST) -> dict[str, str]:
     """What each imported name stands for."""
-    found = {}
+    found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {
@@ -286,7 +297,7 @@ def unsafe(source: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_no_source_can_make_code_of_a_file(file) -> None:
+def test_no_source_can_make_code_of_a_file(file: Path) -> None:
     assert list(unsafe(file.read_text())) == OWN.get(file.name, [])
 
 
@@ -309,7 +320,7 @@ def test_no_source_can_make_code_of_a_file(file) -> None:
         "eval('x')",
     ],
 )
-def test_the_search_finds_what_it_is_for(source) -> None:
+def test_the_search_finds_what_it_is_for(source: str) -> None:
     assert list(unsafe(source))
 
 

@@ -1,5 +1,9 @@
 """The plateau rule is not fooled by noise: what is large enough never grows, what is too small always does."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 import pytest
 
 from kasmina.run.assembly import assemble
@@ -13,7 +17,7 @@ WARM_UP, ADAPTATION = 30, 40
 SILENT = {"rich": False, "jsonl": False}
 
 
-def germinations(folder, task, hidden, depth, seed):
+def germinations(folder: Path, task: str, hidden: int, depth: int, seed: int) -> list[int]:
     """The epochs of all germinations in one run of warm-up and a part of adaptation."""
     phases = [
         f"phases.warm-up.epochs={WARM_UP}",
@@ -32,11 +36,13 @@ def germinations(folder, task, hidden, depth, seed):
 
 
 @pytest.mark.parametrize(("task", "hidden", "depth"), [("spirals", 64, 2), ("moons", 16, 1)])
-def test_a_host_that_is_large_enough_never_grows(tmp_path, task, hidden, depth) -> None:
+def test_a_host_that_is_large_enough_never_grows(tmp_path: Path, task: str, hidden: int, depth: int) -> None:
     assert [germinations(tmp_path, task, hidden, depth, seed) for seed in range(SEEDS)] == [[]] * SEEDS
 
 
 @pytest.mark.parametrize(("task", "hidden", "depth"), [("spirals", 3, 1)])
-def test_a_host_that_is_too_small_always_grows_and_never_in_warm_up(tmp_path, task, hidden, depth) -> None:
+def test_a_host_that_is_too_small_always_grows_and_never_in_warm_up(
+    tmp_path: Path, task: str, hidden: int, depth: int
+) -> None:
     first = [min(germinations(tmp_path, task, hidden, depth, seed), default=0) for seed in range(SEEDS)]
     assert all(epoch > WARM_UP for epoch in first), first

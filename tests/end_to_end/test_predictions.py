@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ TABLES = {
 
 
 @pytest.fixture(params=TABLES)
-def run(request, tmp_path):
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     header, targets = TABLES[request.param]
     rows = "\n".join(f"{a},{b},{y}" for (a, b), y in zip(X, targets, strict=True))
     (tmp_path / "data.csv").write_text(f"{header}\n{rows}\n")
@@ -33,7 +34,7 @@ def run(request, tmp_path):
     return tmp_path / "run"
 
 
-def test_the_table_has_what_was_measured(run, tmp_path, capsys) -> None:
+def test_the_table_has_what_was_measured(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["evaluate", str(run), "--predictions", str(tmp_path / "p.csv"), "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
@@ -49,7 +50,7 @@ def test_the_table_has_what_was_measured(run, tmp_path, capsys) -> None:
         assert 1 - ((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum() == pytest.approx(measured["r2"], rel=1e-4)
 
 
-def test_samples_as_the_task_loads_them_give_what_the_table_says(run, tmp_path) -> None:
+def test_samples_as_the_task_loads_them_give_what_the_table_says(run: Path, tmp_path: Path) -> None:
     trained = restore(run)
     x, y = trained.rows("test")
     given = (
@@ -63,6 +64,6 @@ def test_samples_as_the_task_loads_them_give_what_the_table_says(run, tmp_path) 
     )
 
 
-def test_a_table_that_cannot_be_written(run, tmp_path, capsys) -> None:
+def test_a_table_that_cannot_be_written(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(run), "--predictions", str(run / "config.yaml" / "p.csv")]) == 2
     assert "choose another file" in capsys.readouterr().err

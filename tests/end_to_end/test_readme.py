@@ -1,5 +1,7 @@
 """The README's commands and the examples work as they stand."""
 
+from __future__ import annotations
+
 import csv
 import json
 import os
@@ -9,6 +11,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -17,7 +20,7 @@ from sklearn.datasets import load_wine
 from torch import nn
 
 import kasmina
-from kasmina.testing import blueprint_checks, controller_checks
+from kasmina.testing import Check, blueprint_checks, controller_checks
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -34,7 +37,7 @@ def commands() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     wine = load_wine()
     with (folder / "wine.csv").open("w", newline="") as file:
@@ -55,42 +58,43 @@ LASTING = ("kasmina ui", "kasmina serve")
 """They go on until Ctrl-C."""
 
 
-def test_the_commands_of_the_readme(folder, subtests) -> None:
+def test_the_commands_of_the_readme(folder: Path, subtests: pytest.Subtests) -> None:
     """One after the other, in one folder: each may use what those before it left."""
     for command in commands():
         with subtests.test(command):
             lasts(command, folder) if command.startswith(LASTING) else ends(command, folder)
 
 
-def ends(command, folder) -> None:
+def ends(command: str, folder: Path) -> None:
     """It does what it is there for, and has nothing to complain of."""
     program, *words = shlex.split(command)
     installed = folder / "installed"  # beside the environment, which others use
     path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
-    call = {
+    calls: dict[str, list[str | Path]] = {
         "kasmina": [BIN / "kasmina", *words],
         "sed": ["sed", *words],
         "pip": [sys.executable, "-m", "pip", *words, "--target", installed, "-q", "--no-deps", "--no-build-isolation"],
-    }[program]
+    }
     result = subprocess.run(
-        call, cwd=folder, env=surroundings(command, PYTHONPATH=path), capture_output=True, text=True
+        calls[program], cwd=folder, env=surroundings(command, PYTHONPATH=path), capture_output=True, text=True
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert not result.stderr or result.stderr.startswith(WAITS) and result.stderr.count("\n") == 1
 
 
-def surroundings(command, **more):
+def surroundings(command: str, **more: str) -> dict[str, str]:
     """What MLflow uses of its own libraries is deprecated now and then, and no fault of ours."""
     foreign = command.split()[1] in ("models", "promote", "serve", "ui")
     return {name: value for name, value in os.environ.items() if not foreign or name != "PYTHONWARNINGS"} | more
 
 
-def lasts(command, folder) -> None:
+def lasts(command: str, folder: Path) -> None:
     """It says where it is to be found, is there, answers as the README says, and ends quietly."""
-    call = [BIN / "kasmina", *command.split()[1:]]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(call, cwd=folder, env=surroundings(command, PYTHONUNBUFFERED="1"), **pipes) as process:
-        said = []
+    call: list[str | Path] = [BIN / "kasmina", *command.split()[1:]]
+    environment, pipe = surroundings(command, PYTHONUNBUFFERED="1"), subprocess.PIPE
+    with subprocess.Popen(call, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout and process.stderr
+        said: list[str] = []
         for line in process.stdout:  # until the last line before it waits
             said += re.findall(r"http://127\.0\.0\.1:\d+", line)
             if "Ctrl-C" in line:
@@ -108,12 +112,13 @@ def lasts(command, folder) -> None:
     assert not error
 
 
-def asked(address):
+def asked(address: str) -> bytes:
     """What the README's curl gets."""
     (line,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("curl ")]
     _, _, header, _, body, url = shlex.split(line)
     request = urllib.request.Request(f"{address}/{url.rsplit('/')[-1]}", body.encode(), dict([header.split(": ")]))
-    return urllib.request.urlopen(request, timeout=60).read()
+    content: bytes = urllib.request.urlopen(request, timeout=60).read()
+    return content
 
 
 def test_a_plugin_is_written_edited_installed_checked_and_run() -> None:
@@ -129,7 +134,7 @@ def test_a_plugin_is_written_edited_installed_checked_and_run() -> None:
     assert [line.endswith("sin") for line in source.splitlines() if old in line] == [True]
 
 
-def plugin_checks():
+def plugin_checks() -> list[Check]:
     """The checks of the plugins that the README shows whole."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     shown = vars(kasmina) | {"attrs": attrs, "nn": nn}
@@ -140,11 +145,11 @@ def plugin_checks():
 
 
 @pytest.mark.parametrize("check", plugin_checks())
-def test_a_plugin_of_the_readme_keeps_the_contract(check) -> None:
+def test_a_plugin_of_the_readme_keeps_the_contract(check: Callable[[], None]) -> None:
     check()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
-def test_an_example(path, tmp_path) -> None:
+def test_an_example(path: Path, tmp_path: Path) -> None:
     result = subprocess.run([sys.executable, path], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

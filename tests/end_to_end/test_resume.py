@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from killing import Place, Reference, at_once, differences, ended, finding, killed, saving, waited
+from torch import Tensor
 
 from kasmina.cli.main import main
 from kasmina.run import loop
+from kasmina.run.training import Training
 
 # -- processes ---------------------------------------------------------------------------------------------------------
 
@@ -30,16 +32,16 @@ HARD = (
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Place:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place.made(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")
-def reference(place) -> Reference:
+def reference(place: Place) -> Reference:
     return Reference.of(place, HARD, "reference")
 
 
-def test_a_run_that_is_killed_again_and_again_ends_as_one_that_never_was(place, reference) -> None:
+def test_a_run_that_is_killed_again_and_again_ends_as_one_that_never_was(place: Place, reference: Reference) -> None:
     process, step = place.begin(HARD, "killed"), 0
     draw = random.Random(0)
     for due in (saving, finding("candidates"), at_once):
@@ -52,7 +54,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_one_that_never_was(place, 
     assert differences(place.path / "killed", reference.path) == []
 
 
-def test_a_run_that_is_stopped_by_signals_ends_as_one_that_never_was(place, reference) -> None:
+def test_a_run_that_is_stopped_by_signals_ends_as_one_that_never_was(place: Place, reference: Reference) -> None:
     process = place.begin(HARD, "stopped")
     for step, number in ((100, signal.SIGTERM), (200, signal.SIGINT)):
         assert waited(place, "stopped", process, step, at_once)
@@ -75,7 +77,7 @@ def begun(*words: str, stops: int | None = None) -> int:
     """What `kasmina run` ends with; with `stops` it is asked to stop in that step."""
     step = loop.step
 
-    def stopping(run, index) -> None:
+    def stopping(run: Training, index: Tensor) -> None:
         step(run, index)
         run.stop |= run.growth.step == stops
 
@@ -88,7 +90,7 @@ def begun(*words: str, stops: int | None = None) -> int:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run that is finished and the same one stopped in the middle of an epoch."""
     path = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
@@ -102,13 +104,13 @@ def made(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def here(made, tmp_path, monkeypatch) -> Path:
+def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(made, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "here"
 
 
-def refused(capsys, *words: str) -> str:
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     """The one sentence of status 2."""
     capsys.readouterr()
     assert main(["run", *words]) == 2
@@ -122,27 +124,27 @@ def content(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
 
 
-def test_a_run_that_was_stopped_goes_on_and_ends_as_the_other(here, capsys) -> None:
+def test_a_run_that_was_stopped_goes_on_and_ends_as_the_other(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not differences(Path("finished"), Path("finished")) and differences(Path("stopped"), Path("finished"))
     assert main(["run", "--resume", "stopped"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("finished; everything is in stopped")
     assert differences(Path("stopped"), Path("finished")) == []
 
 
-def test_a_run_goes_on_though_its_folder_was_moved(here) -> None:
+def test_a_run_goes_on_though_its_folder_was_moved(here: Path) -> None:
     Path("stopped").rename("elsewhere")
     assert main(["run", "--resume", "elsewhere"]) == 0
     assert differences(Path("elsewhere"), Path("finished")) == []
 
 
-def test_a_run_that_is_stopped_twice_in_one_epoch_goes_on(here) -> None:
+def test_a_run_that_is_stopped_twice_in_one_epoch_goes_on(here: Path) -> None:
     assert begun("--resume", "stopped", stops=18) == 130
     assert begun("--resume", "stopped", stops=19) == 130
     assert main(["run", "--resume", "stopped"]) == 0
     assert differences(Path("stopped"), Path("finished")) == []
 
 
-def test_a_finished_run_says_so_and_stays_as_it_is(here, capsys) -> None:
+def test_a_finished_run_says_so_and_stays_as_it_is(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = content(Path("finished"))
     assert main(["run", "--resume", "finished"]) == 0
     assert capsys.readouterr().out.startswith("finished is finished already")
@@ -157,13 +159,15 @@ def test_a_finished_run_says_so_and_stays_as_it_is(here, capsys) -> None:
     ids=" ".join,
 )
 @pytest.mark.parametrize("run", ["stopped", "finished"])
-def test_options_of_a_resumed_run_are_those_it_began_with(here, capsys, run, words) -> None:
+def test_options_of_a_resumed_run_are_those_it_began_with(
+    here: Path, capsys: pytest.CaptureFixture[str], run: str, words: list[str]
+) -> None:
     before = content(here)
     assert f"takes no {words[0]}" in refused(capsys, "--resume", run, *words)
     assert content(here) == before
 
 
-def test_a_folder_in_use_is_left_alone(here, capsys) -> None:
+def test_a_folder_in_use_is_left_alone(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = content(here)
     with FileLock(Path("stopped") / ".lock"):
         assert "stopped is in use by another process" in refused(capsys, "--resume", "stopped")
@@ -171,7 +175,7 @@ def test_a_folder_in_use_is_left_alone(here, capsys) -> None:
     assert main(["run", "--resume", "stopped"]) == 0
 
 
-def test_what_is_no_run_says_so(here, capsys) -> None:
+def test_what_is_no_run_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty").mkdir()
     for word in ("empty", "nowhere", "table.csv"):
         assert f"{word} is not the folder of a run" in refused(capsys, "--resume", word)
@@ -179,7 +183,9 @@ def test_what_is_no_run_says_so(here, capsys) -> None:
     assert "has no checkpoint that can be read" in refused(capsys, "--resume", "stopped")
 
 
-def test_data_that_has_changed_is_refused_and_goes_on_when_it_is_back(made, here, capsys) -> None:
+def test_data_that_has_changed_is_refused_and_goes_on_when_it_is_back(
+    made: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table = made / "table.csv"  # which the run's config.yaml names in full
     before = table.read_text()
     try:
@@ -193,7 +199,7 @@ def test_data_that_has_changed_is_refused_and_goes_on_when_it_is_back(made, here
     assert differences(Path("stopped"), Path("finished")) == []
 
 
-def test_options_that_were_edited_are_refused(here, capsys) -> None:
+def test_options_that_were_edited_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = Path("stopped") / "config.yaml"
     config.write_text(config.read_text().replace("batch: 16", "batch: 15"))
     assert "config.yaml is not what the run began with" in refused(capsys, "--resume", "stopped")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,12 +45,13 @@ def kasmina(here: Path, *arguments: str) -> Done:
     return subprocess.run([KASMINA, *arguments], cwd=here, capture_output=True, text=True, timeout=300)
 
 
-def records(path: Path) -> list[dict]:
+def records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def summary(run: Path) -> dict:
-    return json.loads((run / "summary.json").read_text())
+def summary(run: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((run / "summary.json").read_text())
+    return told
 
 
 def same_weights(one: Path, other: Path) -> bool:
@@ -66,7 +68,7 @@ def last(run: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory) -> Path:
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("here")
 
 
@@ -94,7 +96,7 @@ def as_json(here: Path) -> Done:
 # -- what is left behind -----------------------------------------------------------------------------------------------
 
 
-def test_the_folder_holds_everything_and_nothing_else(run) -> None:
+def test_the_folder_holds_everything_and_nothing_else(run: Path) -> None:
     assert run.name == f"{summary(run)['task']}-1"
     left = {path.relative_to(run).as_posix() for path in run.rglob("*")}
     numbers = {path.stem for path in (run / "checkpoints").iterdir()}
@@ -105,7 +107,7 @@ def test_the_folder_holds_everything_and_nothing_else(run) -> None:
     assert not (run / ".lock").read_bytes()
 
 
-def test_the_summary_has_every_key_and_adds_up(run) -> None:
+def test_the_summary_has_every_key_and_adds_up(run: Path) -> None:
     told = summary(run)
     assert told.keys() >= KEYS and told["status"] == "finished" and told["seed"] == 3 and told["epochs"] == 40
     assert all(seed.keys() >= SEED_KEYS for seed in told["seeds"])
@@ -115,7 +117,7 @@ def test_the_summary_has_every_key_and_adds_up(run) -> None:
     assert 0 <= told["test"] <= 1 and told["flops"] > 0 and 0 < told["seconds"] < 300
 
 
-def test_metrics_are_one_record_an_epoch(run) -> None:
+def test_metrics_are_one_record_an_epoch(run: Path) -> None:
     found = records(run / "metrics.jsonl")
     assert [record["step"] for record in found] == list(range(1, 41))
     assert all(record["phase"] and "train/loss" in record["metrics"] for record in found)
@@ -125,7 +127,7 @@ def test_metrics_are_one_record_an_epoch(run) -> None:
     assert found[told["best"]["epoch"] - 1]["metrics"][name] == told["best"]["validation"] == told["validation"]
 
 
-def test_events_tell_each_seed_s_whole_life_in_legal_order(run) -> None:
+def test_events_tell_each_seed_s_whole_life_in_legal_order(run: Path) -> None:
     stages: dict[int, str] = {}
     at_best: dict[int, str] = {}
     found = records(run / "events.jsonl")
@@ -140,13 +142,13 @@ def test_events_tell_each_seed_s_whole_life_in_legal_order(run) -> None:
     assert grown == {seed["id"]: seed["stage"] for seed in summary(run)["seeds"]}
 
 
-def test_a_pipe_gets_plain_lines(first, run) -> None:
+def test_a_pipe_gets_plain_lines(first: Done, run: Path) -> None:
     assert first.stderr == ""
     assert "\x1b" not in first.stdout and "\r" not in first.stdout
     assert str(Path("runs") / run.name) in first.stdout.splitlines()[-1]
 
 
-def test_json_is_one_document_and_nothing_else(as_json, here) -> None:
+def test_json_is_one_document_and_nothing_else(as_json: Done, here: Path) -> None:
     assert as_json.returncode == 0
     told = json.loads(as_json.stdout)
     assert told.pop("folder") == "as-json"
@@ -156,13 +158,13 @@ def test_json_is_one_document_and_nothing_else(as_json, here) -> None:
 # -- that it can be believed -------------------------------------------------------------------------------------------
 
 
-def test_the_same_seed_gives_the_same_bits(run, as_json, here) -> None:
+def test_the_same_seed_gives_the_same_bits(run: Path, as_json: Done, here: Path) -> None:
     assert same_weights(run, here / "as-json")
     for name in ("metrics.jsonl", "events.jsonl"):
         assert (run / name).read_bytes() == (here / "as-json" / name).read_bytes()
 
 
-def test_config_yaml_makes_the_same_run_again(run, here) -> None:
+def test_config_yaml_makes_the_same_run_again(run: Path, here: Path) -> None:
     done = kasmina(here, "run", "--config", str(run / "config.yaml"), "--out", "again")
     assert done.returncode == 0, done.stderr
     assert same_weights(run, here / "again")
@@ -170,7 +172,7 @@ def test_config_yaml_makes_the_same_run_again(run, here) -> None:
     assert (run / "config.yaml").read_bytes() == (here / "again" / "config.yaml").read_bytes()
 
 
-def test_loggers_do_not_change_the_result(run, here) -> None:
+def test_loggers_do_not_change_the_result(run: Path, here: Path) -> None:
     done = kasmina(here, "run", *SHORT, "--no-logger", "rich", "--no-logger", "jsonl", "--out", "silent")
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 2
     assert same_weights(run, here / "silent")
@@ -182,7 +184,7 @@ def test_loggers_do_not_change_the_result(run, here) -> None:
     }
 
 
-def test_a_profile_does_not_change_the_result(run, here) -> None:
+def test_a_profile_does_not_change_the_result(run: Path, here: Path) -> None:
     done = kasmina(here, "run", *SHORT, "--profile", "--json", "--out", "profiled")
     assert done.returncode == 0 and json.loads(done.stdout)["status"] == "finished"
     assert same_weights(run, here / "profiled")
@@ -194,7 +196,7 @@ def test_a_profile_does_not_change_the_result(run, here) -> None:
     assert place.startswith("profiles of warm-up, ") and "profiled/profile" in place and "USDT" not in done.stderr
 
 
-def test_a_run_that_is_resumed_may_be_profiled_too(here, run) -> None:
+def test_a_run_that_is_resumed_may_be_profiled_too(here: Path, run: Path) -> None:
     shutil.copytree(run, here / "killed")
     (here / "killed" / "summary.json").unlink()
     for path in (last(here / "killed"), last(here / "killed").with_suffix(".safetensors")):
@@ -206,21 +208,23 @@ def test_a_run_that_is_resumed_may_be_profiled_too(here, run) -> None:
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])
-def test_evaluate_measures_exactly_what_the_summary_says(run, capsys, split) -> None:
+def test_evaluate_measures_exactly_what_the_summary_says(
+    run: Path, capsys: pytest.CaptureFixture[str], split: str
+) -> None:
     assert main(["evaluate", str(run), "--split", split, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told[summary(run)["metric"]] == summary(run)[split]
     assert told["split"] == split and told["rows"] > 0
 
 
-def test_evaluate_works_on_a_folder_that_was_moved_and_elsewhere(run, tmp_path) -> None:
+def test_evaluate_works_on_a_folder_that_was_moved_and_elsewhere(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, tmp_path / "moved")
     done = kasmina(tmp_path, "evaluate", "moved", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[summary(run)["metric"]] == summary(run)["test"]
 
 
-def test_evaluate_leaves_the_folder_as_it_was(run, capsys) -> None:
+def test_evaluate_leaves_the_folder_as_it_was(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert main(["evaluate", str(run)]) == 0
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
@@ -266,7 +270,7 @@ def test_runs_that_begin_at_once_get_a_folder_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_stopped_is_whole_and_says_where(tmp_path, number) -> None:
+def test_a_run_that_is_stopped_is_whole_and_says_where(tmp_path: Path, number: signal.Signals) -> None:
     words = ["run", "--epochs", "100000", "--device", "cpu", "--out", "run", *GROWS]
     process = subprocess.Popen(
         [KASMINA, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -288,14 +292,14 @@ def test_a_run_that_is_stopped_is_whole_and_says_where(tmp_path, number) -> None
 # -- the user's own data -----------------------------------------------------------------------------------------------
 
 
-def write_csv(path: Path, x: np.ndarray, y: np.ndarray) -> None:
+def write_csv(path: Path, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> None:
     header = ",".join([*(f"f{n}" for n in range(x.shape[1])), "target"])
     rows = (",".join(map(repr, [*map(float, row), label.item()])) for row, label in zip(x, y, strict=True))
     path.write_text("\n".join([header, *rows]) + "\n")
 
 
 @pytest.fixture(params=["wine", "diabetes"])
-def table(request, tmp_path, monkeypatch) -> Path:
+def table(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / f"{request.param}.csv"
     write_csv(path, *{"wine": load_wine, "diabetes": load_diabetes}[request.param](return_X_y=True))
@@ -307,7 +311,7 @@ def learn(table: Path, *more: str) -> int:
     return main(["run", *words, "--epochs", "25", "--no-logger", "rich", *more])
 
 
-def test_a_table_of_one_s_own_is_learned_and_evaluated(table, capsys) -> None:
+def test_a_table_of_one_s_own_is_learned_and_evaluated(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert learn(table) == 0
     told = summary(Path("run"))
     assert (told["task"], told["metric"]) == ("file", "accuracy" if table.stem == "wine" else "r2")
@@ -317,7 +321,7 @@ def test_a_table_of_one_s_own_is_learned_and_evaluated(table, capsys) -> None:
     assert json.loads(capsys.readouterr().out)[told["metric"]] == told["test"]
 
 
-def test_evaluate_refuses_data_that_has_changed(table, capsys) -> None:
+def test_evaluate_refuses_data_that_has_changed(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert learn(table) == 0
     header, row, *rest = table.read_text().splitlines()
     for changed in ([header, *rest, row.replace(".", "9.", 1)], [header, *rest]):
@@ -328,7 +332,7 @@ def test_evaluate_refuses_data_that_has_changed(table, capsys) -> None:
         assert error.startswith("kasmina: ") and error.count("\n") == 1 and "not what the run" in error
 
 
-def test_the_environment_has_no_say_in_the_result(run, here, tmp_path) -> None:
+def test_the_environment_has_no_say_in_the_result(run: Path, here: Path, tmp_path: Path) -> None:
     """Neither the working folder, nor the hashes of this process, nor the number of threads."""
     environment = os.environ | {"PYTHONHASHSEED": "7", "COLUMNS": "40", "LC_ALL": "C"}
     words = ["run", *SHORT, "--out", "other"]

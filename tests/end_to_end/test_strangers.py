@@ -68,7 +68,7 @@ def refused(done: Done, status: int, *parts: str) -> None:
         assert part in lines[0]
 
 
-def test_all_are_listed_and_none_is_imported(kasmina) -> None:
+def test_all_are_listed_and_none_is_imported(kasmina: Kasmina) -> None:
     done = kasmina("plugins", "--json")
     assert done.returncode == 0 and done.stderr == ""
     listed = {(plugin["distribution"], plugin["name"]): plugin["state"] for plugin in json.loads(done.stdout)}
@@ -76,20 +76,20 @@ def test_all_are_listed_and_none_is_imported(kasmina) -> None:
     assert listed["stranger-twin", "twin"] == listed["stranger-other-twin", "twin"] == "duplicate"
 
 
-def test_help_survives_a_broken_command(kasmina) -> None:
+def test_help_survives_a_broken_command(kasmina: Kasmina) -> None:
     done = kasmina("--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert "from stranger-broken 0.3" in done.stdout and "run " in done.stdout
     refused(kasmina("broken"), 1, "the command 'broken' of stranger-broken 0.3 cannot be loaded")
 
 
-def test_missing_name(kasmina, tmp_path) -> None:
+def test_missing_name(kasmina: Kasmina, tmp_path: Path) -> None:
     sentence = "no controller is called 'raise'; did you mean raises"
     refused(run(kasmina, tmp_path / "out", "--controller", "raise"), 2, sentence, "'kasmina plugins' lists them")
     assert not (tmp_path / "out").exists()
 
 
-def test_failing_import(kasmina, tmp_path) -> None:
+def test_failing_import(kasmina: Kasmina, tmp_path: Path) -> None:
     parts = [
         "'broken' of stranger-broken 0.3",
         "stranger_broken:Broken",
@@ -99,31 +99,31 @@ def test_failing_import(kasmina, tmp_path) -> None:
     refused(kasmina("plugins", "show", "broken", "--kind", "controller"), 1, *parts)
 
 
-def test_two_distributions_of_one_name(kasmina, tmp_path) -> None:
+def test_two_distributions_of_one_name(kasmina: Kasmina, tmp_path: Path) -> None:
     done = run(kasmina, tmp_path / "out", "--controller", "twin")
     refused(done, 2, "stranger-other-twin 2.0 and stranger-twin 1.0", "stranger-other-twin:twin or stranger-twin:twin")
     assert kasmina("plugins", "show", "stranger-twin:twin").returncode == 0
     assert kasmina("plugins", "show", "twin", KASMINA_DISABLE_PLUGINS="stranger-twin").returncode == 0
 
 
-def test_a_full_name_chooses(kasmina, tmp_path) -> None:
+def test_a_full_name_chooses(kasmina: Kasmina, tmp_path: Path) -> None:
     done = run(kasmina, tmp_path / "out", "--controller", "stranger-twin:twin")
     assert done.returncode == 0, done.stderr
 
 
-def test_disabled(kasmina, tmp_path) -> None:
+def test_disabled(kasmina: Kasmina, tmp_path: Path) -> None:
     done = run(kasmina, tmp_path / "out", "--controller", "raises", KASMINA_DISABLE_PLUGINS="stranger-raises:raises")
     refused(done, 2, "'raises'", "stranger-raises", "KASMINA_DISABLE_PLUGINS=stranger-raises:raises")
 
 
-def test_wrong_hook_argument(kasmina, tmp_path) -> None:
+def test_wrong_hook_argument(kasmina: Kasmina, tmp_path: Path) -> None:
     done = run(kasmina, tmp_path / "out", "--logger", "arguments")
     refused(
         done, 1, "'arguments' of stranger-arguments 1.0", "stranger_arguments.py:12) with metric;", "metrics and step"
     )
 
 
-def test_wrong_answer(kasmina, tmp_path) -> None:
+def test_wrong_answer(kasmina: Kasmina, tmp_path: Path) -> None:
     done = run(kasmina, tmp_path / "out", "--controller", "answers")
     assert done.returncode == 1
     sentence = done.stderr.splitlines()[-1]
@@ -131,7 +131,7 @@ def test_wrong_answer(kasmina, tmp_path) -> None:
         assert part in sentence
 
 
-def test_a_logger_that_raises_is_switched_off_and_the_run_goes_on(kasmina, tmp_path) -> None:
+def test_a_logger_that_raises_is_switched_off_and_the_run_goes_on(kasmina: Kasmina, tmp_path: Path) -> None:
     done = run(kasmina, tmp_path / "out", "--logger", "raises")
     assert done.returncode == 0, done.stderr
     warnings = [line for line in done.stderr.splitlines() if "'raises' of stranger-raises 1.0" in line]
@@ -140,7 +140,7 @@ def test_a_logger_that_raises_is_switched_off_and_the_run_goes_on(kasmina, tmp_p
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["status"] == "finished"
 
 
-def test_a_controller_that_raises_stops_the_run_with_everything_saved(kasmina, tmp_path) -> None:
+def test_a_controller_that_raises_stops_the_run_with_everything_saved(kasmina: Kasmina, tmp_path: Path) -> None:
     done = run(kasmina, tmp_path / "out", "--controller", "raises")
     assert done.returncode == 1 and "Traceback" not in done.stderr
     sentence = done.stderr.splitlines()[-1]

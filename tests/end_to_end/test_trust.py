@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,12 +76,17 @@ def refused(capfd: pytest.CaptureFixture[str], words: list[str], *parts: str) ->
     assert not Path("imported").exists()
 
 
+def removed(path: Path) -> Path:
+    path.unlink()
+    return path
+
+
 def forget(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """As a fresh process would not know the module."""
     monkeypatch.delitem(__import__("sys").modules, code, raising=False)
 
 
-def test_what_was_typed_is_trusted_ever_after(code, home, monkeypatch) -> None:
+def test_what_was_typed_is_trusted_ever_after(code: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(*own(code)) == 0
     forget(monkeypatch, code)
     assert main(["evaluate", "run"]) == 0
@@ -90,7 +97,7 @@ def test_what_was_typed_is_trusted_ever_after(code, home, monkeypatch) -> None:
     assert os.listdir(home) == ["secret"]
 
 
-def test_a_run_without_own_code_touches_no_home_and_is_not_signed(home) -> None:
+def test_a_run_without_own_code_touches_no_home_and_is_not_signed(home: Path) -> None:
     assert run("--task", "moons", "--host", "mlp") == 0
     assert main(["evaluate", "run"]) == 0
     assert not home.parent.exists() and not list(Path("run").glob("*.signature"))
@@ -101,7 +108,7 @@ WAYS = {
     "export": ["export", "run"],
     "config": ["run", "--config", "run/config.yaml", "--out", "again"],
 }
-HARMS = {
+HARMS: dict[str, Callable[[Path, str], object]] = {
     "unsigned": lambda home, code: Path("run/config.yaml.signature").unlink(),
     "an empty signature": lambda home, code: Path("run/config.yaml.signature").write_bytes(b""),
     "a signature of another's": lambda home, code: (home / "secret").write_bytes(b"x" * 32),
@@ -113,16 +120,15 @@ HARMS = {
     "another option in config.yaml": lambda home, code: Path("run/config.yaml").write_text(
         Path("run/config.yaml").read_text().replace("rows: 200", "rows: 201")
     ),
-    "the signature is a pipe": lambda home, code: (
-        Path("run/config.yaml.signature").unlink(),
-        os.mkfifo("run/config.yaml.signature"),
-    ),
+    "the signature is a pipe": lambda home, code: os.mkfifo(removed(Path("run/config.yaml.signature"))),
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("harm", HARMS)
-def test_what_the_user_has_not_signed_is_refused(code, home, capfd, monkeypatch, way, harm) -> None:
+def test_what_the_user_has_not_signed_is_refused(
+    code: str, home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, way: str, harm: str
+) -> None:
     assert run(*own(code)) == 0
     HARMS[harm](home, code)
     forget(monkeypatch, code)
@@ -130,14 +136,16 @@ def test_what_the_user_has_not_signed_is_refused(code, home, capfd, monkeypatch,
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_trust_lets_it(code, home, monkeypatch, way) -> None:
+def test_trust_lets_it(code: str, home: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     assert run(*own(code)) == 0
     HARMS["unsigned"](home, code)
     assert main([*WAYS[way], "--trust"]) == 0
     assert (way != "config") or main(["evaluate", "again"]) == 0
 
 
-def test_a_signed_folder_with_other_code_beside_it_is_refused(code, home, tmp_path, capfd, monkeypatch) -> None:
+def test_a_signed_folder_with_other_code_beside_it_is_refused(
+    code: str, home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run(*own(code)) == 0
     forget(monkeypatch, code)
     (tmp_path / "stranger").mkdir()
@@ -147,7 +155,7 @@ def test_a_signed_folder_with_other_code_beside_it_is_refused(code, home, tmp_pa
     refused(capfd, ["evaluate", "run"], str(tmp_path / "stranger"))
 
 
-def test_a_moved_folder_is_still_the_user_s_own(code, home) -> None:
+def test_a_moved_folder_is_still_the_user_s_own(code: str, home: Path) -> None:
     assert run(*own(code)) == 0
     Path("run").rename("elsewhere")
     assert main(["evaluate", "elsewhere"]) == 0
@@ -155,7 +163,9 @@ def test_a_moved_folder_is_still_the_user_s_own(code, home) -> None:
 
 @pytest.mark.parametrize("kind", ["task", "host"])
 @pytest.mark.parametrize("word", ["subprocess:call", "os:system", "builtins:exec", "sys:exit", "__main__:x"])
-def test_whatever_python_can_call_is_refused(home, capfd, kind, word) -> None:
+def test_whatever_python_can_call_is_refused(
+    home: Path, capfd: pytest.CaptureFixture[str], kind: str, word: str
+) -> None:
     Path("config.yaml").write_text(f"{kind}: {{name: '{word}', args: [touch, imported]}}\n")
     refused(capfd, ["run", "--config", "config.yaml"], word)
     refused(capfd, ["evaluate", "."], word)
@@ -167,7 +177,7 @@ def test_whatever_python_can_call_is_refused(home, capfd, kind, word) -> None:
     [{"options": {"host": "os:abc"}}, {"sets": ["host=os:abc"]}, {"sets": ["host.name=os:abc"]}, {"trust": True}],
     ids=str,
 )
-def test_the_same_word_typed_beside_a_file_is_consent(tmp_path, form, typed) -> None:
+def test_the_same_word_typed_beside_a_file_is_consent(tmp_path: Path, form: str, typed: dict[str, Any]) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(f"host: {form.format('os:abc')}\ntask: none\n")
     assert configure(file, **(typed | {"options": NAMED | typed.get("options", {})})).host.name == "os:abc"
@@ -176,20 +186,20 @@ def test_the_same_word_typed_beside_a_file_is_consent(tmp_path, form, typed) -> 
 
 
 @pytest.mark.parametrize("typed", ["task=os:abc", "host=os:def", "host.name=os:def", "host.word=os:abc"])
-def test_another_word_typed_is_none(tmp_path, typed) -> None:
+def test_another_word_typed_is_none(tmp_path: Path, typed: str) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("host: os:abc\ntask: os:def\n")
     with pytest.raises(UsageError, match="would run code"):
         configure(file, NAMED, [typed])
 
 
-def test_an_installed_plugin_by_its_full_name_is_no_code_of_one_s_own(tmp_path) -> None:
+def test_an_installed_plugin_by_its_full_name_is_no_code_of_one_s_own(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("host: kasmina-core:mlp\ntask: kasmina_core:moons\n")
     assert configure(file, NAMED).host.name == "kasmina-core:mlp"
 
 
-def test_restore_asks_as_the_command_line_does(code, home, monkeypatch) -> None:
+def test_restore_asks_as_the_command_line_does(code: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(*own(code)) == 0
     HARMS["unsigned"](home, code)
     with pytest.raises(UsageError, match="--trust"):
@@ -198,7 +208,14 @@ def test_restore_asks_as_the_command_line_does(code, home, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("place", ["file/below", "relative"])
-def test_without_a_home_nothing_is_signed_and_nothing_fails(code, home, tmp_path, monkeypatch, capfd, place) -> None:
+def test_without_a_home_nothing_is_signed_and_nothing_fails(
+    code: str,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    place: str,
+) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / place) if "/" in place else place)
     assert run(*own(code)) == 0
@@ -207,6 +224,6 @@ def test_without_a_home_nothing_is_signed_and_nothing_fails(code, home, tmp_path
     refused(capfd, ["evaluate", "run"])
 
 
-def test_the_first_of_two_secrets_holds(home, monkeypatch) -> None:
+def test_the_first_of_two_secrets_holds(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = trust._new_secret()
     assert trust._new_secret() == first == (home / "secret").read_bytes()

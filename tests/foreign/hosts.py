@@ -22,7 +22,8 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.encoder(self.embed(x.squeeze(1).transpose(0, 1)) + self.place)
-        return self.head(h.mean(0))
+        y: Tensor = self.head(h.mean(0))
+        return y
 
 
 class Block(nn.Module):
@@ -33,7 +34,8 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+        y: Tensor = x + self.body(x)
+        return y
 
 
 class Residual(nn.Module):
@@ -44,7 +46,8 @@ class Residual(nn.Module):
         self.head = nn.Linear(width, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.blocks(self.stem(x)).mean((2, 3)))
+        y: Tensor = self.head(self.blocks(self.stem(x)).mean((2, 3)))
+        return y
 
 
 class Recurrent(nn.Module):
@@ -58,4 +61,5 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h, _ = self.lstm(self.embed(x.squeeze(1).transpose(0, 1)))
-        return self.head(h[-1])
+        y: Tensor = self.head(h[-1])
+        return y

@@ -36,7 +36,8 @@ def tokens() -> Callable[[sentences.Words, int, int], Split]:
 @pytest.fixture
 def encoder() -> nn.Module:
     disable_progress_bar()
-    return AutoModel.from_pretrained(get_model_path()).requires_grad_(False)
+    model: nn.Module = AutoModel.from_pretrained(get_model_path()).requires_grad_(False)
+    return model
 
 
 def rows_of(split: Split, rows: Any) -> Split:
@@ -47,7 +48,8 @@ def rows_of(split: Split, rows: Any) -> Split:
 def embedding(encoder: nn.Module, words: dict[str, Tensor]) -> Tensor:
     """The mean over all words, as this encoder's makers take it."""
     mask = words["attention_mask"][..., None].float()
-    return (encoder(**words).last_hidden_state * mask).sum(1) / mask.sum(1)
+    y: Tensor = (encoder(**words).last_hidden_state * mask).sum(1) / mask.sum(1)
+    return y
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import hosts
 import pytest
@@ -17,7 +18,7 @@ from kasmina_blueprints.conv import Conv
 
 STEPS, GERMINATE_AT, BATCH, EVERY = 600, 200, 64, 25
 SEEDS = (0, 1, 2)
-CASES = {
+CASES: dict[str, tuple[Callable[[], nn.Module], list[str], Any]] = {
     "transformer": (hosts.Transformer, ["embed", "encoder.layers.?"], Bottleneck(hidden=16)),
     "residual": (hosts.Residual, ["stem", "blocks.?@Block"], Conv(hidden=8)),
     "recurrent": (hosts.Recurrent, ["embed", "lstm"], Bottleneck(hidden=16)),
@@ -61,9 +62,11 @@ def test_growth_gets_below_the_plateau(name: str, seed: int, digits: tuple[tuple
             yield lambda rows=rows: cross_entropy(host(x[rows]), y[rows])  # type: ignore[misc]
         seen.append(validation_loss(host, validation))
 
-    (alone, optimizer), losses = new(), []
+    losses: list[float] = []
+    grown: list[float] = []
+    alone, optimizer = new()
     train(batches(alone, losses), STEPS, optimizer)
-    (host, optimizer), grown = new(), []
+    host, optimizer = new()
     growth = attach(host, sites, x[:2], optimizer, seed)
     train(batches(host, grown), STEPS, optimizer, growth, blueprint.build, GERMINATE_AT)
 

@@ -8,6 +8,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -78,7 +79,7 @@ class Fault:
 def cuts(folder: Path, block: int) -> Iterator[Fault]:
     for file in files(folder):
         for length in range(0, (folder / file).stat().st_size, block):
-            yield Fault(f"cut, {kind(file)}", file, lambda path, length=length: os.truncate(path, length))
+            yield Fault(f"cut, {kind(file)}", file, partial(os.truncate, length=length))
 
 
 def flips(folder: Path, tries: int, seed: int = 0) -> Iterator[Fault]:
@@ -87,17 +88,17 @@ def flips(folder: Path, tries: int, seed: int = 0) -> Iterator[Fault]:
     for file in files(folder):
         size = (folder / file).stat().st_size
         for at in sorted(numbers.sample(range(size), min(tries, size))):
-            yield Fault(f"a bit, {kind(file)}", file, lambda path, at=at, bit=numbers.randrange(8): flip(path, at, bit))
+            yield Fault(f"a bit, {kind(file)}", file, partial(flip, at=at, bit=numbers.randrange(8)))
 
 
 def losses(folder: Path) -> Iterator[Fault]:
     """Files that are not there, or are none."""
     for file in [*files(folder), "checkpoints"]:
         yield Fault("missing", file, remove)
-        yield Fault("a folder in its place", file, lambda path: (remove(path), path.mkdir()))
-        yield Fault("a link to nowhere in its place", file, lambda path: (remove(path), path.symlink_to("nowhere")))
-        yield Fault("a link to itself in its place", file, lambda path: (remove(path), path.symlink_to(path.name)))
-        yield Fault("a pipe in its place", file, lambda path: (remove(path), os.mkfifo(path)))
+        yield Fault("a folder in its place", file, instead(Path.mkdir))
+        yield Fault("a link to nowhere in its place", file, instead(lambda path: path.symlink_to("nowhere")))
+        yield Fault("a link to itself in its place", file, instead(lambda path: path.symlink_to(path.name)))
+        yield Fault("a pipe in its place", file, instead(os.mkfifo))
 
 
 def formats(folder: Path) -> Iterator[Fault]:
@@ -122,6 +123,14 @@ def flip(path: Path, at: int, bit: int) -> None:
 
 def remove(path: Path) -> None:
     shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def instead(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    def do(path: Path) -> None:
+        remove(path)
+        make(path)
+
+    return do
 
 
 def renew(path: Path) -> None:

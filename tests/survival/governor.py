@@ -25,6 +25,7 @@ from kasmina import Data, Event, Incident, Observation, Phase, Proposal, Stage, 
 from kasmina.hosts.mlp import MLP
 from kasmina.plugins.catalog import Entry
 from kasmina.run import experiment
+from kasmina.run.assembly import assemble
 from kasmina.run.checkpoints.store import newest
 from kasmina.run.options.config import PHASES, configure
 from kasmina.run.plugin_set import PluginSet
@@ -82,8 +83,8 @@ KINDS: dict[str, Callable[[nn.Module, Tensor], Any]] = {
     "a wrong dtype": lambda module, y: y.double(),
     "no tensor": lambda module, y: "text",
     "raises": lambda module, y: fail(RuntimeError("it broke")),
-    "raises in backward": lambda module, y: Raises.apply(y),
-    "NaN gradient": lambda module, y: Poisons.apply(y),
+    "raises in backward": lambda module, y: Raises.apply(y),  # type: ignore[no-untyped-call]
+    "NaN gradient": lambda module, y: Poisons.apply(y),  # type: ignore[no-untyped-call]
     "NaN weights": spoil,
     "out of memory": lambda module, y: fail(torch.OutOfMemoryError("CUDA out of memory.")),
     "NaN in eval": lambda module, y: y if module.training else y + math.nan,
@@ -339,10 +340,9 @@ def entry(kind: str) -> Entry:
 @contextmanager
 def planted(diary: Diary, plugins: dict[str, Any]) -> Iterator[None]:
     """Within it a run has these plugins, and the injection knows the run."""
-    named = {"task": Rows(), "host": Host(), "controller": Gardener(), "blueprint": Linear()} | plugins
+    named: dict[str, Any] = {"task": Rows(), "host": Host(), "controller": Gardener(), "blueprint": Linear()} | plugins
     entries = {kind: entry(kind) for kind in named} | {"logger.diary": entry("logger")}
     made = PluginSet(**named, loggers={"diary": diary}, entries=entries)
-    assemble = experiment.assemble
 
     def assembled(*args: Any) -> Training:
         NOW.run = assemble(*args)

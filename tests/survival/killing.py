@@ -115,7 +115,7 @@ class Kill:
 
 def ended(process: subprocess.Popen[str], status: int = 0) -> None:
     """Raises AssertionError: it did not end so."""
-    assert process.wait(timeout=600) == status, f"{process.args} ended with {process.returncode}, due is {status}"
+    assert process.wait(timeout=600) == status, f"{process.args!r} ended with {process.returncode}, due is {status}"
 
 
 Due = Callable[[Path], bool]

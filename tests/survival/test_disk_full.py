@@ -80,7 +80,7 @@ def moments(number: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("number", range(TRIES))
-def test_a_disk_that_was_full_for_a_while_costs_a_warning(disk, whole, number) -> None:
+def test_a_disk_that_was_full_for_a_while_costs_a_warning(disk: Path, whole: dict[str, Any], number: int) -> None:
     begin, end = moments(number)
     told = play(disk / "run", {begin: lambda: fill(disk), end: lambda: free(disk)})
     assert ending(disk / "run") == whole
@@ -88,7 +88,9 @@ def test_a_disk_that_was_full_for_a_while_costs_a_warning(disk, whole, number) -
 
 
 @pytest.mark.parametrize("number", range(TRIES))
-def test_a_disk_that_stays_full_ends_the_run_with_a_sentence_and_it_is_resumed(disk, whole, number) -> None:
+def test_a_disk_that_stays_full_ends_the_run_with_a_sentence_and_it_is_resumed(
+    disk: Path, whole: dict[str, Any], number: int
+) -> None:
     begin, _ = moments(number)
     with pytest.raises(KasminaError) as caught:
         play(disk / "run", {begin: lambda: fill(disk)})
@@ -100,7 +102,7 @@ def test_a_disk_that_stays_full_ends_the_run_with_a_sentence_and_it_is_resumed(d
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_a_folder_that_is_removed_ends_the_run_with_a_sentence(tmp_path, number) -> None:
+def test_a_folder_that_is_removed_ends_the_run_with_a_sentence(tmp_path: Path, number: int) -> None:
     begin, _ = moments(number)
     with pytest.raises(KasminaError) as caught:
         play(tmp_path / "run", {begin: lambda: shutil.rmtree(tmp_path / "run", ignore_errors=True)})

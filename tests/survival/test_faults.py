@@ -33,18 +33,18 @@ def suffer(trial: Trial, faults: Iterable[Fault]) -> None:
     assert trial.wrong == []
 
 
-def test_a_file_cut_at_every_4_kib(wide) -> None:
+def test_a_file_cut_at_every_4_kib(wide: Trial) -> None:
     suffer(wide, cuts(wide.part, 4096))
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_one_bit_in_each_file(small, part) -> None:
+def test_one_bit_in_each_file(small: Trial, part: int) -> None:
     suffer(small, list(flips(small.part, FLIPS))[part::PARTS])
 
 
-def test_files_that_are_missing_or_are_none(small) -> None:
+def test_files_that_are_missing_or_are_none(small: Trial) -> None:
     suffer(small, losses(small.part))
 
 
-def test_a_newer_format(small) -> None:
+def test_a_newer_format(small: Trial) -> None:
     suffer(small, formats(small.part))

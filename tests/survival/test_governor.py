@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
+from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -15,9 +17,11 @@ from governor import KINDS, STAGES, Injection, Outcome, suffer
 from kasmina import hookimpl
 from kasmina.plugins.catalog import find
 from kasmina.run import experiment
+from kasmina.run.assembly import assemble
 from kasmina.run.experiment import run_experiment
-from kasmina.run.options.config import configure
+from kasmina.run.options.config import Config, configure
 from kasmina.run.plugin_set import PluginSet
+from kasmina.run.training import Training
 
 HARMLESS = {
     "-inf",  # the host's ReLU makes a zero of it
@@ -44,7 +48,7 @@ def row(injected: str, stage: str, often: float, outcome: Outcome, sound: Outcom
     return " | ".join(columns)
 
 
-def test_seeds_that_break_at_each_stage(tmp_path) -> None:
+def test_seeds_that_break_at_each_stage(tmp_path: Path) -> None:
     rows, number = [], 0
     sound = {keeps: suffer(tmp_path / f"sound-{keeps}", keeps=keeps) for keeps in (True, False)}
     assert not any(outcome.incidents for outcome in sound.values())
@@ -65,9 +69,10 @@ def test_seeds_that_break_at_each_stage(tmp_path) -> None:
     print("\n".join(rows))
 
 
-def test_hosts_that_break(tmp_path) -> None:
+def test_hosts_that_break(tmp_path: Path) -> None:
     rows, sound = [], suffer(tmp_path / "sound", seeds={})
     gone = {"until": lambda run: run.governor.returns > 0}
+    cases: list[tuple[str, str, float, dict[str, Any]]]
     cases = [(kind, "host", often, {}) for kind in KINDS if "shape" not in kind for often in (1, math.inf)]
     cases += [(kind, "host", 1, gone) for kind in ("NaN", "1e30", "NaN gradient", "NaN in eval")]
     cases += [("", "between", 1, {}), ("", "after an epoch", 1, {})]
@@ -87,18 +92,21 @@ def test_hosts_that_break(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("factor", [1e2, 1e4, 1e6])
-def test_a_learning_rate_that_is_much_too_large_is_halved_until_the_run_is_given_up(tmp_path, factor) -> None:
+def test_a_learning_rate_that_is_much_too_large_is_halved_until_the_run_is_given_up(
+    tmp_path: Path, factor: float
+) -> None:
     outcome = suffer(tmp_path / "run", seeds={}, learning_rate=0.02 * factor)
     print(f"\nlearning rate {0.02 * factor:g}: {outcome.summary['status']}, {len(outcome.incidents)} returns,", end=" ")
     print(f"validation {outcome.summary['validation']:.3f}; {outcome.seen[0]}")
     assert outcome.diary.unsound == []
-    assert outcome.incidents or outcome.run.governor._worst < 100
+    worst = outcome.run.governor._worst
+    assert outcome.incidents or worst is not None and worst < 100
 
 
 # -- innocents --------------------------------------------------------------------------------------------------------
 
 
-def heavy(path, tails: str) -> str:
+def heavy(path: Path, tails: str) -> str:
     """A table of heavy-tailed targets."""
     draw = np.random.RandomState(0)
     x = draw.randn(2000, 4)
@@ -121,7 +129,7 @@ INNOCENT = [
 TAILS = ["normal with one of 50 sigma", "t2", "cauchy", "lognormal"]
 
 
-def calm(tmp_path, options, epochs=40):
+def calm(tmp_path: Path, options: dict[str, Any], epochs: int = 40) -> tuple[int, dict[str, Any]]:
     """How many incidents a run has, and its summary."""
     config = configure(None, {"loggers": {"rich": False, "jsonl": {}}} | options, epochs=epochs)
     path, summary = run_experiment(config, tmp_path / "run", pytest.fail)
@@ -130,7 +138,7 @@ def calm(tmp_path, options, epochs=40):
 
 
 @pytest.mark.parametrize("options", INNOCENT, ids=str)
-def test_an_innocent_run_is_never_touched(tmp_path, options) -> None:
+def test_an_innocent_run_is_never_touched(tmp_path: Path, options: dict[str, Any]) -> None:
     incidents, summary = calm(tmp_path, options, epochs=3 if options.get("batch") == 1 else 40)
     print(f"\n{options}: {incidents} incidents, validation {summary['validation']:.3f}")
     assert incidents == 0 and summary["status"] == "finished"
@@ -139,7 +147,7 @@ def test_an_innocent_run_is_never_touched(tmp_path, options) -> None:
 @pytest.mark.parametrize("batch", [1, 8, 64])
 @pytest.mark.parametrize("rate", [0.02, 0.1])
 @pytest.mark.parametrize("tails", TAILS)
-def test_heavy_tails_are_no_fault(tmp_path, tails, rate, batch) -> None:
+def test_heavy_tails_are_no_fault(tmp_path: Path, tails: str, rate: float, batch: int) -> None:
     task = {"name": "file", "path": heavy(tmp_path, tails), "label": "y"}
     options = {"task": task, "learning_rate": rate, "batch": batch}
     incidents, summary = calm(tmp_path, options, epochs=4 if batch == 1 else 15)
@@ -181,19 +189,29 @@ class Gambler:
         self._draw()
 
 
-def bits(tmp_path, monkeypatch, name, loggers=None, gambler=None, **options):
+def bits(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    loggers: dict[str, Any] | None = None,
+    gambler: Gambler | None = None,
+    **options: Any,
+) -> dict[str, torch.Tensor]:
     """Host's weights and seeds' of the default run, of fewer epochs."""
-    runs = []
-    assemble = experiment.assemble
-    monkeypatch.setattr(experiment, "assemble", lambda *args: (runs.append(assemble(*args)), runs[-1])[1])
+    runs: list[Training] = []
     of = PluginSet.of
 
-    def with_gambler(config):
+    def assembled(*args: Any) -> Training:
+        runs.append(assemble(*args))
+        return runs[-1]
+
+    def with_gambler(config: Config) -> PluginSet:
         plugins = of(config)
         entry = attrs.evolve(find("logger", "jsonl"), name="gambler")
         entries = {**plugins.entries, "logger.gambler": entry}
         return attrs.evolve(plugins, loggers={**plugins.loggers, "gambler": gambler}, entries=entries)
 
+    monkeypatch.setattr(experiment, "assemble", assembled)
     if gambler is not None:
         monkeypatch.setattr(PluginSet, "of", with_gambler)
     off = {"rich": False, "jsonl": False}
@@ -208,10 +226,12 @@ def bits(tmp_path, monkeypatch, name, loggers=None, gambler=None, **options):
     }
 
 
-def test_one_seed_gives_one_result_whoever_listens_and_however_it_is_saved(tmp_path, monkeypatch) -> None:
+def test_one_seed_gives_one_result_whoever_listens_and_however_it_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     due = bits(tmp_path, monkeypatch, "silent")
     gambler = Gambler()
-    others = {
+    others: dict[str, dict[str, Any]] = {
         "jsonl": {"loggers": {"jsonl": {}}},
         "rich": {"loggers": {"rich": {}}},
         "gambler": {"gambler": gambler},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def logger() -> MLflow:
 
 
 @pytest.fixture
-def course(tmp_path, logger) -> SimulatedRun:
+def course(tmp_path: Path, logger: MLflow) -> SimulatedRun:
     return SimulatedRun(Script(epochs=12), Subject("logger", MLflow, {}).hooks(logger, refuse), tmp_path)
 
 
@@ -55,7 +56,7 @@ def tell(course: SimulatedRun, first: int, last: int, loss: float) -> None:
         course.hooks.log_metrics(metrics=metrics_of(loss), step=step)
 
 
-def test_what_a_run_goes_back_from_is_never_told(course, logger) -> None:
+def test_what_a_run_goes_back_from_is_never_told(course: SimulatedRun, logger: MLflow) -> None:
     course.hooks.on_run_start(run=course.run)
     tell(course, 1, 4, 1.0)
     saved = logger.state_dict()
@@ -66,7 +67,7 @@ def test_what_a_run_goes_back_from_is_never_told(course, logger) -> None:
     assert epochs(course) == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 1.0), (5, 3.0), (6, 3.0)]
 
 
-def test_a_run_that_is_never_saved_is_told_too(course) -> None:
+def test_a_run_that_is_never_saved_is_told_too(course: SimulatedRun) -> None:
     course.hooks.on_run_start(run=course.run)
     tell(course, 1, 4, 1.0)
     assert epochs(course) == [(1, 1.0), (2, 1.0), (3, 1.0)]
@@ -74,7 +75,7 @@ def test_a_run_that_is_never_saved_is_told_too(course) -> None:
     assert epochs(course)[-1] == (4, 1.0)
 
 
-def test_an_epoch_that_is_repeated_after_a_kill_is_not_told_again(course, logger) -> None:
+def test_an_epoch_that_is_repeated_after_a_kill_is_not_told_again(course: SimulatedRun, logger: MLflow) -> None:
     course.hooks.on_run_start(run=course.run)
     tell(course, 1, 4, 1.0)
     logger.state_dict()  # and killed here
@@ -86,7 +87,7 @@ def test_an_epoch_that_is_repeated_after_a_kill_is_not_told_again(course, logger
     assert len(begun) == 2 and len({*begun}) == 1
 
 
-def test_a_link_in_a_strangers_folder_leads_nowhere(course, logger, tmp_path) -> None:
+def test_a_link_in_a_strangers_folder_leads_nowhere(course: SimulatedRun, logger: MLflow, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "mlflow").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="is a link; let it be a folder"):
@@ -94,7 +95,9 @@ def test_a_link_in_a_strangers_folder_leads_nowhere(course, logger, tmp_path) ->
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_where_mlflow_is_not_installed_it_says_how(course, logger, monkeypatch) -> None:
+def test_where_mlflow_is_not_installed_it_says_how(
+    course: SimulatedRun, logger: MLflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("kasmina_loggers.mlflow.logger.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="mlflow is not installed; pip install 'kasmina-loggers\\[mlflow\\]'"):
         logger.on_run_start(course.run)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from test_strangers import BEGIN, outbox
-from tracked import Tracked, sent, until
+from tracked import Server, Tracked, sent, until
 
 from kasmina.cli.main import main
 from kasmina.testing.options import Subject, refuse
@@ -19,13 +22,14 @@ from kasmina.testing.simulated_run import SimulatedRun
 from kasmina_loggers.mlflow import MLflow, tracking_store
 from kasmina_loggers.mlflow.client import TrackingClient
 from kasmina_loggers.mlflow.delivery_state import DeliveryState
+from kasmina_loggers.mlflow.outbox import Outbox
 from kasmina_loggers.mlflow.sender import NICE
 
 
 class Run:
     """A run that is told epoch by epoch, at the pace of the test."""
 
-    def __init__(self, folder, uri, **options) -> None:
+    def __init__(self, folder: Path, uri: str, **options: Any) -> None:
         folder.mkdir(parents=True)
         for name in ("config.yaml", "summary.json"):
             (folder / name).write_text("{}\n")
@@ -33,31 +37,42 @@ class Run:
         self.course = SimulatedRun(Script(epochs=12), Subject("logger", MLflow, {}).hooks(self.logger, refuse), folder)
         self.hooks = self.course.hooks
         self.hooks.on_run_start(run=self.course.run)
+        assert self.logger._sender is not None
         self.sender = psutil.Process(self.logger._sender._process.pid)
 
-    def epochs(self, count) -> None:
+    @property
+    def outbox(self) -> Outbox:
+        assert self.logger._outbox is not None
+        return self.logger._outbox
+
+    def epochs(self, count: int) -> None:
         for _ in range(count):
             self.step += 1
             self.hooks.log_metrics(metrics=metrics_of(1 / self.step), step=self.step)
         self.logger.state_dict()
 
-    def ends(self, status="failed") -> None:
+    def ends(self, status: str = "failed") -> None:
         """Without a model: there is no run to be packed."""
         self.hooks.log_artifact(path=self.folder / "config.yaml")
         self.hooks.on_run_end(run=self.course.run, summary=self.course.summary | {"status": status})
 
-    def is_there(self, uri):
+    def is_there(self, uri: str) -> bool:
         tracked = Tracked(uri, self.folder)
         due = [(step, 1 / step) for step in range(1, self.step + 1)]
         return tracked.history("train/loss") == due and "config.yaml" in tracked.artifacts()
 
 
-@pytest.fixture
-def begin():
-    """Begin a run; the senders of such runs, which wait an hour for their store, end with the test."""
-    begun = []
+Begin = Callable[..., Run]
+Said = Callable[[], list[str]]
+"""All lines on stderr so far."""
 
-    def run(*arguments, **options):
+
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """Begin a run; the senders of such runs, which wait an hour for their store, end with the test."""
+    begun: list[Run] = []
+
+    def run(*arguments: Any, **options: Any) -> Run:
         begun.append(Run(*arguments, **options))
         return begun[-1]
 
@@ -69,7 +84,7 @@ def begin():
 
 
 @pytest.fixture
-def said(capsys):
+def said(capsys: pytest.CaptureFixture[str]) -> Said:
     """All lines on stderr so far."""
     lines: list[str] = []
 
@@ -80,10 +95,12 @@ def said(capsys):
     return so_far
 
 
-def test_a_server_that_dies_and_comes_back_has_missed_nothing(begin, server, tmp_path, said) -> None:
+def test_a_server_that_dies_and_comes_back_has_missed_nothing(
+    begin: Begin, server: Server, tmp_path: Path, said: Said
+) -> None:
     run = begin(tmp_path / "runs" / "one", server.uri)
     run.epochs(5)
-    until(lambda: sent(run.folder).get("position") == run.logger._outbox.position, "the first epochs are sent")
+    until(lambda: sent(run.folder).get("position") == run.outbox.position, "the first epochs are sent")
     server.kill()
     run.epochs(5)
     until(said, "the run hears that the server is away")
@@ -104,7 +121,14 @@ def test_a_server_that_dies_and_comes_back_has_missed_nothing(begin, server, tmp
     assert steps == list(range(len(steps))) and steps
 
 
-def test_what_a_server_missed_to_the_end_is_sent_by_sync(begin, server, tmp_path, capsys, said, monkeypatch) -> None:
+def test_what_a_server_missed_to_the_end_is_sent_by_sync(
+    begin: Begin,
+    server: Server,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    said: Said,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     server.kill()
     run = begin(tmp_path / "runs" / "one", server.uri)
@@ -126,7 +150,7 @@ def test_what_a_server_missed_to_the_end_is_sent_by_sync(begin, server, tmp_path
     assert run.is_there(server.uri)
 
 
-def test_the_machine_of_a_long_outage_is_sent_whole(tmp_path) -> None:
+def test_the_machine_of_a_long_outage_is_sent_whole(tmp_path: Path) -> None:
     """MLflow takes 1000 metrics at a time."""
     run = tmp_path / "runs" / "one"
     outbox(run, BEGIN)
@@ -139,7 +163,7 @@ def test_the_machine_of_a_long_outage_is_sent_whole(tmp_path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "nice"), reason="no niceness")
-def test_the_sender_leaves_the_processors_to_the_run(begin, server, tmp_path) -> None:
+def test_the_sender_leaves_the_processors_to_the_run(begin: Begin, server: Server, tmp_path: Path) -> None:
     run = begin(tmp_path / "runs" / "one", server.uri, wait=0)
     until(lambda: run.sender.nice() == min(19, os.nice(0) + NICE), "it stands back")
     # Linux weighs nice only within a session: one of its own would count as much as all of the run.
@@ -148,7 +172,7 @@ def test_the_sender_leaves_the_processors_to_the_run(begin, server, tmp_path) ->
 
 
 @pytest.mark.parametrize("uri", ["htp://nowhere", "sqlite:////dev/null/no/such.db"])
-def test_a_store_that_cannot_be_costs_one_warning(begin, uri, tmp_path, said) -> None:
+def test_a_store_that_cannot_be_costs_one_warning(begin: Begin, uri: str, tmp_path: Path, said: Said) -> None:
     run = begin(tmp_path / "runs" / "one", uri)
     run.epochs(3)
     until(said, "the run hears of it")
@@ -159,7 +183,7 @@ def test_a_store_that_cannot_be_costs_one_warning(begin, uri, tmp_path, said) ->
     assert not [line for line in told if "Traceback" in line]
 
 
-def test_a_sender_that_is_killed_costs_one_warning(begin, server, tmp_path, said) -> None:
+def test_a_sender_that_is_killed_costs_one_warning(begin: Begin, server: Server, tmp_path: Path, said: Said) -> None:
     run = begin(tmp_path / "runs" / "one", server.uri)
     run.epochs(3)
     run.sender.kill()

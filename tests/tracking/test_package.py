@@ -8,14 +8,18 @@ import subprocess
 import sys
 import zipfile
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from shipped import Shop
 
 from kasmina.run.restore import restore
 from kasmina_loggers.registry.packaging import as_input, identity, package, samples
 
+Packed = tuple[Path, dict[str, dict[str, Any]]]
 NAMES = ["spirals", "digits", "wine", "diabetes"]
 STRANGER = """
 import json, sys
@@ -37,20 +41,20 @@ assert not [name for name in sys.modules if name.startswith("kasmina")]
 
 
 @pytest.fixture(scope="module")
-def packed(shop, tmp_path_factory):
+def packed(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Packed:
     """A folder with the model of each run, by its name; and what each metadata say."""
     folder = tmp_path_factory.mktemp("packed")
     return folder, {name: package(shop.run(name), folder / name) for name in NAMES}
 
 
 @pytest.fixture(scope="module")
-def model(packed):
+def model(packed: Packed) -> Any:
     from mlflow import pyfunc
 
     return pyfunc.load_model(str(packed[0] / "wine"))
 
 
-def test_it_gives_without_kasmina_what_evaluate_says(shop, packed) -> None:
+def test_it_gives_without_kasmina_what_evaluate_says(shop: Shop, packed: Packed) -> None:
     folder = packed[0]
     for name in NAMES:
         trained = restore(shop.run(name))
@@ -68,7 +72,7 @@ def test_it_gives_without_kasmina_what_evaluate_says(shop, packed) -> None:
             np.testing.assert_allclose(given.to_numpy(), values, rtol=1e-6)
 
 
-def test_it_has_no_pickle_and_asks_for_what_it_needs(packed) -> None:
+def test_it_has_no_pickle_and_asks_for_what_it_needs(packed: Packed) -> None:
     folder = packed[0] / "digits"
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} <= {
         "",
@@ -85,7 +89,7 @@ def test_it_has_no_pickle_and_asks_for_what_it_needs(packed) -> None:
     assert (folder / "requirements.txt").read_text().split() == pinned
 
 
-def test_it_tells_what_it_takes_and_where_it_comes_from(shop, packed, model) -> None:
+def test_it_tells_what_it_takes_and_where_it_comes_from(shop: Shop, packed: Packed, model: Any) -> None:
     names = restore(shop.run("wine")).data.features
     assert [(column.name, str(column.type)) for column in model.metadata.signature.inputs] == [
         (name, "DataType.double") for name in names
@@ -98,7 +102,7 @@ def test_it_tells_what_it_takes_and_where_it_comes_from(shop, packed, model) -> 
     assert (facts["task"], facts["metric"], float(facts["test"])) == ("file", "accuracy", summary["test"])
 
 
-def test_its_identity_is_of_the_network_and_not_of_the_folder(shop, packed, tmp_path) -> None:
+def test_its_identity_is_of_the_network_and_not_of_the_folder(shop: Shop, packed: Packed, tmp_path: Path) -> None:
     shutil.copytree(shop.run("spirals"), tmp_path / "elsewhere")
     facts = packed[1]["spirals"]
     assert identity(restore(tmp_path / "elsewhere"), tmp_path / "elsewhere") == facts["identity"]
@@ -118,7 +122,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_no_batch_is_refused(model, case) -> None:
+def test_what_is_no_batch_is_refused(model: Any, case: str) -> None:
     from mlflow.exceptions import MlflowException
 
     rows, reason = BAD[case]
@@ -128,7 +132,7 @@ def test_what_is_no_batch_is_refused(model, case) -> None:
     assert refused.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
-def test_wrong_shapes_are_refused_by_the_scorer_itself(model) -> None:
+def test_wrong_shapes_are_refused_by_the_scorer_itself(model: Any) -> None:
     from mlflow.exceptions import MlflowException
 
     scorer = model.unwrap_python_model()

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tracked import Tracked, each_epoch_once, sent, until
 
 from kasmina.cli.main import main
 from kasmina.run import loop
 from kasmina.run.recovery.governor import TrainingFault
+from kasmina.run.report import report_growth
+from kasmina.run.training import Training
 from kasmina_loggers.mlflow import tracking_store
 
 EPOCHS = 20
@@ -44,7 +47,7 @@ def status(tracked: Tracked) -> tuple[str, str]:
     return found.info.status, found.data.tags["kasmina.status"]
 
 
-def test_a_run_that_is_killed_and_resumed_is_one_run(tmp_path, monkeypatch) -> None:
+def test_a_run_that_is_killed_and_resumed_is_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert signalled(tmp_path, 7 * 22 + 3, f"kill(os.getpid(), {signal.SIGKILL:d})") == -signal.SIGKILL
     tracked = Tracked(tracking_store.where("", tmp_path / "runs"), tmp_path / "runs" / "one")
     until(lambda: sent(tracked.run).get("over"), "the sender has sent what was told")
@@ -58,7 +61,7 @@ def test_a_run_that_is_killed_and_resumed_is_one_run(tmp_path, monkeypatch) -> N
     each_epoch_once(tracked, EPOCHS)
 
 
-def test_ctrl_c_stops_the_run_and_not_the_sender(tmp_path) -> None:
+def test_ctrl_c_stops_the_run_and_not_the_sender(tmp_path: Path) -> None:
     assert signalled(tmp_path, 5 * 22 + 3, f"killpg(0, {signal.SIGINT:d})") == 130
     tracked = Tracked(tracking_store.where("", tmp_path / "runs"), tmp_path / "runs" / "one")
     until(lambda: sent(tracked.run).get("over"), "the sender has sent what was told")
@@ -67,14 +70,16 @@ def test_ctrl_c_stops_the_run_and_not_the_sender(tmp_path) -> None:
     assert {"config.yaml", "summary.json"} <= {*tracked.artifacts()}
 
 
-def test_an_epoch_that_the_governor_takes_back_is_there_as_it_was_in_the_end(tmp_path, monkeypatch, capsys) -> None:
+def test_an_epoch_that_the_governor_takes_back_is_there_as_it_was_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    report, faults = loop.report_growth, iter([6, 11])
-    due = next(faults)
+    faults = iter([6, 11])
+    due: int | None = next(faults)
 
-    def failing(run) -> None:
+    def failing(run: Training) -> None:
         nonlocal due
-        report(run)
+        report_growth(run)
         if run.growth.epoch == due:
             due = next(faults, None)
             raise TrainingFault("something is wrong after the epoch was told")

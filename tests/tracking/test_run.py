@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -40,7 +41,7 @@ sys.exit(status)
 
 
 @pytest.fixture(scope="module")
-def tracked(tmp_path_factory) -> Tracked:
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Tracked:
     here = tmp_path_factory.mktemp("here")
     words = [*WORDS, "--out", "runs/first"]
     done = subprocess.run([sys.executable, "-c", RUN.format(words=words)], cwd=here, capture_output=True, text=True)
@@ -51,19 +52,19 @@ def tracked(tmp_path_factory) -> Tracked:
     return Tracked(tracking_store.where("", here / "runs"), run)
 
 
-def test_every_option_is_a_parameter(tracked) -> None:
+def test_every_option_is_a_parameter(tracked: Tracked) -> None:
     config = yaml.safe_load((tracked.run / "config.yaml").read_text())
     found = tracked.found.data.params
     assert found == parameters(config)
     assert (found["host.hidden"], found["phases.warm-up.epochs"], found["loggers.jsonl"]) == ("3", "2", "{}")
 
 
-def test_every_metric_of_every_epoch_is_there_once(tracked) -> None:
+def test_every_metric_of_every_epoch_is_there_once(tracked: Tracked) -> None:
     each_epoch_once(tracked, EPOCHS)
     assert any("seed/1/alpha" in record["metrics"] for record in epochs_of(tracked.run))
 
 
-def test_what_came_out(tracked) -> None:
+def test_what_came_out(tracked: Tracked) -> None:
     summary = json.loads((tracked.run / "summary.json").read_text())
     assert tracked.history("test/accuracy") == [(EPOCHS, summary["test"])]
     info = tracked.found.info
@@ -71,7 +72,7 @@ def test_what_came_out(tracked) -> None:
     assert 0 < info.end_time - info.start_time < 1000 * (summary["seconds"] + 60)
 
 
-def test_tags_say_what_was_grown_and_how_it_stands(tracked) -> None:
+def test_tags_say_what_was_grown_and_how_it_stands(tracked: Tracked) -> None:
     tags = tracked.found.data.tags
     due = {"task": "spirals", "host": "mlp", "controller": "always", "blueprint": "bottleneck", "device": "cpu"}
     due |= {"status": "finished", "phase": "consolidation"}
@@ -81,7 +82,7 @@ def test_tags_say_what_was_grown_and_how_it_stands(tracked) -> None:
     assert {"kasmina.versions.torch", "mlflow.user", "mlflow.source.name"} <= tags.keys()
 
 
-def test_files_are_artefacts_to_the_byte(tracked, tmp_path) -> None:
+def test_files_are_artefacts_to_the_byte(tracked: Tracked, tmp_path: Path) -> None:
     names = {"config.yaml", "summary.json", "metrics.jsonl", "events.jsonl"}
     assert names <= {*tracked.artifacts()}
     assert {"json", "safetensors"} == {name.rpartition(".")[2] for name in tracked.artifacts("checkpoints")}
@@ -94,15 +95,15 @@ def test_files_are_artefacts_to_the_byte(tracked, tmp_path) -> None:
     assert profile and sorted(tracked.artifacts("profile")) == profile
 
 
-def test_tensorboard_was_told_the_same(tracked) -> None:
+def test_tensorboard_was_told_the_same(tracked: Tracked) -> None:
     events = EventAccumulator(str(tracked.run / "tensorboard"), size_guidance={"scalars": 0})
     events.Reload()
     for name in ("train/loss", "validation/accuracy", "learning_rate", "seed/1/contribution"):
-        found = [(event.step, pytest.approx(event.value)) for event in events.Scalars(name)]
+        found: list[Any] = [(event.step, pytest.approx(event.value)) for event in events.Scalars(name)]
         assert found and tracked.history(name) == found, name
 
 
-def test_the_data_set_is_known_by_its_digest(tracked) -> None:
+def test_the_data_set_is_known_by_its_digest(tracked: Tracked) -> None:
     [given] = tracked.found.inputs.dataset_inputs
     data = given.dataset
     assert (data.name, len(data.digest)) == ("spirals", 36)
@@ -110,14 +111,14 @@ def test_the_data_set_is_known_by_its_digest(tracked) -> None:
     assert json.loads(json.loads(data.schema)["mlflow_tensorspec"]["features"])[0]["tensor-spec"]["shape"] == [-1, 2]
 
 
-def test_the_machine_is_measured(tracked) -> None:
+def test_the_machine_is_measured(tracked: Tracked) -> None:
     names = {name for name in tracked.found.data.metrics if name.startswith("system/")}
     assert {"system/cpu_utilization_percentage", "system/run_memory_megabytes"} <= names
     steps = [step for step, _ in tracked.history("system/cpu_utilization_percentage")]
     assert steps == list(range(len(steps))) and steps
 
 
-def test_the_model_has_a_signature_and_an_example(tracked) -> None:
+def test_the_model_has_a_signature_and_an_example(tracked: Tracked) -> None:
     model = tracked.client.get_logged_model(sent(tracked.run)["model"].rpartition("/")[2])
     assert (model.source_run_id, str(model.status)) == (tracked.found.info.run_id, "READY")
     from mlflow.models import Model
@@ -127,13 +128,17 @@ def test_the_model_has_a_signature_and_an_example(tracked) -> None:
     assert packed.saved_input_example_info
 
 
-def test_a_second_sync_sends_nothing(tracked, capsys, monkeypatch) -> None:
+def test_a_second_sync_sends_nothing(
+    tracked: Tracked, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tracked.run.parents[1])
     assert main(["sync"]) == 0
     assert "runs/first: all was sent already" in capsys.readouterr().out
 
 
-def test_a_run_that_is_sent_elsewhere_keeps_no_other_from_being_sent(tracked, tmp_path, capsys, monkeypatch) -> None:
+def test_a_run_that_is_sent_elsewhere_keeps_no_other_from_being_sent(
+    tracked: Tracked, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("before", "one"):
         shutil.copytree(tracked.run / "mlflow", Path("runs", name, "mlflow"))

@@ -10,10 +10,13 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from shipped import ask
+from shipped import Answer, Process, Shop, ask
 from tracked import until
 
 from kasmina.cli.main import main
@@ -21,18 +24,24 @@ from kasmina_loggers.registry.packaging import package
 
 
 @pytest.fixture
-def url(served):
-    def of(name):
-        return served(name).says("listens at ").partition("listens at ")[2].split(";")[0]
+def url(served: Callable[[str], Process]) -> Callable[[str], str]:
+    def of(name: str) -> str:
+        said = served(name).says("listens at ")
+        return said.partition("listens at ")[2].split(";")[0]
 
     return of
 
 
-def rows(*data, columns=("x1", "x2")):
+def connected(url: str) -> socket.socket:
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)))
+
+
+def rows(*data: list[Any], columns: Sequence[str] = ("x1", "x2")) -> bytes:
     return json.dumps({"dataframe_split": {"columns": list(columns), "data": list(data)}}).encode()
 
 
-def images(value):
+def images(value: Any) -> bytes:
     return json.dumps({"inputs": value}).encode()
 
 
@@ -65,7 +74,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_a_bad_request_is_told_why_and_the_server_lives_on(url, case) -> None:
+def test_a_bad_request_is_told_why_and_the_server_lives_on(url: Callable[[str], str], case: str) -> None:
     name, body, status, reason = BAD[case]
     answer = ask(f"{url(name)}/invocations", body)
     assert (answer.status, reason in answer.json["message"]) == (status, True), answer
@@ -76,10 +85,10 @@ def test_a_bad_request_is_told_why_and_the_server_lives_on(url, case) -> None:
     ("kind", "status", "reason"),
     [("text/xml", 415, b"only supports"), (None, 415, b"no content-type"), ("text/csv", 400, b"Failed to parse")],
 )
-def test_a_wrong_content_type_is_told(url, kind, status, reason) -> None:
+def test_a_wrong_content_type_is_told(url: Callable[[str], str], kind: str | None, status: int, reason: bytes) -> None:
     request = urllib.request.Request(f"{url('spirals')}/invocations", b"<x1/>" if kind else b"{}")
     if kind is None:  # urllib would add one
-        with socket.create_connection(url("spirals").removeprefix("http://").split(":")) as raw:
+        with connected(url("spirals")) as raw:
             raw.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
             said = b"".join(iter(lambda: raw.recv(4096), b""))
         assert f" {status} ".encode() in said and reason in said
@@ -89,8 +98,8 @@ def test_a_wrong_content_type_is_told(url, kind, status, reason) -> None:
 
 
 @pytest.mark.parametrize("header", [b"Transfer-Encoding: chunked", b"Content-Length: 99999999999"])
-def test_a_body_without_end_is_refused(url, header) -> None:
-    with socket.create_connection(url("spirals").removeprefix("http://").split(":")) as raw:
+def test_a_body_without_end_is_refused(url: Callable[[str], str], header: bytes) -> None:
+    with connected(url("spirals")) as raw:
         raw.sendall(
             b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + header + b"\r\n\r\n"
         )
@@ -102,7 +111,9 @@ def test_a_body_without_end_is_refused(url, header) -> None:
     assert ask(f"{url('spirals')}/invocations", GOOD["spirals"]).status == 200
 
 
-def test_answers_are_what_evaluate_says(shop, served, url) -> None:
+def test_answers_are_what_evaluate_says(
+    shop: Shop, served: Callable[[str], Process], url: Callable[[str], str]
+) -> None:
     names = ("spirals", "digits", "wine", "diabetes")
     for name in names:
         served(name)
@@ -117,11 +128,11 @@ def test_answers_are_what_evaluate_says(shop, served, url) -> None:
             assert [row["prediction"] for row in found] == predictions
 
 
-def test_it_tells_how_it_is(url):
+def test_it_tells_how_it_is(url: Callable[[str], str]) -> None:
     for path in ("/health", "/ping"):
         assert ask(url("spirals") + path).status == 200
 
-    def counted():
+    def counted() -> dict[str, float]:
         lines = ask(url("spirals") + "/metrics").body.decode().splitlines()
         of = [line for line in lines if line.startswith("http_requests_total") and '"/invocations"' in line]
         return {line.split('status="')[1][:3]: float(line.split()[-1]) for line in of}
@@ -133,28 +144,30 @@ def test_it_tells_how_it_is(url):
     assert after["2xx"] == before.get("2xx", 0) + 1 and after["4xx"] == before.get("4xx", 0) + 1
 
 
-def test_the_line_that_is_shown_works(served, url) -> None:
+def test_the_line_that_is_shown_works(served: Callable[[str], Process], url: Callable[[str], str]) -> None:
     base, line = url("digits"), served("digits").text.splitlines()[1]
     words = shlex.split(line)
     assert words[0] == "curl" and words[1:4:2] == ["-H", "-d"] and words[-1] == f"{base}/invocations"
     assert len(ask(words[-1], words[4].encode()).json["predictions"]) == 1
 
 
-def test_ctrl_c_ends_it_quietly(served) -> None:
+def test_ctrl_c_ends_it_quietly(served: Callable[[str], Process]) -> None:
     server = served("wine")
     said = server.says("invocations\n")
     assert server.end(signal.SIGINT) == 0
     assert server.text == said and said.count("\n") == 2
 
 
-def test_a_port_that_is_taken_is_told(shop, capsys) -> None:
+def test_a_port_that_is_taken_is_told(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["serve", "--model", shop.promoted("spirals"), "--tracking-uri", shop.uri]
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main([*words, "--port", str(taken.getsockname()[1])]) == 2
     assert "choose another --port" in capsys.readouterr().err
 
 
-def test_which_model_is_to_be_served_is_asked_if_there_are_several(shop, capsys, tmp_path) -> None:
+def test_which_model_is_to_be_served_is_asked_if_there_are_several(
+    shop: Shop, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     for name in ("spirals", "digits"):
         shop.promoted(name)
     assert main(["serve", "--port", "0", "--tracking-uri", shop.uri]) == 2
@@ -168,7 +181,7 @@ def test_which_model_is_to_be_served_is_asked_if_there_are_several(shop, capsys,
         assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_container_build_has_what_it_needs(shop, capsys, tmp_path) -> None:
+def test_a_container_build_has_what_it_needs(shop: Shop, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     uri, words = shop.promoted("spirals"), ["--tracking-uri", shop.uri]
     assert main(["serve", "--model", uri, "--dockerfile", str(tmp_path / "build"), *words]) == 0
     assert f"docker build -t kasmina-model {tmp_path / 'build'}" in capsys.readouterr().out
@@ -180,7 +193,7 @@ def test_a_container_build_has_what_it_needs(shop, capsys, tmp_path) -> None:
     assert "is not empty" in capsys.readouterr().err
 
 
-def test_mlflow_serves_it_where_there_is_no_kasmina(shop, tmp_path):
+def test_mlflow_serves_it_where_there_is_no_kasmina(shop: Shop, tmp_path: Path) -> None:
     package(shop.run("digits"), tmp_path / "model")
     blocked = "import sys\nsys.modules['kasmina'] = sys.modules['kasmina_loggers'] = None\n"
     (tmp_path / "site").mkdir()
@@ -199,7 +212,7 @@ def test_mlflow_serves_it_where_there_is_no_kasmina(shop, tmp_path):
     )
     try:
 
-        def answer():
+        def answer() -> Answer | None:
             assert server.poll() is None
             try:
                 return ask(f"http://127.0.0.1:{port}/invocations", json.dumps(shop.request("digits")).encode())

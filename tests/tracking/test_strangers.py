@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import posixpath
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,13 +29,15 @@ BEGIN = {
 END = {"kind": "end", "time": 2, "status": "failed", "step": 1, "metrics": {}, "tags": {}}
 
 
-def outbox(run, *records) -> None:
+def outbox(run: Path, *records: str | dict[str, Any]) -> None:
     (run / "mlflow").mkdir(parents=True)
     lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
     (run / "mlflow" / "outbox.jsonl").write_text("".join(f"{line}\n" for line in lines))
 
 
-def test_files_of_elsewhere_are_not_sent(tmp_path, monkeypatch, capsys) -> None:
+def test_files_of_elsewhere_are_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "runs" / "one"
     secret = tmp_path / "secret"
@@ -56,7 +60,9 @@ def test_files_of_elsewhere_are_not_sent(tmp_path, monkeypatch, capsys) -> None:
     "records",
     [[END], [{**BEGIN, "parameters": 3}], [BEGIN, {"kind": "epoch", "time": 1, "step": "x", "metrics": {"a": 1}}]],
 )
-def test_what_no_logger_wrote_is_one_sentence(records, tmp_path, monkeypatch, capsys) -> None:
+def test_what_no_logger_wrote_is_one_sentence(
+    records: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     outbox(tmp_path / "runs" / "one", *records)
     assert main(["sync"]) == 1
@@ -65,7 +71,9 @@ def test_what_no_logger_wrote_is_one_sentence(records, tmp_path, monkeypatch, ca
     assert "does not take runs/one" in sentence and "Traceback" not in told
 
 
-def test_a_server_that_a_file_names_is_not_asked(tmp_path, monkeypatch, capsys) -> None:
+def test_a_server_that_a_file_names_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "runs" / "one"
     outbox(run, BEGIN, END)
@@ -75,23 +83,23 @@ def test_a_server_that_a_file_names_is_not_asked(tmp_path, monkeypatch, capsys) 
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"position": -1}', '{"run_id": "../x"}', '{"lacks": 3}', "[" * 10**5])
-def test_a_damaged_memory_is_none(content, tmp_path) -> None:
+def test_a_damaged_memory_is_none(content: str, tmp_path: Path) -> None:
     (tmp_path / "sent.json").write_text(content)
     assert DeliveryState.load(tmp_path) == DeliveryState()
 
 
 @given(st.text(max_size=400))
-def test_any_name_becomes_one_that_mlflow_takes(name) -> None:
+def test_any_name_becomes_one_that_mlflow_takes(name: str) -> None:
     from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
     key = value_limits.key(name)
-    _validate_metric_name(key)
-    _validate_param_name(key)
+    _validate_metric_name(key)  # type: ignore[no-untyped-call]
+    _validate_param_name(key)  # type: ignore[no-untyped-call]
     assert len(key) <= value_limits.KEY and posixpath.normpath(key) == key
 
 
 @pytest.mark.parametrize("name", ["train/loss", "seed/1/alpha", "validation/accuracy", "phases.warm-up.epochs", "a b"])
-def test_names_that_mlflow_takes_stay(name) -> None:
+def test_names_that_mlflow_takes_stay(name: str) -> None:
     assert value_limits.key(name) == name
 
 

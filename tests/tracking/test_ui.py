@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,18 +21,19 @@ from kasmina.errors import KasminaError
 from kasmina_loggers.commands.page_server import Page, endings, free_port, show
 
 
-def children(process):
+def children(process: subprocess.Popen[bytes]) -> dict[str, int]:
     listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True)
     return {line.split(None, 1)[1]: int(line.split()[0]) for line in listed.stdout.splitlines()}
 
 
-def is_free(port):
+def is_free(port: int | None) -> bool:
+    assert port
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.fixture
-def pages(tmp_path):
+def pages(tmp_path: Path) -> Iterator[Process]:
     """A running `kasmina ui`; its wanted ports are taken already."""
     (tmp_path / "runs").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
@@ -43,11 +46,11 @@ def pages(tmp_path):
             process.end(signal.SIGTERM)
 
 
-def addresses(said):
+def addresses(said: str) -> dict[str, str]:
     return dict(line.split() for line in said.splitlines()[:2])
 
 
-def test_both_answer_and_both_end(pages) -> None:
+def test_both_answer_and_both_end(pages: Process) -> None:
     found = addresses(pages.says("Ctrl-C ends both"))
     assert [*found] == ["TensorBoard", "MLflow"]
     assert b"TensorBoard" in ask(found["TensorBoard"]).body
@@ -70,7 +73,7 @@ show([page], print, lambda what: nullcontext())
 
 
 @pytest.fixture
-def shows(tmp_path):
+def shows(tmp_path: Path) -> Iterator[tuple[Process, int]]:
     """A process in which `show` runs over a server of files, and the server's port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -84,14 +87,14 @@ def shows(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_a_terminal_that_is_closed_leaves_no_server_behind(name, shows) -> None:
+def test_a_terminal_that_is_closed_leaves_no_server_behind(name: str, shows: tuple[Process, int]) -> None:
     process, port = shows
     assert process.end(getattr(signal, name)) == 0
     assert is_free(port)
 
 
 @pytest.mark.parametrize(("disposition", "ends"), [(signal.SIG_IGN, False), (signal.SIG_DFL, True)])
-def test_nohup_is_obeyed(disposition, ends) -> None:
+def test_nohup_is_obeyed(disposition: signal.Handlers, ends: bool) -> None:
     before = signal.signal(signal.SIGHUP, disposition)
     try:
         assert (signal.SIGHUP in [*endings()]) is ends
@@ -99,7 +102,7 @@ def test_nohup_is_obeyed(disposition, ends) -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_if_one_dies_the_other_ends_and_it_is_told(pages) -> None:
+def test_if_one_dies_the_other_ends_and_it_is_told(pages: Process) -> None:
     found = addresses(pages.says("Ctrl-C ends both"))
     [victim] = [pid for command, pid in children(pages.process).items() if "tensorboard" in command]
     os.kill(victim, signal.SIGKILL)
@@ -115,7 +118,8 @@ def test_what_a_server_said_last_is_told() -> None:
     pages = [Page("Sleeper", sleeps, 9), Page("Mortal", dies, 9)]
     with pytest.raises(KasminaError, match=r"^Mortal has ended with status 3: one \| port 1 is mine$"):
         show(pages, print, lambda what: nullcontext())
-    assert pages[0]._process.poll() is not None
+    process = pages[0]._process
+    assert process is not None and process.poll() is not None
 
 
 def test_the_next_free_port_is_taken() -> None:
@@ -125,7 +129,7 @@ def test_the_next_free_port_is_taken() -> None:
     assert free_port(port, port) > port
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path, capsys) -> None:
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ui", str(tmp_path / "none")]) == 2
     assert "there is no folder" in capsys.readouterr().err
     (tmp_path / "config.yaml").touch()

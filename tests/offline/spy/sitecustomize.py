@@ -1,15 +1,18 @@
 """Writes down whom a process means to reach, and lets it try; on PYTHONPATH its children do so too."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys
+from typing import Any
 
 LOG = os.environ["OFFLINE_LOG"]
 CONNECTS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
 ASKS = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo"}
 
 
-def told(event: str, arguments: tuple) -> None:
+def told(event: str, arguments: tuple[Any, ...]) -> None:
     if event not in CONNECTS | ASKS:
         return
     whom = arguments[1] if event in CONNECTS else arguments[0]

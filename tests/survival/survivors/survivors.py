@@ -1,13 +1,20 @@
 """Plugins for runs that are killed: a logger that tells from outside where a run stands, and two that make it hard."""
 
+from __future__ import annotations
+
 import random
 import struct
 import time
+from io import FileIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from kasmina import Proposal, Verdict, hookimpl
+from kasmina import Observation, Proposal, RunInfo, Site, Verdict, hookimpl
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 RECORD = struct.Struct("<qd")
 """A step, and when it ended; step -1: a process began to train."""
@@ -20,16 +27,18 @@ class Steps:
     _file: object = attrs.field(default=None, init=False)
 
     @hookimpl
-    def on_run_start(self, run) -> None:
+    def on_run_start(self, run: RunInfo) -> None:
         self._file = Path(f"{run.folder}.steps").open("ab", buffering=0)
         self.on_step_end(-1)
 
     @hookimpl
-    def on_step_end(self, step) -> None:
+    def on_step_end(self, step: int) -> None:
+        assert isinstance(self._file, FileIO)
         self._file.write(RECORD.pack(step, time.perf_counter()))
 
     @hookimpl
     def on_run_end(self) -> None:
+        assert isinstance(self._file, FileIO)
         self._file.close()
 
 
@@ -41,7 +50,7 @@ class Fickle:
     _judged: int = attrs.field(default=0, init=False)
 
     @hookimpl
-    def propose_germination(self, observation):
+    def propose_germination(self, observation: Observation) -> Proposal | None:
         free = [state for state in observation.sites if state.free]
         if not free or self._draw.random() < 0.3:
             return None
@@ -49,19 +58,19 @@ class Fickle:
         return Proposal(best.site.name, f"its need is {best.need}")
 
     @hookimpl
-    def wants_statistics(self):
+    def wants_statistics(self) -> bool:
         return True
 
     @hookimpl
-    def judge_seed(self):
+    def judge_seed(self) -> Verdict:
         self._judged += 1
         return Verdict(self._judged % 2 == 0, "in turn")
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         version, words, spare = self._draw.getstate()
         return {"judged": self._judged, "draw": [version, list(words), spare]}
 
-    def load_state_dict(self, state) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         version, words, spare = state["draw"]
         self._draw.setstate((version, tuple(words), spare))
         self._judged = state["judged"]
@@ -73,16 +82,18 @@ class Dropping:
 
     hidden: int = 4
 
-    def build(self, site):
+    def build(self, site: Site) -> nn.Module:
         import torch
         from torch import nn
 
         class Waves(nn.Module):
-            def __init__(self, width) -> None:
+            frequencies: Tensor
+
+            def __init__(self, width: int) -> None:
                 super().__init__()
                 self.register_buffer("frequencies", torch.randn(width), persistent=False)
 
-            def forward(self, x):
+            def forward(self, x: Tensor) -> Tensor:
                 return x + torch.sin(x * self.frequencies)
 
         into, out = nn.Linear(site.in_features, self.hidden), nn.Linear(self.hidden, site.out_features)

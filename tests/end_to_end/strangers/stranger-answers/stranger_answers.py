@@ -2,7 +2,7 @@
 
 import attrs
 
-from kasmina import hookimpl
+from kasmina import Observation, hookimpl
 
 
 @attrs.define(eq=False)
@@ -10,5 +10,5 @@ class Answers:
     """Proposes a site's name where a Proposal is due."""
 
     @hookimpl
-    def propose_germination(self, observation):
+    def propose_germination(self, observation: Observation) -> str:
         return observation.sites[0].site.name

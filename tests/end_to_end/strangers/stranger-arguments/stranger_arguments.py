@@ -2,7 +2,7 @@
 
 import attrs
 
-from kasmina import hookimpl
+from kasmina import Metrics, hookimpl
 
 
 @attrs.define(eq=False)
@@ -10,5 +10,5 @@ class Arguments:
     """Takes `metric` for `metrics`."""
 
     @hookimpl
-    def log_metrics(self, metric, step) -> None:
+    def log_metrics(self, metric: Metrics, step: int) -> None:
         pass

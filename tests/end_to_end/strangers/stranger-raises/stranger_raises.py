@@ -2,7 +2,7 @@
 
 import attrs
 
-from kasmina import hookimpl
+from kasmina import Metrics, Observation, hookimpl
 
 
 @attrs.define(eq=False)
@@ -10,7 +10,7 @@ class Controller:
     """Raises at the first decision."""
 
     @hookimpl
-    def propose_germination(self, observation) -> None:
+    def propose_germination(self, observation: Observation) -> None:
         raise LookupError("no rule for this site")
 
 
@@ -19,5 +19,5 @@ class Logger:
     """Raises at the end of each epoch."""
 
     @hookimpl
-    def log_metrics(self, metrics, step) -> None:
+    def log_metrics(self, metrics: Metrics, step: int) -> None:
         raise OSError("the disk is full")
