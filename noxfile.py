@@ -20,7 +20,7 @@ FOURIER = "examples/kasmina-fourier"
 SOURCES = [*ALL, "tests", "examples", "noxfile.py"]
 TYPED = ["blueprints", "browser", "contracts", "controllers", "end_to_end", "export", "foreign", "house", "loggers"]
 TYPED += ["offline", "survival", "tracking", "wheels", "conftest.py", "core/conftest.py", "core/test_files.py"]
-TYPED += [f"core/{name}" for name in ("cli", "growth", "hosts", "plugins", "tasks", "testing")]
+TYPED += [f"core/{name}" for name in ("cli", "growth", "hosts", "plugins", "run", "tasks", "testing")]
 TORCH = "torch==2.13.0"
 TEST = ["pytest==9.2.0", "hypothesis==6.170.15", "pytest-xdist==3.8.0"]
 # Strangers' distributions are built and installed by the tests themselves.
@@ -252,6 +252,6 @@ def mypy(session: nox.Session) -> None:
     prepare(session, ALL, "mypy==2.4.1", *stubs, "pytest==9.2.0", "hypothesis==6.170.15", *TRACKING)
     for name in (*ALL, FOURIER):
         session.run("mypy", f"{name}/src")
-    # Tests that share a file's name cannot be read together; the other folders are not typed throughout yet.
+    # Tests that share a file's name cannot be read together; benchmarks and fuzz are not typed throughout yet.
     for name in ("noxfile.py", "examples/own_data.py", "examples/own_loop.py", *(f"tests/{name}" for name in TYPED)):
         session.run("mypy", name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -71,14 +72,15 @@ class Loop:
         self.growth: Any = None
 
     def attach(self, script: Script, **options: Any) -> Loop:
-        named = {"sites": "0:3", "blueprint": Hidden(), "probation": 1} | options
+        named: dict[str, Any] = {"sites": "0:3", "blueprint": Hidden(), "probation": 1} | options
         self.growth = kasmina.attach(
             self.host, self.optimizer, self.x[:BATCH], self.validation, controller=script, **named
         )
         return self
 
     def loss(self, x: torch.Tensor) -> torch.Tensor:
-        return (self.host(x) - x.prod(1, keepdim=True)).square().mean()
+        y: torch.Tensor = (self.host(x) - x.prod(1, keepdim=True)).square().mean()
+        return y
 
     def validation(self) -> torch.Tensor:
         assert not self.host.training and not torch.is_grad_enabled()
@@ -104,14 +106,14 @@ def outputs(host: nn.Module) -> list[torch.Tensor]:
 
 @given(st.booleans(), st.integers(1, 4))
 @settings(deadline=None, max_examples=10)
-def test_a_loop_without_a_germination_ends_with_the_same_bits(asks, epochs) -> None:
+def test_a_loop_without_a_germination_ends_with_the_same_bits(asks: bool, epochs: int) -> None:
     bare, watched = Loop().train(epochs), Loop().attach(Script(asks=asks)).train(epochs)
     watched.growth.detach()
     assert all(map(torch.equal, outputs(bare.host), outputs(watched.host)))
 
 
 @pytest.mark.parametrize("epochs", range(6))
-def test_a_loop_that_was_saved_goes_on_with_the_same_bits(epochs, tmp_path):
+def test_a_loop_that_was_saved_goes_on_with_the_same_bits(epochs: int, tmp_path: Path) -> None:
     def parts(loop: Loop) -> list[Any]:
         return [loop.host, loop.growth, loop.optimizer]
 
@@ -141,7 +143,7 @@ def test_a_seed_lives_its_life_and_the_host_keeps_its_names() -> None:
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3])
-def test_detaching_moves_the_output_in_no_stage_and_ends_growth(epochs) -> None:
+def test_detaching_moves_the_output_in_no_stage_and_ends_growth(epochs: int) -> None:
     loop = Loop().attach(Script({1: "0:3"})).train(epochs)
     before = outputs(loop.host)
     loop.growth.detach()
@@ -171,7 +173,7 @@ def test_observations_count_and_measure_what_the_loop_did() -> None:
 
 
 @pytest.mark.parametrize("init", ["built", "zero_out", "orthogonal"])
-def test_a_seed_that_needs_no_statistics_is_there_at_once(init) -> None:
+def test_a_seed_that_needs_no_statistics_is_there_at_once(init: str | None) -> None:
     script = Script({2: "0:3"})
     loop = Loop().attach(script, init=init).train(2)
     assert [(event.epoch, event.step) for event in script.told] == [(2, 2 * BATCHES)]
@@ -180,7 +182,7 @@ def test_a_seed_that_needs_no_statistics_is_there_at_once(init) -> None:
 
 @given(st.sampled_from([None, "gradmax", "tiny", "aligned"]), st.integers(1, 2 * INIT_ROWS // BATCH))
 @settings(deadline=None, max_examples=12)
-def test_a_seed_of_an_init_that_measures_comes_with_the_last_row_that_it_needs(init, batches) -> None:
+def test_a_seed_of_an_init_that_measures_comes_with_the_last_row_that_it_needs(init: str | None, batches: int) -> None:
     """Or at the end of the epoch if that is sooner; of what it measured with, nothing stays on the host."""
     loop, script = Loop(), Script({1: "0:3"})
     loop.x = torch.randn(batches * BATCH, 3)
@@ -258,11 +260,11 @@ class Wide(Hidden):
         ({"controler": "never"}, UsageError, "controler"),
     ],
 )
-def test_what_does_not_fit_is_said_at_once(options, error, part) -> None:
+def test_what_does_not_fit_is_said_at_once(options: dict[str, Any], error: type[Exception], part: str) -> None:
     loop = Loop()
     with pytest.raises(error, match=part):
-        options = {"sites": "0:3", "blueprint": Hidden(), "controller": Script()} | options
-        kasmina.attach(loop.host, loop.optimizer, loop.x[:BATCH], loop.validation, **options)
+        named: dict[str, Any] = {"sites": "0:3", "blueprint": Hidden(), "controller": Script()} | options
+        kasmina.attach(loop.host, loop.optimizer, loop.x[:BATCH], loop.validation, **named)
 
 
 def test_a_controller_that_names_another_site_breaks_the_contract() -> None:
@@ -290,12 +292,15 @@ class Text(nn.Module):
         return {"logits": self.head(h.sum(1) / mask.sum(1, keepdim=True))}
 
 
-def test_a_host_may_be_called_by_name_with_texts_of_any_length():
+def test_a_host_may_be_called_by_name_with_texts_of_any_length() -> None:
     host = Text()
     optimizer = torch.optim.SGD(host.parameters(), 0.1)
 
     def loss(length: int) -> torch.Tensor:
-        return host(ids=torch.randint(9, (BATCH, length)), mask=torch.ones(BATCH, length))["logits"].square().mean()
+        y: torch.Tensor = (
+            host(ids=torch.randint(9, (BATCH, length)), mask=torch.ones(BATCH, length))["logits"].square().mean()
+        )
+        return y
 
     sample = {"ids": torch.randint(9, (BATCH, 7)), "mask": torch.ones(BATCH, 7)}
     script = Script({1: "map"}, asks=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from kasmina.run.options.config import PluginChoice
 from kasmina.run.plugin_set import choose, code_of, tell_changes
 
@@ -13,7 +17,7 @@ def small(in_shape, outputs, width=3):
 """
 
 
-def test_code_that_changed_is_told_by_its_name(tmp_path, monkeypatch) -> None:
+def test_code_that_changed_is_told_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "changing_nets.py"
     file.write_text(NET.format("ReLU"))

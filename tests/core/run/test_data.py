@@ -1,5 +1,9 @@
 """The three-way split and the scalers: nothing of validation or test reaches what is fitted."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import attrs
 import numpy as np
 import pytest
@@ -10,10 +14,12 @@ from hypothesis.extra.numpy import arrays
 
 from kasmina import Data
 from kasmina.errors import UsageError
+from kasmina.records.task_data import Goal
 from kasmina.run.data import Scaler, fit, prepare, split_rows
 from kasmina.tasks.digits import Digits
 
 CPU = torch.device("cpu")
+GOALS: tuple[Goal, ...] = ("classification", "regression")
 SEEDS = st.integers(0, 2**32 - 1)
 SHAPES = st.one_of(
     st.tuples(st.integers(1, 4)),
@@ -24,8 +30,8 @@ FLOATS = st.floats(-1e6, 1e6, width=32)
 
 
 @st.composite
-def datasets(draw, goal=None):
-    goal = goal or draw(st.sampled_from(["classification", "regression"]))
+def datasets(draw: st.DrawFn) -> Data:
+    goal = draw(st.sampled_from(GOALS))
     rows = draw(st.integers(20, 60))
     random = np.random.RandomState(draw(SEEDS))
     x = (random.randn(rows, *draw(SHAPES)) * 10 ** random.uniform(-3, 3)).astype(np.float32)
@@ -35,13 +41,14 @@ def datasets(draw, goal=None):
     return Data(x, random.permutation(np.arange(rows) % classes), goal, tuple(map(str, range(classes))))
 
 
-def same(first: Scaler, second: Scaler) -> bool:
+def same(first: Scaler | None, second: Scaler | None) -> bool:
+    assert first is not None and second is not None
     return torch.equal(first.mean, second.mean) and torch.equal(first.std, second.std)
 
 
 @settings(max_examples=40, deadline=None)
 @given(datasets(), SEEDS)
-def test_the_splits_partition_the_rows(data, seed) -> None:
+def test_the_splits_partition_the_rows(data: Data, seed: int) -> None:
     train, validation, test = split_rows(data, seed)
     assert sorted([*train, *validation, *test]) == list(range(len(data.x)))
     assert len(test) == len(validation) == round(0.15 * len(data.x))
@@ -49,7 +56,7 @@ def test_the_splits_partition_the_rows(data, seed) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(datasets(), SEEDS)
-def test_prepare_keeps_every_row_with_its_label(data, seed) -> None:
+def test_prepare_keeps_every_row_with_its_label(data: Data, seed: int) -> None:
     splits = prepare(data, seed, CPU)
     parts = zip((splits.train, splits.validation, splits.test), split_rows(data, seed), strict=True)
     for split, rows in parts:
@@ -62,7 +69,7 @@ def test_prepare_keeps_every_row_with_its_label(data, seed) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(datasets(), SEEDS, st.data())
-def test_the_scalers_depend_on_train_rows_alone(data, seed, draw) -> None:
+def test_the_scalers_depend_on_train_rows_alone(data: Data, seed: int, draw: st.DataObject) -> None:
     _, validation, test = split_rows(data, seed)
     row = draw.draw(st.sampled_from([*validation, *test]))
     x, y = data.x.copy(), data.y.copy()
@@ -77,7 +84,7 @@ def test_the_scalers_depend_on_train_rows_alone(data, seed, draw) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(datasets(), SEEDS)
-def test_same_seed_same_split(data, seed) -> None:
+def test_same_seed_same_split(data: Data, seed: int) -> None:
     first, second = split_rows(data, seed), split_rows(data, seed)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
@@ -89,7 +96,7 @@ def test_another_seed_another_split() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_invert_undoes_apply(draw) -> None:
+def test_invert_undoes_apply(draw: st.DataObject) -> None:
     shape = draw.draw(SHAPES)
     x = torch.tensor(draw.draw(arrays(np.float32, (9, *shape), elements=FLOATS)))
     scaler = fit(x.numpy())
@@ -104,7 +111,7 @@ def test_invert_undoes_apply(draw) -> None:
     st.integers(1, 50),
     st.sampled_from([torch.float32, torch.float64]),
 )
-def test_constants_become_zero_and_survive(shape, value, rows, dtype) -> None:
+def test_constants_become_zero_and_survive(shape: tuple[int, ...], value: float, rows: int, dtype: torch.dtype) -> None:
     x = torch.full((rows, *shape), value / 3, dtype=dtype)
     scaler = fit(x.numpy(), dtype)
     assert (scaler.std == 1).all()
@@ -115,7 +122,9 @@ def test_constants_become_zero_and_survive(shape, value, rows, dtype) -> None:
 @pytest.mark.parametrize(
     ("shape", "over", "kept"), [((5,), (0,), (5,)), ((7, 5), (0, 1), (5,)), ((3, 4, 5), (0, 2, 3), (3, 1, 1))]
 )
-def test_statistics_are_per_feature_or_channel(shape, over, kept) -> None:
+def test_statistics_are_per_feature_or_channel(
+    shape: tuple[int, ...], over: tuple[int, ...], kept: tuple[int, ...]
+) -> None:
     x = np.random.RandomState(0).randn(200, *shape).astype(np.float32) * 3 + 7
     scaler = fit(x)
     scaled = scaler.apply(torch.tensor(x)).numpy()
@@ -145,7 +154,7 @@ def test_tensors_are_of_the_kinds_that_training_takes() -> None:
     assert prepare(Digits().load(), 0, CPU, torch.float64).inputs.mean.dtype == torch.float64
 
 
-def labelled(y, classes=("a", "b", "c")):
+def labelled(y: Any, classes: tuple[str, ...] = ("a", "b", "c")) -> Data:
     return Data(np.zeros((len(y), 2), np.float32), np.array(y), "classification", classes)
 
 
@@ -164,14 +173,14 @@ def labelled(y, classes=("a", "b", "c")):
     ],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_data_that_cannot_be_split_or_scaled_is_refused(data, words) -> None:
+def test_data_that_cannot_be_split_or_scaled_is_refused(data: Data, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         prepare(data, 0, CPU)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(3, 9), min_size=2, max_size=6), SEEDS)
-def test_three_rows_of_a_class_are_enough_among_enough_others(counts, seed) -> None:
+def test_three_rows_of_a_class_are_enough_among_enough_others(counts: list[int], seed: int) -> None:
     counts = [60, *counts]
     data = labelled(np.repeat(range(len(counts)), counts), tuple(map(str, range(len(counts)))))
     train, _, _ = split_rows(data, seed)

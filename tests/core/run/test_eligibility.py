@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -62,16 +63,16 @@ def asked(blueprint: Any, places: dict[str, BoundSite], *alternatives: Any) -> d
     return eligible_builders(sites, offered)
 
 
-def test_one_that_does_not_say_fits_all(places) -> None:
+def test_one_that_does_not_say_fits_all(places: dict[str, BoundSite]) -> None:
     assert list(asked(Silent(), places)) == list(places)
 
 
-def test_only_sites_that_it_fits_are_left_in_their_order(places) -> None:
+def test_only_sites_that_it_fits_are_left_in_their_order(places: dict[str, BoundSite]) -> None:
     found = asked(Says(lambda site: "mine needs an even site" if site.out_features % 2 else None), places)
     assert list(found) == ["1", "3"]
 
 
-def test_each_site_offers_the_blueprints_that_fit_it_in_their_order(places) -> None:
+def test_each_site_offers_the_blueprints_that_fit_it_in_their_order(places: dict[str, BoundSite]) -> None:
     even = Says(lambda site: "mine needs an even site" if site.out_features % 2 else None)
     last = Says(lambda site: None if site.name == "4" else "second needs the last")
     found = asked(even, places, last, Silent())
@@ -85,7 +86,7 @@ def test_each_site_offers_the_blueprints_that_fit_it_in_their_order(places) -> N
     assert found["1"]["mine"] == even.build
 
 
-def test_no_site_left_is_one_sentence_with_blueprint_sites_and_reasons(places) -> None:
+def test_no_site_left_is_one_sentence_with_blueprint_sites_and_reasons(places: dict[str, BoundSite]) -> None:
     blueprint = Says(lambda site: "mine needs more" if site.out_features < 7 else "mine needs less")
     with pytest.raises(UsageError) as caught:
         asked(blueprint, places)
@@ -96,12 +97,12 @@ def test_no_site_left_is_one_sentence_with_blueprint_sites_and_reasons(places) -
 
 
 @pytest.mark.parametrize("came", [True, False, 3])
-def test_another_answer_breaks_the_contract(places, came) -> None:
+def test_another_answer_breaks_the_contract(places: dict[str, BoundSite], came: Any) -> None:
     with pytest.raises(PluginError, match=f"'mine' of tests 0: fits gave {type(came).__name__}, due is None or the"):
         asked(Says(lambda site: came), places)
 
 
-def test_one_that_raises_is_named_with_its_error(places) -> None:
+def test_one_that_raises_is_named_with_its_error(places: dict[str, BoundSite]) -> None:
     with pytest.raises(PluginError, match="'mine' of tests 0: fits fails on site '0' with RuntimeError: no idea"):
         asked(Says(fail), places)
 
@@ -114,7 +115,7 @@ class Misspelled:
         return nn.Identity()
 
 
-def test_a_blueprint_without_its_method_is_told_so(plant) -> None:
+def test_a_blueprint_without_its_method_is_told_so(plant: Callable[..., Path]) -> None:
     plant("misspelled", {"kasmina.blueprints": {"typo": f"{__name__}:Misspelled"}})
     with pytest.raises(PluginError, match="'typo' of misspelled 1.0 has no method build, .*did you mean bild"):
         choose("blueprint", PluginChoice("typo", {}))

@@ -6,7 +6,9 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,7 +41,9 @@ POINTS = {"kasmina.blueprints": {"wide": "ours:Wide"}, "kasmina.controllers": {"
 
 
 @pytest.fixture
-def run(plant, tmp_path, monkeypatch, capsys):
+def run(
+    plant: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Path:
     """A run with one seed, in the working folder, as `run`."""
     monkeypatch.chdir(tmp_path)
     plant("ours", POINTS, {"ours": PLUGINS})
@@ -49,12 +53,13 @@ def run(plant, tmp_path, monkeypatch, capsys):
     return Path("run")
 
 
-def exported(run: Path, *words: str) -> dict:
+def exported(run: Path, *words: str) -> dict[str, Any]:
     assert main(["export", str(run), *words]) == 0
-    return json.loads(next((run / "exports").glob("*.json")).read_text())
+    told: dict[str, Any] = json.loads(next((run / "exports").glob("*.json")).read_text())
+    return told
 
 
-def test_the_file_says_how_to_use_it(run, capsys) -> None:
+def test_the_file_says_how_to_use_it(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = exported(run)
     out = capsys.readouterr()
     assert out.err == "" and out.out.count("\n") == 1
@@ -66,7 +71,7 @@ def test_the_file_says_how_to_use_it(run, capsys) -> None:
     assert 0 <= told["difference"] <= 1e-6
 
 
-def test_raw_samples_scaled_as_the_file_says_give_the_classes_of_the_run(run) -> None:
+def test_raw_samples_scaled_as_the_file_says_give_the_classes_of_the_run(run: Path) -> None:
     from kasmina.run.restore import restore
 
     told, trained = exported(run), restore(run)
@@ -77,19 +82,19 @@ def test_raw_samples_scaled_as_the_file_says_give_the_classes_of_the_run(run) ->
     assert torch.equal(module(scaled).argmax(1), due)
 
 
-def test_json_is_what_stands_beside_the_file(run, capsys) -> None:
+def test_json_is_what_stands_beside_the_file(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = exported(run, "--no-fold", "--json")
     assert json.loads(capsys.readouterr().out) == told
     assert told["difference"] == 0 and told["seeds"][0]["part"] == "layers of its own"
 
 
-def test_a_later_export_replaces_the_earlier_one_and_leaves_nothing_else(run) -> None:
+def test_a_later_export_replaces_the_earlier_one_and_leaves_nothing_else(run: Path) -> None:
     exported(run)
     exported(run, "--no-fold")
     assert sorted(path.name for path in (run / "exports").iterdir()) == ["model.pt", "model.pt.json"]
 
 
-def test_the_ending_of_the_file_tells_its_format(run, capsys) -> None:
+def test_the_ending_of_the_file_tells_its_format(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(run), "--out", "net.pt2"]) == 0
     assert torch.export.load("net.pt2").module()(torch.zeros(3, 2)).shape == (3, 2)
 
@@ -105,7 +110,9 @@ def test_the_ending_of_the_file_tells_its_format(run, capsys) -> None:
     ],
     ids=lambda value: value[-1],
 )
-def test_wrong_words_cost_one_sentence(run, capsys, words, parts) -> None:
+def test_wrong_words_cost_one_sentence(
+    run: Path, capsys: pytest.CaptureFixture[str], words: list[str], parts: list[str]
+) -> None:
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     assert main(["export", *words]) == 2
     error = capsys.readouterr().err
@@ -113,13 +120,17 @@ def test_wrong_words_cost_one_sentence(run, capsys, words, parts) -> None:
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
-def test_onnx_without_its_libraries_is_one_sentence(run, capsys, monkeypatch) -> None:
+def test_onnx_without_its_libraries_is_one_sentence(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(formats, "find_spec", lambda name: None if name == "onnxscript" else object())
     assert main(["export", str(run), "--format", "onnx"]) == 2
     assert "needs onnxscript: pip install 'kasmina-core[onnx]'" in capsys.readouterr().err
 
 
-def test_a_file_that_would_compute_something_else_is_not_written(run, capsys, monkeypatch) -> None:
+def test_a_file_that_would_compute_something_else_is_not_written(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     right = formats.Torch.write
     monkeypatch.setattr(formats.Torch, "write", lambda *it: (right(*it)[0], lambda x: right(*it)[1](x) + 1e-4))
     assert main(["export", str(run)]) == 1
@@ -144,8 +155,9 @@ class Branching(nn.Module):
         super().__init__()
         self.map = nn.Linear(3, 2)
 
-    def forward(self, x):
-        return self.map(x) if x.sum() > 0 else -self.map(x)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.map(x) if x.sum() > 0 else -self.map(x)
+        return y
 
 
 def test_one_sample_is_enough() -> None:
@@ -162,10 +174,11 @@ class Strict(nn.Module):
         super().__init__()
         self.map = nn.Linear(3, 2)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not isinstance(x, torch.Tensor):
             raise TypeError("a tensor is due")
-        return self.map(x)
+        y: torch.Tensor = self.map(x)
+        return y
 
 
 def test_a_host_that_branches_on_values_is_refused_with_the_reason() -> None:

@@ -7,6 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -24,7 +25,9 @@ def nothing(folder: Folder) -> None:
 
 
 @given(st.binary(), st.binary())
-def test_write_replaces_the_whole_content_and_leaves_nothing_else(tmp_path_factory, first, second) -> None:
+def test_write_replaces_the_whole_content_and_leaves_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, first: bytes, second: bytes
+) -> None:
     path = tmp_path_factory.mktemp("write") / "deep" / "file.bin"
     for content in (first, second):
         write(path, content)
@@ -33,11 +36,13 @@ def test_write_replaces_the_whole_content_and_leaves_nothing_else(tmp_path_facto
 
 
 @pytest.mark.parametrize("breaks", ["fsync", "replace"])
-def test_a_write_that_breaks_leaves_the_file_as_it_was(tmp_path, monkeypatch, breaks) -> None:
+def test_a_write_that_breaks_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str
+) -> None:
     path = tmp_path / "summary.json"
     write(path, b"old")
 
-    def full(*_) -> None:
+    def full(*_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(*{"fsync": (os, "fsync", full), "replace": (os, "replace", full)}[breaks])
@@ -46,17 +51,24 @@ def test_a_write_that_breaks_leaves_the_file_as_it_was(tmp_path, monkeypatch, br
     assert path.read_bytes() == b"old"
 
 
-def test_the_content_is_on_the_disk_before_the_name_is_taken(tmp_path, monkeypatch) -> None:
-    order = []
-    monkeypatch.setattr(os, "fsync", lambda file: order.append("fsync"))
+def test_the_content_is_on_the_disk_before_the_name_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
     replace = os.replace
-    monkeypatch.setattr(os, "replace", lambda old, new: (order.append("replace"), replace(old, new))[1])
+
+    def replacing(old: str, new: str) -> None:
+        order.append("replace")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", lambda file: order.append("fsync"))
+    monkeypatch.setattr(os, "replace", replacing)
     write(tmp_path / "file", b"content")
     assert order[:2] == ["fsync", "replace"]
 
 
 @given(st.sets(st.integers(1, 12)))
-def test_a_run_without_a_name_takes_the_first_number_that_is_free(tmp_path_factory, taken) -> None:
+def test_a_run_without_a_name_takes_the_first_number_that_is_free(
+    tmp_path_factory: pytest.TempPathFactory, taken: set[int]
+) -> None:
     here = tmp_path_factory.mktemp("numbers")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
@@ -90,20 +102,20 @@ def test_a_place_for_runs_that_is_none_is_refused(tmp_path: Path, monkeypatch: p
         Folder.new(None, "spirals").make(b"", nothing)
 
 
-def test_a_new_folder_is_not_made_before_it_is_due(tmp_path) -> None:
+def test_a_new_folder_is_not_made_before_it_is_due(tmp_path: Path) -> None:
     Folder.new(tmp_path / "run", "moons")
     assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_what_exists_is_no_new_folder(tmp_path, kind) -> None:
+def test_what_exists_is_no_new_folder(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "run"
     path.mkdir() if kind == "folder" else path.touch()
     with pytest.raises(UsageError, match="exists already.*--out"):
         Folder.new(path, "moons")
 
 
-def test_a_folder_that_somebody_else_made_in_between_is_not_written_into(tmp_path) -> None:
+def test_a_folder_that_somebody_else_made_in_between_is_not_written_into(tmp_path: Path) -> None:
     folders = [Folder.new(tmp_path / "run", "moons") for _ in range(2)]
     folders[0].make(b"seed: 1", nothing)
     with pytest.raises(UsageError, match="run cannot be written"):
@@ -111,14 +123,14 @@ def test_a_folder_that_somebody_else_made_in_between_is_not_written_into(tmp_pat
     assert "1" in folders[0].config.read_text()
 
 
-def test_a_dangling_link_is_no_place_for_a_run(tmp_path) -> None:
+def test_a_dangling_link_is_no_place_for_a_run(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="--out"):
         Folder.new(tmp_path / "run", "moons").make(b"", nothing)
 
 
 @pytest.mark.parametrize("place", ["file/run", "long"])
-def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path, place) -> None:
+def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / (place if place != "long" else "x" * 300)
     with pytest.raises(UsageError) as caught:
@@ -127,7 +139,7 @@ def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path, place) 
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
-def test_an_old_folder_has_a_config(tmp_path) -> None:
+def test_an_old_folder_has_a_config(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(UsageError, match="not the folder of a run"):
             Folder.old(path)
@@ -135,8 +147,8 @@ def test_an_old_folder_has_a_config(tmp_path) -> None:
     assert Folder.old(tmp_path / "run").config.is_file()
 
 
-def test_a_folder_that_could_not_be_begun_is_not_left_behind(tmp_path) -> None:
-    def full(folder) -> None:
+def test_a_folder_that_could_not_be_begun_is_not_left_behind(tmp_path: Path) -> None:
+    def full(folder: Folder) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(UsageError, match="No space left on device"):
@@ -144,7 +156,7 @@ def test_a_folder_that_could_not_be_begun_is_not_left_behind(tmp_path) -> None:
     assert not any(tmp_path.iterdir())
 
 
-def test_a_folder_in_use_is_nobody_elses(tmp_path) -> None:
+def test_a_folder_in_use_is_nobody_elses(tmp_path: Path) -> None:
     path = tmp_path / "run"
     Folder.new(path, "moons").make(b"", nothing)
     with Folder.old(path).locked():
@@ -165,7 +177,7 @@ def test_a_lock_that_learns_when_it_is_taken_whether_to_wait_will_do(
 
 
 @given(st.dictionaries(st.text(), st.floats(allow_nan=False) | st.text() | st.none() | st.integers()))
-def test_the_summary_is_read_back_as_it_was(tmp_path_factory, summary) -> None:
+def test_the_summary_is_read_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, summary: dict[str, Any]) -> None:
     folder = Folder(tmp_path_factory.mktemp("summary"))
     folder.write_summary(summary)
     assert json.loads(folder.summary.read_text()) == summary

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -13,7 +15,7 @@ from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.checkpoints.format import Damaged, read_checkpoint, write_checkpoint
 from kasmina.run.checkpoints.packing import pack
 
-HONEST = {
+HONEST: dict[str, Any] = {
     "data": "x",
     "code": {},
     "config": "y",
@@ -28,7 +30,7 @@ HONEST = {
 }
 
 
-def test_what_is_written_is_read(tmp_path) -> None:
+def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "000001.json"
     write_checkpoint(path, pack({"w": torch.ones(3), "n": 2}), Facts(**HONEST))
     found = read_checkpoint(path)
@@ -38,7 +40,7 @@ def test_what_is_written_is_read(tmp_path) -> None:
 
 @pytest.mark.parametrize("name", HONEST)
 @pytest.mark.parametrize("wrong", ["gone", [], {}, True, "text"])
-def test_a_fact_that_is_gone_or_none_of_its_kind_is_damage(tmp_path, name, wrong) -> None:
+def test_a_fact_that_is_gone_or_none_of_its_kind_is_damage(tmp_path: Path, name: str, wrong: Any) -> None:
     path = tmp_path / "000001.json"
     facts = HONEST | {name: wrong}
     if wrong == "gone":
@@ -58,7 +60,7 @@ def test_the_facts_are_those_that_a_run_writes() -> None:
 
 
 @pytest.mark.parametrize("state", [[], 3, "text", None])
-def test_a_state_that_is_no_mapping_is_damage(tmp_path, state) -> None:
+def test_a_state_that_is_no_mapping_is_damage(tmp_path: Path, state: Any) -> None:
     path = tmp_path / "000001.json"
     write_checkpoint(path, pack(state), Facts(**HONEST))
     with pytest.raises(Damaged, match="no mapping"):

@@ -6,6 +6,7 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -56,7 +57,7 @@ def damage(path: Path) -> str:
 
 
 @given(TREES)
-def test_what_is_written_is_read_to_the_bit(folder, tree) -> None:
+def test_what_is_written_is_read_to_the_bit(folder: Path, tree: Any) -> None:
     write_checkpoint(path_of(folder, 1), pack({"tree": tree}), FACTS)
     read = read_checkpoint(path_of(folder, 1))
     assert bits(read.state["tree"]) == bits(tree)
@@ -64,7 +65,7 @@ def test_what_is_written_is_read_to_the_bit(folder, tree) -> None:
 
 
 @given(st.dictionaries(st.one_of(SHORT, st.text(min_size=1)), tensors(), min_size=1, max_size=8))
-def test_the_safetensors_library_reads_the_file(folder, named) -> None:
+def test_the_safetensors_library_reads_the_file(folder: Path, named: dict[str, torch.Tensor]) -> None:
     packed = pack(named)
     write_checkpoint(path_of(folder, 2), packed, FACTS)
     file = path_of(folder, 2).with_suffix(".safetensors")
@@ -76,7 +77,7 @@ def test_the_safetensors_library_reads_the_file(folder, named) -> None:
         assert set(opened.keys()) == set(packed.layout)
 
 
-def test_every_tensor_is_aligned(tmp_path) -> None:
+def test_every_tensor_is_aligned(tmp_path: Path) -> None:
     state = [torch.ones(3, dtype=dtype) for dtype in (torch.bool, torch.float64, torch.uint8, torch.bfloat16)]
     write_checkpoint(path_of(tmp_path, 1), pack(state), FACTS)
     content = path_of(tmp_path, 1).with_suffix(".safetensors").read_bytes()
@@ -86,7 +87,7 @@ def test_every_tensor_is_aligned(tmp_path) -> None:
     assert all((8 + length + entry["data_offsets"][0]) % sizes[entry["dtype"]] == 0 for entry in header.values())
 
 
-def test_the_same_state_gives_the_same_bytes(tmp_path) -> None:
+def test_the_same_state_gives_the_same_bytes(tmp_path: Path) -> None:
     state = {"weight": torch.ones(3), "rate": 0.1}
     for number in (1, 2):
         write_checkpoint(path_of(tmp_path, number), pack(state), FACTS)
@@ -98,7 +99,7 @@ def test_the_same_state_gives_the_same_bytes(tmp_path) -> None:
 
 
 @given(st.integers(0, 1), st.floats(0, 1, exclude_max=True), st.integers(0, 7))
-def test_one_bit_that_is_another_is_seen(folder, which, share, bit) -> None:
+def test_one_bit_that_is_another_is_seen(folder: Path, which: int, share: float, bit: int) -> None:
     path = path_of(folder, 3)
     write_checkpoint(path, pack({"weight": torch.arange(60.0), "rate": 0.1}), FACTS)
     file = files_of(path)[which]
@@ -112,7 +113,7 @@ def test_one_bit_that_is_another_is_seen(folder, which, share, bit) -> None:
 
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
-def test_a_file_that_was_cut_is_seen(saved, which, share) -> None:
+def test_a_file_that_was_cut_is_seen(saved: Path, which: int, share: float) -> None:
     file = files_of(saved)[which]
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
@@ -124,12 +125,12 @@ def test_a_file_that_was_cut_is_seen(saved, which, share) -> None:
     "spoil",
     [Path.unlink, lambda file: (file.unlink(), file.mkdir()), lambda file: (file.unlink(), file.symlink_to("."))],
 )
-def test_a_file_that_is_missing_or_no_file_is_seen(saved, which, spoil: Callable[[Path], object]) -> None:
+def test_a_file_that_is_missing_or_no_file_is_seen(saved: Path, which: int, spoil: Callable[[Path], object]) -> None:
     spoil(files_of(saved)[which])
     assert "cannot be read" in damage(saved)
 
 
-def test_files_of_two_checkpoints_are_not_taken_for_one(saved) -> None:
+def test_files_of_two_checkpoints_are_not_taken_for_one(saved: Path) -> None:
     other = path_of(saved.parent, 2)
     write_checkpoint(other, pack({"weight": torch.randn(40, 30)}), FACTS)
     other.with_suffix(".safetensors").replace(saved.with_suffix(".safetensors"))
@@ -137,7 +138,7 @@ def test_files_of_two_checkpoints_are_not_taken_for_one(saved) -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, 1))
-def test_whatever_bytes_stand_in_a_file_it_is_damaged(folder, content, which) -> None:
+def test_whatever_bytes_stand_in_a_file_it_is_damaged(folder: Path, content: bytes, which: int) -> None:
     path = path_of(folder, 4)
     write_checkpoint(path, pack({"weight": torch.ones(2)}), FACTS)
     files_of(path)[which].write_bytes(content)
@@ -145,13 +146,13 @@ def test_whatever_bytes_stand_in_a_file_it_is_damaged(folder, content, which) ->
 
 
 @pytest.mark.parametrize("content", [[], 3, None, "text", {}, {"format": FORMAT}, {"format": "2"}, [[[]]] * 9], ids=str)
-def test_json_of_another_shape_is_damaged(saved, content) -> None:
+def test_json_of_another_shape_is_damaged(saved: Path, content: Any) -> None:
     saved.write_text(json.dumps(content))
     damage(saved)
 
 
 @pytest.mark.parametrize("format", [FORMAT + 1, FORMAT - 1, 0, 10**30])
-def test_another_format_is_refused_and_both_are_named(saved, format) -> None:
+def test_another_format_is_refused_and_both_are_named(saved: Path, format: int) -> None:
     saved.write_text(json.dumps(json.loads(saved.read_text()) | {"format": format}))
     with pytest.raises(UsageError, match=rf"has format {format};.* reads format {FORMAT}$"):
         read_checkpoint(saved)
@@ -163,13 +164,13 @@ class Bomb:
     def __init__(self, trace: Path) -> None:
         self.trace = str(trace)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (Path(self.trace),)
 
 
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("form", ["pickle", "torch"])
-def test_a_planted_pickle_is_refused_and_not_opened(saved, tmp_path, which, form) -> None:
+def test_a_planted_pickle_is_refused_and_not_opened(saved: Path, tmp_path: Path, which: int, form: str) -> None:
     trace = tmp_path / "exploded"
     pickle.loads(pickle.dumps(Bomb(trace)))
     assert trace.exists()
@@ -186,7 +187,9 @@ def test_a_planted_pickle_is_refused_and_not_opened(saved, tmp_path, which, form
 
 
 @given(st.sets(st.integers(1, 2 * 10**6), max_size=6), st.data())
-def test_only_what_is_kept_is_left(tmp_path_factory, numbers, data) -> None:
+def test_only_what_is_kept_is_left(
+    tmp_path_factory: pytest.TempPathFactory, numbers: set[int], data: st.DataObject
+) -> None:
     folder = tmp_path_factory.mktemp("several")
     for number in numbers:
         write_checkpoint(path_of(folder, number), pack({}), FACTS)
@@ -201,7 +204,7 @@ def test_only_what_is_kept_is_left(tmp_path_factory, numbers, data) -> None:
 
 
 @pytest.mark.parametrize("fails", [".safetensors", ".json"])
-def test_one_that_cannot_be_written_is_not_there(tmp_path, fails) -> None:
+def test_one_that_cannot_be_written_is_not_there(tmp_path: Path, fails: str) -> None:
     path = path_of(tmp_path, 7)
     path.with_suffix(fails).mkdir()
     with pytest.raises(OSError):

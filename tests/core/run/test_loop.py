@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -21,9 +21,12 @@ from kasmina import Data, Observation, Phase, Proposal, Stage, Verdict, hookimpl
 from kasmina.errors import KasminaError, PluginError
 from kasmina.growth import need_meter
 from kasmina.growth.decisions import Decisions
+from kasmina.growth.flop_counter import FlopCounter
 from kasmina.growth.recorder import ActivationRecorder
+from kasmina.growth.sites.find import BoundSite
 from kasmina.hosts.mlp import MLP
 from kasmina.plugins.catalog import Entry
+from kasmina.records.task_data import Goal
 from kasmina.run import flops, loop
 from kasmina.run.assembly import assemble
 from kasmina.run.data import split_rows
@@ -157,7 +160,7 @@ def entry(kind: str) -> Entry:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def quick():
+def quick() -> Iterator[None]:
     """Nobody looks for installed loggers, or waits for the disk, a hundred times."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("options.config", "plugin_set"):
@@ -167,7 +170,7 @@ def quick():
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory) -> Callable[..., World]:
+def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., World]:
     """Puts a run together; phases are all of those given, and epochs of one called "grow" otherwise."""
 
     def built(
@@ -198,6 +201,9 @@ def build(tmp_path_factory) -> Callable[..., World]:
     return built
 
 
+Build = Callable[..., World]
+
+
 def weights(world: World) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in world.run.host.state_dict().items()}
 
@@ -207,7 +213,7 @@ def weights(world: World) -> dict[str, torch.Tensor]:
 
 @given(st.floats(1e-6, 10), st.integers(1, 300), st.booleans())
 @settings(deadline=None)
-def test_learning_rate_stays_or_falls_by_a_half_cosine_to_its_floor(full, epochs, cosine) -> None:
+def test_learning_rate_stays_or_falls_by_a_half_cosine_to_its_floor(full: float, epochs: int, cosine: bool) -> None:
     phase = Phase(epochs, decay="cosine" if cosine else "constant")
     rates = [loop.learning_rate(full, phase, epoch) for epoch in range(epochs)]
     if not cosine:
@@ -220,7 +226,7 @@ def test_learning_rate_stays_or_falls_by_a_half_cosine_to_its_floor(full, epochs
         assert rate + rates[epochs - 2 - epoch] == pytest.approx(full * (1 + loop.FLOOR))
 
 
-def test_every_epoch_trains_and_is_logged_at_its_learning_rate(build) -> None:
+def test_every_epoch_trains_and_is_logged_at_its_learning_rate(build: Build) -> None:
     phases = {"a": {"epochs": 2}, "b": {"epochs": 3, "decay": "cosine"}}
     rates = []
     world = build(phases=phases, script=Script({1: SITES[0]}))
@@ -235,7 +241,7 @@ def test_every_epoch_trains_and_is_logged_at_its_learning_rate(build) -> None:
 # -- the course of a run -----------------------------------------------------------------------------------------------
 
 
-def test_everything_happens_in_its_order(build) -> None:
+def test_everything_happens_in_its_order(build: Build) -> None:
     world = build(phases={"a": {"epochs": 1}, "b": {"epochs": 2}})
     loop.train(world.run)
     steps = world.run.info.plan.steps_per_epoch
@@ -249,12 +255,19 @@ def test_everything_happens_in_its_order(build) -> None:
 
 @given(st.integers(40, 150), st.integers(1, 20), st.integers(0, 99))
 @settings(deadline=None, max_examples=25)
-def test_batches_are_a_partition_of_the_train_rows_and_differ_in_size_by_one_at_most(build, rows, batch, seed) -> None:
+def test_batches_are_a_partition_of_the_train_rows_and_differ_in_size_by_one_at_most(
+    build: Build, rows: int, batch: int, seed: int
+) -> None:
     world = build(Rows(rows), batch=batch, seed=seed)
     parts: list[list[int]] = []
+    step = loop.step
+
+    def stepping(run: Training, index: torch.Tensor) -> None:
+        parts.append(index.tolist())
+        step(run, index)
+
     with pytest.MonkeyPatch.context() as patch:
-        step = loop.step
-        patch.setattr(loop, "step", lambda run, index: (parts.append(index.tolist()), step(run, index))[1])
+        patch.setattr(loop, "step", stepping)
         orders = []
         for _ in range(2):
             parts.clear()
@@ -268,10 +281,17 @@ def test_batches_are_a_partition_of_the_train_rows_and_differ_in_size_by_one_at_
     assert orders[0] != orders[1]
 
 
-def test_the_train_loss_is_the_mean_over_the_steps_as_they_were_trained_on(build, monkeypatch) -> None:
+def test_the_train_loss_is_the_mean_over_the_steps_as_they_were_trained_on(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world, losses = build(), []
     check = Governor.check_step
-    monkeypatch.setattr(Governor, "check_step", lambda self, loss: (losses.append(loss), check(self, loss))[1])
+
+    def checked(self: Governor, loss: float) -> None:
+        losses.append(loss)
+        check(self, loss)
+
+    monkeypatch.setattr(Governor, "check_step", checked)
     loop.train_epoch(world.run)
     expected = np.mean(losses)
     assert world.run.growth.observe().train_loss == pytest.approx(expected, rel=1e-6)
@@ -279,7 +299,7 @@ def test_the_train_loss_is_the_mean_over_the_steps_as_they_were_trained_on(build
 
 @given(st.integers(1, 12))
 @settings(deadline=None, max_examples=12)
-def test_stopped_ends_after_the_step_in_hand(build, last) -> None:
+def test_stopped_ends_after_the_step_in_hand(build: Build, last: int) -> None:
     world = build(epochs=50, script=Script({1: SITES[0]}))
     world.ear.at_step = lambda step: setattr(world.run, "stop", step >= last)
     with pytest.raises(Stopped):
@@ -293,7 +313,7 @@ def test_stopped_ends_after_the_step_in_hand(build, last) -> None:
 
 
 @pytest.mark.parametrize("goal", ["classification", "regression"])
-def test_the_same_options_give_the_same_bits(build, goal) -> None:
+def test_the_same_options_give_the_same_bits(build: Build, goal: Goal) -> None:
     first, second = (build(Rows(goal=goal), Script({1: SITES[0]}), epochs=4) for _ in range(2))
     for world in (first, second):
         loop.train(world.run)
@@ -309,7 +329,7 @@ def test_the_same_options_give_the_same_bits(build, goal) -> None:
 
 
 @pytest.mark.parametrize("keeps", [True, False])
-def test_a_seed_lives_as_it_was_judged(build, keeps) -> None:
+def test_a_seed_lives_as_it_was_judged(build: Build, keeps: bool) -> None:
     world = build(script=Script({1: SITES[0]}, keeps), epochs=12)
     loop.train(world.run)
     stages = [event.seed.stage for event in world.ear.of("event")]
@@ -319,12 +339,12 @@ def test_a_seed_lives_as_it_was_judged(build, keeps) -> None:
     assert bool(world.run.growth.manager.seeds) == keeps
 
 
-def test_contribution_is_the_rise_of_the_validation_loss_without_the_seed(build) -> None:
+def test_contribution_is_the_rise_of_the_validation_loss_without_the_seed(build: Build) -> None:
     world = build(script=Script({1: SITES[0]}), epochs=12)
     found = {}
     judge = Decisions._judge
 
-    def measured(decisions, seed, observation) -> None:
+    def measured(decisions: Decisions, seed: Any, observation: Observation) -> None:
         seed.detach()
         found["without"] = evaluate(world.run.host, world.run.objective, world.run.splits.validation)[0]
         seed.attach()
@@ -338,7 +358,7 @@ def test_contribution_is_the_rise_of_the_validation_loss_without_the_seed(build)
     assert seed.state.contribution == found["without"] - found["with"] != 0
 
 
-def test_a_proposal_for_a_site_that_is_taken_is_passed_over(build) -> None:
+def test_a_proposal_for_a_site_that_is_taken_is_passed_over(build: Build) -> None:
     world = build(script=Script({1: SITES[0], 2: SITES[0], 3: SITES[1]}), epochs=4, growth={"training": 9})
     loop.train(world.run)
     assert [seed.place.site.name for seed in world.run.growth.live_seeds] == list(SITES)
@@ -351,7 +371,9 @@ def test_a_proposal_for_a_site_that_is_taken_is_passed_over(build) -> None:
         (Proposal(SITES[0], blueprint="fourier"), ["'fourier'", "test-blueprint"]),
     ],
 )
-def test_a_proposal_of_what_the_run_has_not_is_the_plugins_error(build, proposal, parts) -> None:
+def test_a_proposal_of_what_the_run_has_not_is_the_plugins_error(
+    build: Build, proposal: Proposal, parts: list[str]
+) -> None:
     script = Script()
     world = build(script=script, epochs=1)
     with pytest.MonkeyPatch.context() as patch:
@@ -361,7 +383,7 @@ def test_a_proposal_of_what_the_run_has_not_is_the_plugins_error(build, proposal
     assert [part for part in ["propose_germination", *parts] if part not in str(caught.value)] == []
 
 
-def test_all_are_told_of_every_epoch_and_nobody_is_asked_in_a_phase_that_does_not_germinate(build) -> None:
+def test_all_are_told_of_every_epoch_and_nobody_is_asked_in_a_phase_that_does_not_germinate(build: Build) -> None:
     world = build(phases={"a": {"epochs": 2, "germinate": False}, "b": {"epochs": 2}})
     loop.train(world.run)
     assert [observation.epoch for observation in world.script.seen] == [3, 4]
@@ -372,16 +394,23 @@ def test_all_are_told_of_every_epoch_and_nobody_is_asked_in_a_phase_that_does_no
 
 @given(st.lists(st.booleans(), min_size=1, max_size=6))
 @settings(deadline=None, max_examples=20)
-def test_needs_are_measured_in_the_epoch_after_they_were_asked_for_and_in_no_other(build, asks) -> None:
+def test_needs_are_measured_in_the_epoch_after_they_were_asked_for_and_in_no_other(
+    build: Build, asks: list[bool]
+) -> None:
     script = Script(asks=tuple(epoch for epoch, asked in enumerate(asks, 1) if asked))
     still = {"epochs": 2, "germinate": False}
     world = build(script=script, phases={"grow": {"epochs": len(asks)}, "rest": still})
-    watched = []
+    watched: list[int] = []
+
+    def recorder(places: dict[str, BoundSite]) -> ActivationRecorder:
+        watched.append(world.run.growth.epoch)
+        return ActivationRecorder(places)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             need_meter,
             "ActivationRecorder",
-            lambda places: (watched.append(world.run.growth.epoch), ActivationRecorder(places))[1],
+            recorder,
         )
         loop.train(world.run)
     assert len(watched) == len(script.asks)
@@ -390,7 +419,7 @@ def test_needs_are_measured_in_the_epoch_after_they_were_asked_for_and_in_no_oth
         assert all(state.need is None or state.need >= 0 for state in observation.sites)
 
 
-def test_measuring_needs_changes_no_bit(build) -> None:
+def test_measuring_needs_changes_no_bit(build: Build) -> None:
     worlds = [build(script=Script({2: SITES[0]}, asks=asks), epochs=4) for asks in ((), (1, 2, 3))]
     for world in worlds:
         loop.train(world.run)
@@ -399,7 +428,7 @@ def test_measuring_needs_changes_no_bit(build) -> None:
 
 @given(st.floats(-1e6, 1e6, width=32), st.sampled_from(["classification", "regression"]))
 @settings(deadline=None, max_examples=20)
-def test_observations_hold_nothing_of_the_test_split(build, value, goal) -> None:
+def test_observations_hold_nothing_of_the_test_split(build: Build, value: float, goal: Goal) -> None:
     """Whatever stands in the test rows, a controller and a judge are shown the very same."""
     data = rows_of(60, goal)
     x, y = data.x.copy(), data.y.copy()
@@ -419,7 +448,7 @@ def test_observations_hold_nothing_of_the_test_split(build, value, goal) -> None
     assert world.ear.of("metrics") != shown[0][2]
 
 
-def test_observations_tell_the_loss_of_a_constant_predictor(build) -> None:
+def test_observations_tell_the_loss_of_a_constant_predictor(build: Build) -> None:
     world = build(Given.of(rows_of(60)), Script())
     loop.train(world.run)
     parts = world.run.splits
@@ -431,7 +460,7 @@ def test_observations_tell_the_loss_of_a_constant_predictor(build) -> None:
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_is_one_sentence(build, number) -> None:
+def test_a_loss_that_is_not_finite_is_one_sentence(build: Build, number: float) -> None:
     world = build()
     with torch.no_grad():
         next(world.run.host.parameters()).fill_(number)
@@ -445,7 +474,7 @@ def counted(world: World) -> tuple[int, int]:
     counts = []
     step = loop.step
 
-    def watched(run, index) -> None:
+    def watched(run: Training, index: torch.Tensor) -> None:
         with FlopCounterMode(display=False) as counter:
             step(run, index)
         counts.append(counter.get_total_flops())
@@ -458,27 +487,36 @@ def counted(world: World) -> tuple[int, int]:
 
 @given(st.integers(40, 90), st.integers(3, 20), st.dictionaries(st.integers(1, 6), st.sampled_from(SITES), max_size=3))
 @settings(deadline=None, max_examples=20)
-def test_flops_counted_once_for_each_shape_are_those_of_all_steps(build, rows, batch, germinates) -> None:
+def test_flops_counted_once_for_each_shape_are_those_of_all_steps(
+    build: Build, rows: int, batch: int, germinates: dict[int, str]
+) -> None:
     total, due = counted(build(Rows(rows), Script(germinates), epochs=8, batch=batch))
     assert total == due > 0
 
 
-def test_flops_of_a_seed_end_with_it(build) -> None:
+def test_flops_of_a_seed_end_with_it(build: Build) -> None:
     total, due = counted(build(script=Script({1: SITES[0]}, keeps=False), epochs=12))
     assert total == due
 
 
-def test_counting_changes_no_bit(build) -> None:
+def test_counting_changes_no_bit(build: Build) -> None:
     worlds = [build(script=Script({1: SITES[0]}), epochs=5) for _ in range(2)]
     loop.train(worlds[0].run)
     counted(worlds[1])
     assert all(torch.equal(value, weights(worlds[1])[name]) for name, value in weights(worlds[0]).items())
 
 
-def test_nothing_is_counted_twice_while_the_network_stays_the_same(build, monkeypatch) -> None:
-    world, counts = build(script=Script({1: SITES[0]}), epochs=9), []
-    counter = flops.FlopCounter
-    monkeypatch.setattr(flops, "FlopCounter", lambda: (counts.append(1), counter())[1])
+def test_nothing_is_counted_twice_while_the_network_stays_the_same(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = build(script=Script({1: SITES[0]}), epochs=9)
+    counts: list[FlopCounter] = []
+
+    def counter() -> FlopCounter:
+        counts.append(FlopCounter())
+        return counts[-1]
+
+    monkeypatch.setattr(flops, "FlopCounter", counter)
     loop.train(world.run)
     stages = [event.seed.stage for event in world.ear.of("event")]
     assert stages == [Stage.TRAINING, Stage.BLENDING, Stage.PROBATION, Stage.ACTIVE]

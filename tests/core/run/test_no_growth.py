@@ -26,7 +26,7 @@ class Net:
     """A host that suggests no sites."""
 
     def build(self, in_shape: tuple[int, ...], outputs: int) -> nn.Module:
-        return nn.Sequential(nn.Linear(*in_shape, 3), nn.Tanh(), nn.Linear(3, outputs))
+        return nn.Sequential(nn.Linear(in_shape[0], 3), nn.Tanh(), nn.Linear(3, outputs))
 
 
 @attrs.define(eq=False)

@@ -19,7 +19,7 @@ SEEDS = st.integers(0, 2**31)
 
 @given(SEEDS, st.integers(1, 50), st.integers(2, 5))
 @settings(deadline=None)
-def test_classification_agrees_with_scikit_learn(seed, rows, classes) -> None:
+def test_classification_agrees_with_scikit_learn(seed: int, rows: int, classes: int) -> None:
     torch.manual_seed(seed)
     outputs, y = torch.randn(rows, classes), torch.randint(classes, (rows,))
     objective = OBJECTIVES["classification"]
@@ -32,7 +32,7 @@ def test_classification_agrees_with_scikit_learn(seed, rows, classes) -> None:
 
 @given(SEEDS, st.integers(2, 50), st.integers(1, 3), st.floats(-100, 100))
 @settings(deadline=None)
-def test_regression_agrees_with_scikit_learn(seed, rows, outputs, shift) -> None:
+def test_regression_agrees_with_scikit_learn(seed: int, rows: int, outputs: int, shift: float) -> None:
     """Targets are standardised together, so that r2 weighs each by its variance."""
     torch.manual_seed(seed)
     y, given_outputs = torch.randn(2, rows, outputs, dtype=torch.double)
@@ -51,8 +51,8 @@ def test_the_constant_predictor_of_classes_is_that_of_scikit_learn(seed: int, ro
     trained, judged = (np.r_[np.arange(classes), random.randint(classes, size=rows)] for _ in range(2))
     x = np.zeros((rows + classes, 1))
     due = DummyClassifier(strategy="prior").fit(x, trained)
-    splits = (Split(torch.from_numpy(x), torch.from_numpy(y)) for y in (trained, judged))
-    loss, metric = evaluate_constant(OBJECTIVES["classification"], *splits, classes)
+    train, validation = (Split(torch.from_numpy(x), torch.from_numpy(y)) for y in (trained, judged))
+    loss, metric = evaluate_constant(OBJECTIVES["classification"], train, validation, classes)
     assert loss == pytest.approx(log_loss(judged, due.predict_proba(x)), rel=1e-4)
     assert metric == pytest.approx(due.score(x, judged))
 
@@ -63,8 +63,8 @@ def test_the_constant_predictor_of_values_is_that_of_scikit_learn(seed: int, row
     trained, judged = np.random.RandomState(seed).randn(2, rows, outputs)
     x = np.zeros((rows, 1))
     due = DummyRegressor().fit(x, trained)
-    splits = (Split(torch.from_numpy(x), torch.from_numpy(y)) for y in (trained, judged))
-    loss, metric = evaluate_constant(OBJECTIVES["regression"], *splits, outputs)
+    train, validation = (Split(torch.from_numpy(x), torch.from_numpy(y)) for y in (trained, judged))
+    loss, metric = evaluate_constant(OBJECTIVES["regression"], train, validation, outputs)
     answers = np.tile(trained.mean(0), (rows, 1))
     assert loss == pytest.approx(mean_squared_error(judged, due.predict(x).reshape(rows, outputs)))
     assert metric == pytest.approx(r2_score(judged, answers, multioutput="variance_weighted"))
@@ -79,11 +79,12 @@ class Moody(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         assert not torch.is_grad_enabled()
-        return self.inner(x)
+        y: torch.Tensor = self.inner(x)
+        return y
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_evaluate_measures_in_evaluation_mode_and_leaves_host_and_random_numbers_as_they_were(training) -> None:
+def test_evaluate_measures_in_evaluation_mode_and_leaves_host_and_random_numbers_as_they_were(training: bool) -> None:
     host = Moody().train(training)
     split = Split(torch.randn(20, 2), torch.randint(2, (20,)))
     before = {name: value.clone() for name, value in host.state_dict().items()}
@@ -97,7 +98,7 @@ def test_evaluate_measures_in_evaluation_mode_and_leaves_host_and_random_numbers
 
 
 @pytest.mark.parametrize("rows", [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 1])
-def test_evaluate_takes_a_large_split_in_parts_and_every_row_once(rows) -> None:
+def test_evaluate_takes_a_large_split_in_parts_and_every_row_once(rows: int) -> None:
     sizes = []
     host = nn.Linear(1, 2)
     host.register_forward_hook(lambda module, args, output: sizes.append(len(args[0])))

@@ -35,7 +35,7 @@ def step(optimizer: torch.optim.Optimizer) -> None:
     torch.manual_seed(1)
     optimizer.zero_grad()
     loss = torch.stack([(p * torch.randn_like(p)).sum() ** 2 for p in parameters(optimizer)]).sum()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimizer.step()
 
 
@@ -83,7 +83,7 @@ def test_a_closure_is_called_with_gradients(both: Optimizers) -> None:
     first = parameters(ours)[0]
 
     def closure() -> float:
-        first.sum().backward()  # type: ignore[no-untyped-call]
+        first.sum().backward()
         return 1.5
 
     assert ours.step(closure) == 1.5 and first.grad is not None

@@ -21,17 +21,17 @@ def through_json(record: Any) -> Any:
 
 
 @given(TREES)
-def test_packed_is_kept_to_the_bit(tree) -> None:
+def test_packed_is_kept_to_the_bit(tree: Any) -> None:
     packed = pack(tree)
     assert bits(packed.unpacked()) == bits(tree)
     assert bits(unpack(through_json(packed.record), packed.tensor)) == bits(tree)
 
 
 @given(st.lists(tensors(), min_size=1, max_size=6))
-def test_what_is_packed_is_a_copy(several) -> None:
+def test_what_is_packed_is_a_copy(several: list[torch.Tensor]) -> None:
     packed, due = pack(several), bits(several)
     for tensor in several:
-        tensor.untyped_storage().fill_(1)
+        tensor.untyped_storage().fill_(1)  # type: ignore[attr-defined]
     first, second = packed.unpacked(), packed.unpacked()
     for tensor in first:
         tensor.untyped_storage().fill_(1)
@@ -39,7 +39,7 @@ def test_what_is_packed_is_a_copy(several) -> None:
 
 
 @given(tensors(), st.integers(2, 4))
-def test_a_weight_at_several_places_is_kept_once(tensor, places) -> None:
+def test_a_weight_at_several_places_is_kept_once(tensor: torch.Tensor, places: int) -> None:
     packed = pack({f"place {place}": tensor for place in range(places)} | {"again": [tensor]})
     assert len(packed.layout) == 1 or not tensor.numel()
     assert sum(flat.numel() for flat in packed.flats.values()) == tensor.numel()
@@ -64,14 +64,14 @@ def test_parameters_are_packed_without_their_gradients() -> None:
     for tree in ([weight], [weight, torch.ones(3)]):
         back, *_ = pack(tree).unpacked()
         assert not back.requires_grad and back.grad is None and torch.equal(back, torch.ones(2))
-    assert torch.equal(weight.grad, torch.full((2,), 3.0)) and weight.requires_grad
+    assert weight.grad is not None and torch.equal(weight.grad, torch.full((2,), 3.0)) and weight.requires_grad
 
 
 @pytest.mark.parametrize(
     "value",
     [object(), {1, 2}, b"bytes", len, 1j, np.zeros(2), torch.zeros(2).to_sparse(), torch.zeros(2, device="meta")],
 )
-def test_what_cannot_be_kept_says_where(value) -> None:
+def test_what_cannot_be_kept_says_where(value: Any) -> None:
     with pytest.raises(UsageError, match=r"^plugins\.controller\.1\.found is an? "):
         pack({"plugins": {"controller": [0, {"found": value}]}})
 

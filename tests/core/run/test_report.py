@@ -103,7 +103,12 @@ def played(folder: Path, logger: Any, goal: str = "classification", recipe: dict
     phases = {"warm-up": {"epochs": 2}, "adaptation": {"epochs": 15}, "consolidation": {"epochs": 3}}
     chosen = {"task": "t", "host": "h", "controller": "c", "blueprint": "b", "loggers": {"l": {}}, "phases": phases}
     config = configure(options=chosen | options)
-    made = {"task": Points(goal), "host": MLP(hidden=3, depth=2), "controller": Twice(), "blueprint": Linear()}
+    made: dict[str, Any] = {
+        "task": Points(goal),
+        "host": MLP(hidden=3, depth=2),
+        "controller": Twice(),
+        "blueprint": Linear(),
+    }
     entries = {kind: entry(kind, kind[0]) for kind in made} | {"logger.l": entry("logger", "l")}
     plugins = PluginSet(**made, loggers={"l": logger}, entries=entries)
     place = Folder(folder)
@@ -195,6 +200,7 @@ def test_of_a_regression_they_are_in_the_units_of_the_task(tmp_path: Path) -> No
     listener = Listener()
     run = played(tmp_path / "run", listener, "regression")
     last = listener.of("predictions")[-1][1]
+    assert run.splits.outputs is not None
     due = run.splits.outputs.invert(run.host.eval()(run.splits.validation.x)).detach().numpy()
     assert np.allclose(last.outputs, due, rtol=1e-5, atol=1e-4) and np.abs(last.y).max() > 50
     assert last.classes == () and last.plane.outputs.shape == (100, 100, 1)

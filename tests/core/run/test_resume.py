@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,8 @@ class Rows:
 class Restless(nn.Module):
     """Draws from every generator that everybody shares, in evaluation too, and counts in buffers of both kinds."""
 
+    calls: torch.Tensor
+
     def __init__(self, read: int, outputs: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(read, 3), nn.Linear(3, 3), nn.Linear(3, outputs))
@@ -74,7 +76,8 @@ class Restless(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.calls += self.training
         shake = 0.01 * (np.random.rand() + random.random()) + 1e-4 * self.calls
-        return self.layers(self.dropout(self.norm(x)) + shake)
+        y: torch.Tensor = self.layers(self.dropout(self.norm(x)) + shake)
+        return y
 
 
 @attrs.define(eq=False)
@@ -82,11 +85,13 @@ class Restlessly:
     """A host that is all of that."""
 
     def build(self, in_shape: Any, outputs: int) -> nn.Module:
-        return Restless(*in_shape, outputs)
+        return Restless(in_shape[0], outputs)
 
 
 class Waves(nn.Module):
     """Reads by frequencies that were drawn when it was built and are in no `state_dict`."""
+
+    frequencies: torch.Tensor
 
     def __init__(self, read: int, gives: int) -> None:
         super().__init__()
@@ -94,7 +99,8 @@ class Waves(nn.Module):
         self.out = nn.Linear(5, gives)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.out(torch.sin(x @ self.frequencies))
+        y: torch.Tensor = self.out(torch.sin(x @ self.frequencies))
+        return y
 
 
 def linear(site: Any) -> nn.Module:
@@ -228,7 +234,7 @@ def entry(kind: str, name: str = "") -> Entry:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def quick():
+def quick() -> Iterator[None]:
     """Nobody looks for installed loggers, or waits for the disk, a hundred times."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("options.config", "plugin_set"):
@@ -238,7 +244,7 @@ def quick():
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory) -> Callable[[Plan], Training]:
+def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Plan], Training]:
     """Puts a run together."""
     out = tmp_path_factory.mktemp("run") / "run"
 
@@ -262,6 +268,9 @@ def build(tmp_path_factory) -> Callable[[Plan], Training]:
         return assemble(config, plugins, Folder(out), pytest.fail)
 
     return built
+
+
+Build = Callable[[Plan], Training]
 
 
 class Witness(Callback):
@@ -290,7 +299,8 @@ def begun(run: Training) -> Training:
 def end(run: Training) -> dict[str, Any]:
     """What a run has come to."""
     loop.train(run)
-    return pack(state_of(run)).unpacked()
+    state: dict[str, Any] = pack(state_of(run)).unpacked()
+    return state
 
 
 def through_files(packed: Packed, folder: Path) -> Checkpoint:
@@ -340,22 +350,28 @@ STEPS = 5 * EPOCHS
 
 @given(plans(), st.integers(1, STEPS))
 @settings(deadline=None, max_examples=30)
-def test_a_run_from_its_checkpoint_ends_as_the_one_that_went_on(build, tmp_path_factory, plan, step) -> None:
+def test_a_run_from_its_checkpoint_ends_as_the_one_that_went_on(
+    build: Build, tmp_path_factory: pytest.TempPathFactory, plan: Plan, step: int
+) -> None:
     whole = begun(build(plan))
     assert whole.info.plan.steps_per_epoch == STEPS // EPOCHS
     whole.callback = witness = Witness(whole, step)
     due = end(whole)
     assert not whole.plugins.states.why_not_resumable
+    assert witness.kept is not None
     found = through_files(witness.kept, tmp_path_factory.mktemp("kept"))
     assert differences(end(resumed(build(plan), found)), due) == []
 
 
 @given(plans(), st.integers(1, STEPS), st.integers(1, STEPS))
 @settings(deadline=None, max_examples=20)
-def test_a_run_goes_back_in_a_living_process_and_ends_as_if_it_had_not(build, plan, step, more) -> None:
+def test_a_run_goes_back_in_a_living_process_and_ends_as_if_it_had_not(
+    build: Build, plan: Plan, step: int, more: int
+) -> None:
     whole = begun(build(plan))
     whole.callback = witness = Witness(whole, step)
     due = end(whole)
+    assert witness.kept is not None
     state = witness.kept.unpacked()
     again = begun(build(plan))
     again.callback = Witness(again, min(STEPS, step + more), stops=True)
@@ -371,7 +387,7 @@ def test_a_run_goes_back_in_a_living_process_and_ends_as_if_it_had_not(build, pl
 
 @given(plans())
 @settings(deadline=None, max_examples=10)
-def test_a_profile_changes_nothing(build, plan) -> None:
+def test_a_profile_changes_nothing(build: Build, plan: Plan) -> None:
     """Not even where loggers draw as they are told of it. The steps are few, so that many a network is profiled."""
     due = end(begun(build(plan)))
     run = begun(build(plan))
@@ -392,8 +408,13 @@ def orders(run: Training) -> list[list[int]]:
     """The rows of each step of a run, which is trained."""
     parts: list[list[int]] = []
     step = loop.step
+
+    def stepping(run: Training, index: torch.Tensor) -> None:
+        parts.append(index.tolist())
+        step(run, index)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "step", lambda run, index: (parts.append(index.tolist()), step(run, index))[1])
+        patch.setattr(loop, "step", stepping)
         loop.train(begun(run))
     return parts
 
@@ -407,7 +428,9 @@ seeds = st.integers(0, 2**32 - 1)
 
 @given(seeds, seeds, st.sampled_from(["mlp", "restless"]))
 @settings(deadline=None, max_examples=8)
-def test_the_seed_of_the_order_changes_the_order_and_nothing_else(build, one, other, host) -> None:
+def test_the_seed_of_the_order_changes_the_order_and_nothing_else(
+    build: Build, one: int, other: int, host: str
+) -> None:
     first, second = (build(Plan(host, options={"order_seed": seed})) for seed in (one, other))
     assert differences(state_of(first), state_of(second)) == [] and same(rows(first), rows(second))
     assert (orders(first) == orders(second)) == (one == other)
@@ -415,7 +438,7 @@ def test_the_seed_of_the_order_changes_the_order_and_nothing_else(build, one, ot
 
 @given(seeds, seeds, st.integers(0, 9))
 @settings(deadline=None, max_examples=8)
-def test_the_seed_of_the_run_leaves_an_order_that_has_its_own(build, one, other, order) -> None:
+def test_the_seed_of_the_run_leaves_an_order_that_has_its_own(build: Build, one: int, other: int, order: int) -> None:
     first, second = (build(Plan(options={"seed": seed, "order_seed": order})) for seed in (one, other))
     assert same(dict(first.host.state_dict()), dict(second.host.state_dict())) == (one == other)
     assert same(rows(first), rows(second)) and orders(first) == orders(second)
@@ -426,7 +449,7 @@ def test_the_seed_of_the_run_leaves_an_order_that_has_its_own(build, one, other,
 
 @given(seeds, seeds)
 @settings(deadline=None, max_examples=8)
-def test_the_seed_of_the_split_changes_the_split_and_nothing_else(build, one, other) -> None:
+def test_the_seed_of_the_split_changes_the_split_and_nothing_else(build: Build, one: int, other: int) -> None:
     first, second = (build(Plan(options={"split_seed": seed})) for seed in (one, other))
     assert same(rows(first), rows(second)) == (one == other)
     assert differences(state_of(first), state_of(second)) == [] and orders(first) == orders(second)
@@ -434,7 +457,7 @@ def test_the_seed_of_the_split_changes_the_split_and_nothing_else(build, one, ot
 
 @given(plans(), st.sampled_from(["mlp", "restless"]))
 @settings(deadline=None, max_examples=12)
-def test_what_loggers_draw_between_epochs_changes_nothing(build, plan, host) -> None:
+def test_what_loggers_draw_between_epochs_changes_nothing(build: Build, plan: Plan, host: str) -> None:
     """And within them nothing either, unless the host draws too."""
     ends = []
     with pytest.MonkeyPatch.context() as patch:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn import model_selection  # type: ignore[import-untyped]
+from sklearn import model_selection
 
 from kasmina.run.split import train_test_split
 
