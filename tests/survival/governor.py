@@ -306,7 +306,8 @@ class Outcome:
         """Those of the last state, which are saved."""
         state = newest(self.path / "checkpoints", pytest.fail).last.state
         seeds = [(record["_extra_state"]["id"], record) for record in state["growth"]["manager"]["seeds"]]
-        return state["host"] | {
+        host: dict[str, Tensor] = state["host"]
+        return host | {
             f"{id}.{name}": value for id, record in seeds for name, value in record.items() if isinstance(value, Tensor)
         }
 

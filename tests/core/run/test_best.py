@@ -72,7 +72,7 @@ def found(path: Path) -> Checkpoint:
 
 def ranks_of(diary: Diary) -> dict[int, tuple[float, float, int]]:
     """How good each epoch is."""
-    metrics = dict(line for line in diary.lines if isinstance(line, tuple))
+    metrics: dict[int, Any] = dict(line for line in diary.lines if isinstance(line, tuple))
     return {epoch: (m["validation/accuracy"], -m["validation/loss"], -epoch) for epoch, m in metrics.items()}
 
 
