@@ -1,22 +1,29 @@
-"""The controllers without a rule of their own: never, always, random and schedule; and what holds of all five."""
+"""The controllers without a rule of their own, which decide without looking; and what holds of all that are ours."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kasmina import Stage
+from kasmina import Phase, Plan, RunInfo, Stage
 from kasmina.plugins.catalog import find
 from kasmina.plugins.drivers import load
 from kasmina.testing import controller_checks
+from kasmina.testing.script import Script
+from kasmina.testing.simulated_records import run_info
 from kasmina_controllers.always import Always
 from kasmina_controllers.heuristic import Heuristic
+from kasmina_controllers.late import Late
 from kasmina_controllers.never import Never
+from kasmina_controllers.periodic import Periodic
 from kasmina_controllers.random import Random
 from kasmina_controllers.schedule import Schedule
 
@@ -29,11 +36,19 @@ def proposals(asked: Any) -> list[int]:
     return [index for index, record in enumerate(asked) if record.proposal]
 
 
-# -- all five ----------------------------------------------------------------------------------------------------------
+def planned(controller: Any, epochs: int) -> Any:
+    """Return the controller in a run with that many epochs for growth, between phases without it."""
+    phases = (Phase(30, germinate=False), Phase(epochs), Phase(70, germinate=False))
+    run: RunInfo = attrs.evolve(run_info(Script(0), Path("run")), plan=Plan(phases, 1))
+    controller.on_run_start(run)
+    return controller
 
 
-def test_all_five_are_installed() -> None:
-    assert {"heuristic", "never", "always", "random", "schedule"} <= set(OURS)
+# -- all ---------------------------------------------------------------------------------------------------------------
+
+
+def test_all_are_installed() -> None:
+    assert {"heuristic", "never", "always", "random", "schedule", "periodic", "late"} <= set(OURS)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +65,7 @@ def test_contract(check: Any) -> None:
 
 @given(LOSSES, st.integers(0, 5), st.integers(1, 4))
 @settings(deadline=None)
-@pytest.mark.parametrize("controller", [Heuristic, Always, Random])
+@pytest.mark.parametrize("controller", [Heuristic, Always, Random, Periodic])
 def test_no_more_than_its_seeds(
     play: Callable[..., Any], controller: Any, losses: Any, seeds: Any, ripens: Any
 ) -> None:
@@ -58,9 +73,9 @@ def test_no_more_than_its_seeds(
     assert len(proposals(asked)) <= seeds
 
 
-@pytest.mark.parametrize("controller", [Heuristic, Always, Random, Schedule])
+@pytest.mark.parametrize("controller", [Heuristic, Always, Random, Schedule, Periodic, Late])
 def test_every_proposal_has_a_reason(play: Callable[..., Any], controller: Any) -> None:
-    assert all(r.proposal.reason for r in play(controller(), [1.0] * 100, sites=SITES) if r.proposal)
+    assert all(r.proposal.reason for r in play(controller(), [1.0] * 200, sites=SITES) if r.proposal)
 
 
 # -- never and always --------------------------------------------------------------------------------------------------
@@ -82,17 +97,21 @@ def test_always_germinates_at_every_epoch_that_has_a_free_site(
 
 
 @given(st.lists(st.sampled_from(SITES), max_size=9))
-def test_always_takes_the_site_with_the_fewest_seeds(
-    observe: Callable[..., Any], seed_state: Callable[..., Any], taken: Any
+@pytest.mark.parametrize("controller", [Always, Periodic])
+def test_always_and_periodic_take_the_site_with_the_fewest_seeds(
+    observe: Callable[..., Any], seed_state: Callable[..., Any], controller: Any, taken: Any
 ) -> None:
     seeds = [seed_state(id, site) for id, site in enumerate(taken, 1)]
-    proposal = Always(seeds=99).propose_germination(observe(SITES, seeds))
+    proposal = controller(seeds=99).propose_germination(observe(SITES, seeds))
     assert proposal and taken.count(proposal.site) == min(map(taken.count, SITES))
 
 
 @given(st.floats(allow_nan=False))
-def test_always_keeps_every_seed(seed_state: Callable[..., Any], contribution: Any) -> None:
-    assert Always().judge_seed(seed_state(stage=Stage.PROBATION, contribution=contribution)).keep
+@pytest.mark.parametrize("controller", [Always, Periodic, Late])
+def test_always_periodic_and_late_keep_every_seed(
+    seed_state: Callable[..., Any], controller: Any, contribution: Any
+) -> None:
+    assert controller().judge_seed(seed_state(stage=Stage.PROBATION, contribution=contribution)).keep
 
 
 # -- random ------------------------------------------------------------------------------------------------------------
@@ -161,3 +180,71 @@ def test_schedule_that_begins_late_keeps_its_turns(observe: Callable[..., Any]) 
     controller = Schedule(epochs=(3, 6))
     proposal = controller.propose_germination(observe(SITES, epoch=6))
     assert proposal and proposal.site == "b"
+
+
+# -- periodic ----------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 30), st.integers(1, 8), st.integers(1, 12), st.integers(1, 80))
+@settings(deadline=None)
+def test_periodic_germinates_at_once_and_then_each_period_or_when_a_site_is_free_again(
+    play: Callable[..., Any], period: Any, seeds: Any, ripens: Any, epochs: Any
+) -> None:
+    asked = play(Periodic(period=period, seeds=seeds), [1.0] * epochs, ripens=ripens)
+    apart = max(period, 3 * ripens)  # a seed is on its way for three stages, and there is one site
+    assert proposals(asked) == [n * apart for n in range(seeds) if n * apart < epochs]
+
+
+@given(st.integers(1, 500), st.integers(1, 8))
+@settings(deadline=None)
+def test_periodic_spreads_all_its_seeds_over_the_epochs_that_allow_growth(
+    play: Callable[..., Any], epochs: Any, seeds: Any
+) -> None:
+    found = proposals(play(planned(Periodic(seeds=seeds), epochs), [1.0] * epochs, ripens=0.1))
+    assert len(found) == min(seeds, epochs)
+    assert {after - before for before, after in pairwise(found)} <= {max(1, epochs // seeds)}
+
+
+def test_periodic_grows_six_times_in_a_default_run_and_in_a_loop_that_tells_no_plan(play: Callable[..., Any]) -> None:
+    for controller in (Periodic(), planned(Periodic(), 200)):
+        assert proposals(play(controller, [1.0] * 200, sites=SITES)) == [0, 33, 66, 99, 132, 165]
+
+
+@pytest.mark.parametrize("options", [{"period": 0}, {"seeds": -1}])
+def test_periodic_validates_its_options(options: Any) -> None:
+    with pytest.raises(ValueError):
+        Periodic(**options)
+
+
+# -- late --------------------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 300), st.floats(0, 1))
+@settings(deadline=None)
+def test_late_germinates_once_after_its_share_of_the_epochs_that_allow_growth(
+    play: Callable[..., Any], epochs: Any, share: Any
+) -> None:
+    (index,) = proposals(play(planned(Late(share=share), epochs), [1.0] * epochs, sites=SITES))
+    over = index + 1
+    assert over >= share * epochs
+    assert over == 1 or over - 1 < share * epochs
+
+
+def test_late_comes_after_160_epochs_of_a_default_run_and_of_a_loop_that_tells_no_plan(
+    play: Callable[..., Any],
+) -> None:
+    for controller in (Late(), planned(Late(), 200)):
+        assert proposals(play(controller, [1.0] * 200, sites=SITES)) == [159]
+
+
+def test_late_waits_for_a_free_site(observe: Callable[..., Any]) -> None:
+    controller, free = planned(Late(share=0), 9), observe(SITES)
+    taken = attrs.evolve(free, sites=tuple(attrs.evolve(state, free=False) for state in free.sites))
+    assert controller.propose_germination(taken) is None
+    assert controller.propose_germination(free).site == "a"
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_late_validates_its_share(share: Any) -> None:
+    with pytest.raises(ValueError):
+        Late(share=share)

@@ -72,6 +72,11 @@ class Plan:
         """Number of epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
 
+    @property
+    def germinating_epochs(self) -> int:
+        """Number of epochs of the phases in which controllers are asked for germinations."""
+        return sum(phase.epochs for phase in self.phases if phase.germinate)
+
 
 @frozen
 class RunInfo:
