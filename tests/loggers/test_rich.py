@@ -24,7 +24,7 @@ from kasmina_loggers.rich import Rich
 from kasmina_loggers.rich.plain_text import PlainText
 from kasmina_loggers.rich.progress import Progress
 from kasmina_loggers.rich.screen import Screen
-from kasmina_loggers.rich.summary_rows import network_text
+from kasmina_loggers.rich.summary_rows import end_rows, network_text
 
 ESCAPE = "\x1b"
 HIDE_CURSOR, SHOW_CURSOR = f"{ESCAPE}[?25l", f"{ESCAPE}[?25h"
@@ -376,6 +376,18 @@ def test_the_end_says_which_epoch_counts_and_what_the_last_reached(epoch: int, d
     last = {"epoch": 12, "test": None, "validation": 0.95, "parameters": 70}
     best = {"epoch": epoch, "validation": 0.96, "loss": 0.1} if epoch else None
     assert network_text({"best": best, "last": last, "epochs": 12}) == due
+
+
+def test_the_end_compares_with_what_needs_no_growth_and_tells_of_phases_that_ended_early(run: RunInfo) -> None:
+    early = "adaptation ended after epoch 8 of 20: no better validation loss for 5 epochs"
+    summary = {
+        "constant": {"test": 0.5, "validation": 0.51},
+        "warm_up": {"epoch": 4, "validation": 0.66, "loss": 0.6, "parameters": 17},
+        "phases": [{"name": "warm-up", "ended": None}, {"name": "adaptation", "ended": early}],
+    }
+    rows = dict(end_rows(summary, run))
+    due = "a constant predictor has validation 0.5100, the host alone 0.6600 after epoch 4"
+    assert rows["compare"] == due and rows["early"] == early
 
 
 def test_the_view_is_chosen_by_the_output(run: RunInfo) -> None:

@@ -203,3 +203,9 @@ def test_a_higher_metric_is_better_and_then_a_lower_loss() -> None:
     ordered = [facts(None, None), facts(-3.0, 1.0), facts(0.5, 9.0), facts(0.5, 1.0), facts(0.6, 5.0)]
     assert sorted(reversed(ordered), key=lambda each: each.rank) == ordered
     assert facts(float("nan"), 0.0).rank == facts(None, None).rank
+
+
+def test_a_summary_compares_with_a_constant_predictor(whole: Any) -> None:
+    """Of these rows about as many are of each class."""
+    constant = whole[1]["constant"]
+    assert set(constant) == {"test", "validation"} and all(0.3 < value < 0.7 for value in constant.values())

@@ -10,6 +10,7 @@ from kasmina.growth.evaluation import Evaluation, Evaluator
 from kasmina.growth.growth import Growth
 from kasmina.growth.growth_options import GrowthOptions
 from kasmina.records import Data, DataInfo, Plan, RunInfo
+from kasmina.run.course import Course
 from kasmina.run.data import Splits
 from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
@@ -66,7 +67,9 @@ def assemble(config: Config, plugins: PluginSet, folder: Folder, warn: Callable[
     most = chance_loss(data.goal, splits.train.y, data.outputs, min(settings.batch, len(splits.train)))
     governor = Governor(settings.governor, most)
     called = RunPlugins(hooks, plugins.states(warn))
-    return Training(info, called, host, growth, optimizer, objective, splits, governor)
+    return Training(
+        info, called, host, growth, optimizer, objective, splits, governor, Course(info.plan, settings.stop)
+    )
 
 
 def describe(data: Data, splits: Splits) -> DataInfo:

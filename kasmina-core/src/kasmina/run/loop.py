@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import partial
 
 from torch import Tensor
 
 from kasmina.errors import SeedError
 from kasmina.growth.health import gradients_finite
-from kasmina.records import Observation, Phase
+from kasmina.records import Observation, Phase, Stage
 from kasmina.run import seeding
 from kasmina.run.objective import evaluate
 from kasmina.run.recovery.attribution import faults
@@ -29,8 +28,8 @@ def train(run: Training) -> None:
         Stopped: `run.stop` was set.
         KasminaError: A plugin broke the contract, or the run has gone back too often.
     """
-    while run.growth.epochs < run.info.plan.epochs:
-        phase, epoch = find_phase(run.info.plan.phases, run.growth.epochs)
+    while place := run.course.find_phase(run.growth.epochs):
+        phase, epoch = place
         if run.growth.phase != phase.name:
             run.growth.enter_phase(phase.name)
             run.plugins.hooks.on_phase_start(phase=phase, run=run.info)
@@ -163,15 +162,9 @@ def decide(run: Training, observation: Observation, germinate: bool) -> None:
     if nonfinite := run.growth.check_weights():
         raise TrainingFault(f"{nonfinite} after step {run.growth.step}", nonfinite.seeds)
     run.governor.end_epoch(observation.train_loss)
-
-
-def find_phase(phases: Sequence[Phase], epochs: int) -> tuple[Phase, int]:
-    """Return the phase that the run is in after `epochs` epochs, and the number of its epochs that are done."""
-    for phase in phases:
-        if epochs < phase.epochs:
-            return phase, epochs
-        epochs -= phase.epochs
-    raise ValueError("all phases are over")
+    seeds = [seed.state for seed in run.growth.live_seeds]
+    growing = run.growth.germination.pending is not None or any(seed.stage is not Stage.ACTIVE for seed in seeds)
+    run.course.end_epoch(observation, growing, max((seed.active_at or 0 for seed in seeds), default=0))
 
 
 def learning_rate(full: float, phase: Phase, epoch: int) -> float:

@@ -12,7 +12,7 @@ from attrs import asdict, frozen
 from kasmina.records import SeedState
 from kasmina.run.checkpoints.facts import Facts
 from kasmina.run.data import Split
-from kasmina.run.objective import evaluate
+from kasmina.run.objective import evaluate, evaluate_constant
 from kasmina.run.seeding import seed_everything
 from kasmina.run.training import Training
 
@@ -64,9 +64,12 @@ def summarise(run: Training, ending: Ending) -> dict[str, Any]:
         "validation": found.validation,
         "best": None if ending.best is None else _best(ending.best),
         "last": asdict(ending.last),
+        "constant": _constant(run),
+        "warm_up": run.course.warm_up,
         "parameters": {"start": run.info.parameters, "final": found.parameters},
         "seeds": [_seed(seed) for seed in run.growth.seeds],
         "epochs": ending.last.epoch,
+        "phases": run.course.summary(ending.last.epoch),
         "flops": run.flops.total,
         "seconds": round(ending.seconds, 3),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in DISTRIBUTIONS},
@@ -92,6 +95,14 @@ def _measured(run: Training, split: Split, error: str | None) -> float | None:
         if error is None:
             raise
         return None
+
+
+def _constant(run: Training) -> dict[str, float | None]:
+    """Return the metric of a predictor that answers every sample alike, by split."""
+    splits, outputs = run.splits, run.info.data.outputs
+    judged = {"test": splits.test, "validation": splits.validation}
+    found = {name: evaluate_constant(run.objective, splits.train, each, outputs) for name, each in judged.items()}
+    return {name: _finite(metric) for name, (_, metric) in found.items()}
 
 
 def _best(facts: Facts) -> dict[str, Any]:

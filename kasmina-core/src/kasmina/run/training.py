@@ -12,6 +12,7 @@ from kasmina.growth.growth import Growth
 from kasmina.plugins.hooks import Hooks
 from kasmina.plugins.plugin_state import PluginStates
 from kasmina.records import Observation, RunInfo
+from kasmina.run.course import Course
 from kasmina.run.data import Splits
 from kasmina.run.flops import FlopMeter
 from kasmina.run.objective import Objective
@@ -67,6 +68,7 @@ class Training:
     objective: Objective
     splits: Splits
     governor: Governor
+    course: Course
     flops: FlopMeter = field(factory=FlopMeter, init=False)
     callback: Callback = field(factory=Callback, init=False)
     stop: bool = field(default=False, init=False)

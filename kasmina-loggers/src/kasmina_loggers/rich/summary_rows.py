@@ -67,9 +67,11 @@ def end_rows(summary: Mapping[str, Any], run: RunInfo) -> Rows:
         ("test", result_text(summary, "test")),
         ("validation", result_text(summary, "validation")),
         ("network", network_text(summary)),
+        ("compare", comparison_text(summary)),
         ("parameters", growth_text(summary.get("parameters") or {})),
         ("seeds", seeds_text(summary.get("seeds") or [])),
         ("epochs", count(summary.get("epochs"))),
+        ("early", "; ".join(phase["ended"] for phase in summary.get("phases") or [] if phase["ended"])),
         ("cost", f"{flops(summary.get('flops'))} in {duration(summary.get('seconds'))}"),
         ("folder", str(run.folder)),
     ]
@@ -95,6 +97,15 @@ def network_text(summary: Mapping[str, Any]) -> str:
         return said
     splits = ", ".join(f"{split} {measure(last[split])}" for split in ("test", "validation") if last[split] is not None)
     return f"{said}; the last has {splits}, {plural(last['parameters'], 'parameter')}"
+
+
+def comparison_text(summary: Mapping[str, Any]) -> str:
+    """Return what a constant predictor scores on the validation split, and what the host had before it grew."""
+    constant, warm_up = summary.get("constant") or {}, summary.get("warm_up")
+    value = constant.get("validation")
+    said = [] if value is None else [f"a constant predictor has validation {measure(value)}"]
+    said += [f"the host alone {measure(warm_up['validation'])} after epoch {warm_up['epoch']}"] if warm_up else []
+    return ", ".join(said)
 
 
 def growth_text(parameters: Mapping[str, int]) -> str:

@@ -31,6 +31,7 @@ def first_state(run: Training) -> dict[str, Any]:
         "random": states(run.splits.device) if run.growth.batches else None,
         "flops": run.flops.state_dict(),
         "governor": run.governor.state_dict(),
+        "course": run.course.state_dict(),
         "why_not_resumable": None,
         "plugins": None,
     }
@@ -51,6 +52,7 @@ def restore_state(run: Training, state: dict[str, Any]) -> None:
     run.growth.load_state_dict(state["growth"])
     run.optimizer.load_state_dict(state["optimizer"])
     run.flops.load_state_dict(state["flops"])
+    run.course.load_state_dict(state["course"])
 
 
 def restore_network(run: Training, state: dict[str, Any]) -> None:

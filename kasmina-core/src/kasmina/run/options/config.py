@@ -17,6 +17,7 @@ from kasmina.plugins.catalog import default, defaults
 from kasmina.plugins.structuring import structure
 from kasmina.records import Phase
 from kasmina.run import trust as trusts
+from kasmina.run.course import StopOptions
 from kasmina.run.options.sources import CHOICES, Raw, layered, typed
 from kasmina.run.recovery.governor import GovernorOptions
 
@@ -72,6 +73,7 @@ class Settings:
     checkpoint: CheckpointOptions = field(factory=CheckpointOptions)
     governor: GovernorOptions = field(factory=GovernorOptions)
     budget: Budget = field(factory=Budget)
+    stop: StopOptions = field(factory=StopOptions)
 
     @property
     def order(self) -> int:

@@ -17,7 +17,6 @@ from attrs import define, evolve, field
 from kasmina.files import write_all
 from kasmina.records import Observation, Stage
 from kasmina.run.folder import Folder
-from kasmina.run.loop import find_phase
 from kasmina.run.profiling.profiles import FILE, Profile, read, text
 from kasmina.run.profiling.recording import Recording
 from kasmina.run.recovery.governor import TrainingFault
@@ -102,9 +101,10 @@ class Profiler(Callback):
 
     def _due(self) -> bool:
         """Return whether a profile begins with the coming step."""
-        if self._name() in self._profiles:
+        place = self.run.course.find_phase(self.run.growth.epochs)
+        if self._name() in self._profiles or place is None:
             return False
-        phase, epoch = find_phase(self.run.info.plan.phases, self.run.growth.epochs)
+        phase, epoch = place
         steps, done = self.run.info.plan.steps_per_epoch, self.run.growth.batches
         roomy = not done or steps - done >= STEPS or epoch + 1 == phase.epochs
         return roomy and len(self._laps) >= min(WARM, phase.epochs * steps // 2)
