@@ -402,3 +402,13 @@ def test_where_a_host_is_wide_a_seed_is_by_default_a_part_of_a_block_of_that_sor
     shape = {"vector": (width,), "sequence": (3, width), "image": (width, 3, 3)}[kind]
     part = count(made(name).build(Site("b", kind, shape, shape))) / (block * width**2)
     assert 0.15 < part < 0.55
+
+
+@pytest.mark.parametrize("name", ["bottleneck", "neurons", "glu", "norm_mlp", "conv"])
+@pytest.mark.parametrize("size", [1, 50, 1000, 12345])
+def test_a_seed_has_the_size_that_is_due_less_a_unit_at_most(name: str, size: int) -> None:
+    shape = (3, 5, 5) if name == "conv" else (6,)
+    site = Site("a:b", "image" if name == "conv" else "vector", shape, shape, size)
+    smallest, blueprint = (load(find("blueprint", name))(**options) for options in ({"hidden": 2}, {}))
+    units = [sum(parameter.numel() for parameter in made.build(site).parameters()) for made in (smallest, blueprint)]
+    assert units[1] <= units[0] or size - units[0] <= units[1] <= size

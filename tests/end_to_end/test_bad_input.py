@@ -77,7 +77,6 @@ FILES = {
     "with NaN": ("nan.csv", ["nan.csv", "'a'"]),
     "with a hole": ("hole.csv", ["hole.csv", "'a'"]),
     "of one class": ("one-class.csv", ["one-class.csv", "single class"]),
-    "of fewer rows than a batch": ("few.csv", ["20 rows", "batch"]),
     "empty": ("empty.csv", ["empty.csv", "empty"]),
     "of a header alone": ("header.csv", ["header.csv", "no rows"]),
     "binary": ("binary.csv", ["binary.csv"]),

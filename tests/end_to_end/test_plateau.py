@@ -13,7 +13,7 @@ from kasmina.run.options.config import configure
 from kasmina.run.plugin_set import PluginSet
 
 SEEDS = 20
-WARM_UP, ADAPTATION = 30, 40
+WARM_UP, ADAPTATION = 30, 60
 SILENT = {"rich": False, "jsonl": False}
 
 

@@ -119,14 +119,15 @@ class Injection:
         """Whether to break in this call."""
         if self.run is None or not self.kind or len(self.fired) >= self.often or self.until(self.run):
             return False
-        if not (self._host() if self.stage == "host" else self._seed(module)):
+        if not (self._host(module.training) if self.stage == "host" else self._seed(module)):
             return False
         if "in eval" not in self.kind or not module.training:
             self.fired.append(self.run.growth.step + 1)
         return True
 
-    def _host(self) -> bool:
-        return self.run is not None and self.run.growth.step + 1 >= self.step
+    def _host(self, training: bool) -> bool:
+        """Whether the host breaks: in the step, and in what is measured once that is done."""
+        return self.run is not None and self.run.growth.step + training >= self.step
 
     def _seed(self, module: nn.Module) -> bool:
         assert self.run is not None

@@ -30,7 +30,9 @@ class Bottleneck:
     hidden: int | None = field(
         default=None,
         validator=[validators.optional(validators.ge(1)), parts.enough_units],
-        metadata={"help": "units between the two maps; None: half the input width, from 8 to 64"},
+        metadata={
+            "help": "units between the two maps; None: by the size that is due, or half the input width, from 8 to 64"
+        },
     )
     activation: Activation = field(default="relu", metadata={"help": "activation between the two maps"})
 
@@ -42,7 +44,9 @@ class Bottleneck:
         """Return a map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         from torch import nn
 
-        hidden = self.hidden or min(max(8, site.in_features // 2), 64)
+        each = site.in_features + 1 + site.out_features
+        pair = 2 if self.activation == "relu" else 1
+        hidden = self.hidden or parts.units(site, each, min(max(8, site.in_features // 2), 64), pair)
         down = parts.linear(site, site.in_features, hidden)
         up = parts.linear(site, hidden, site.out_features, bias=False)
         if self.activation == "relu":

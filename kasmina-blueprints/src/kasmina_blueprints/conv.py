@@ -31,7 +31,9 @@ class Conv:
     hidden: int | None = field(
         default=None,
         validator=[validators.optional(validators.ge(1)), parts.enough_units],
-        metadata={"help": "channels between the two maps; None: a quarter of the input width, at least 8"},
+        metadata={
+            "help": "channels between; None: by the size that is due, or a quarter of the input width, at least 8"
+        },
     )
     activation: Activation = field(default="relu", metadata={"help": "activation between the two maps"})
 
@@ -46,7 +48,9 @@ class Conv:
 
         from kasmina_blueprints.modules import OverTime
 
-        hidden = self.hidden or max(8, site.in_features // 4)
+        each = (9 if site.kind == "image" else 3) * site.in_features + 1 + site.out_features
+        pair = 2 if self.activation == "relu" else 1
+        hidden = self.hidden or parts.units(site, each, max(8, site.in_features // 4), pair)
         kind = nn.Conv2d if site.kind == "image" else nn.Conv1d
         spatial, mix = kind(site.in_features, hidden, 3, padding=1), kind(hidden, site.out_features, 1, bias=False)
         if self.activation == "relu":

@@ -31,7 +31,7 @@ class GLU:
     hidden: int | None = field(
         default=None,
         validator=validators.optional(validators.ge(1)),
-        metadata={"help": "gated units; None: a sixth of the input width, at least 4"},
+        metadata={"help": "gated units; None: by the size that is due, or a sixth of the input width, at least 4"},
     )
     gate: Gate = field(default="silu", metadata={"help": "activation of the gate; silu makes it SwiGLU"})
 
@@ -45,7 +45,8 @@ class GLU:
 
         from kasmina_blueprints.modules import Gated
 
-        hidden = self.hidden or max(4, site.in_features // 6)
+        each = 2 * (site.in_features + 1) + site.out_features
+        hidden = self.hidden or parts.units(site, each, max(4, site.in_features // 6))
         gate = nn.Sequential(parts.linear(site, site.in_features, hidden), parts.activation(self.gate))
         value = parts.linear(site, site.in_features, hidden)
         return Gated(gate, value, parts.zero_init(parts.linear(site, hidden, site.out_features, bias=False)))

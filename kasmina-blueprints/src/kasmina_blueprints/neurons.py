@@ -34,8 +34,10 @@ class Neurons:
     nothing); Evci et al., "GradMax: growing neural networks using gradient information", ICLR 2022 (outgoing zeros).
     """
 
-    hidden: int = field(
-        default=4, validator=[validators.ge(1), parts.enough_units], metadata={"help": "number of new neurons"}
+    hidden: int | None = field(
+        default=None,
+        validator=[validators.optional(validators.ge(1)), parts.enough_units],
+        metadata={"help": "number of new neurons; None: by the size that is due, or 4"},
     )
     activation: Between = field(default="relu", metadata={"help": "the activation of the layer that grows wider"})
     kernel: int = field(
@@ -56,8 +58,11 @@ class Neurons:
         """Return a map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         from torch import nn
 
-        into = parts.linear(site, site.in_features, self.hidden, kernel=self.kernel)
-        out = parts.linear(site, self.hidden, site.out_features, bias=False, kernel=self.kernel)
+        taps = self.kernel**2 if site.kind == "image" else 1
+        each = taps * (site.in_features + site.out_features) + 1
+        hidden = self.hidden or parts.units(site, each, 4, at_least=2 if self.activation == "relu" else 1)
+        into = parts.linear(site, site.in_features, hidden, kernel=self.kernel)
+        out = parts.linear(site, hidden, site.out_features, bias=False, kernel=self.kernel)
         if self.activation == "relu":
             parts.looks_linear_init(into)
         return nn.Sequential(into, parts.activation(self.activation), parts.zero_init(out))

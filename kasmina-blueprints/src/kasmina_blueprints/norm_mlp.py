@@ -29,7 +29,7 @@ class NormMLP:
     hidden: int | None = field(
         default=None,
         validator=validators.optional(validators.ge(1)),
-        metadata={"help": "units between the two maps; None: the input width, at least 16"},
+        metadata={"help": "units between the two maps; None: by the size that is due, or the input width, at least 16"},
     )
 
     def fits(self, site: Site) -> str | None:
@@ -42,7 +42,8 @@ class NormMLP:
         """Return a map from (batch, *site.in_shape) to (batch, *site.out_shape)."""
         from torch import nn
 
-        hidden = self.hidden or max(16, site.in_features)
+        each = site.in_features + 1 + site.out_features
+        hidden = self.hidden or parts.units(site, each, max(16, site.in_features), fixed=2 * site.in_features)
         back = nn.Linear(hidden, site.out_features, bias=False)
         into = nn.Linear(site.in_features, hidden)
         return nn.Sequential(nn.LayerNorm(site.in_features), into, nn.GELU(), parts.zero_init(back))

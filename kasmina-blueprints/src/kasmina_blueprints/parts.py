@@ -56,6 +56,17 @@ def enough_units(blueprint: Any, attribute: Any, hidden: int | None) -> None:
         raise ValueError("'hidden' must be >= 2 with 'relu': a single one may be dead at birth; or take 'gelu'")
 
 
+def units(site: Site, each: int, otherwise: int, at_least: int = 1, fixed: int = 0) -> int:
+    """Return the number of units that make a seed no larger than is due at its site, or `otherwise` where nothing is.
+
+    Args:
+        each: Number of parameters that a unit has.
+        at_least: Smallest number of units.
+        fixed: Number of parameters that are no unit's.
+    """
+    return max(at_least, (site.size - fixed) // each) if site.size else otherwise
+
+
 def activation(name: str) -> nn.Module:
     """Return a new module of the activation called `name`."""
     from torch import nn

@@ -138,7 +138,7 @@ def test_a_seed_lives_its_life_and_the_host_keeps_its_names() -> None:
     assert [event.seed.stage for event in script.told][:3] == [Stage.TRAINING, Stage.BLENDING, Stage.PROBATION]
     assert script.told[-1].seed.stage in (Stage.ACTIVE, Stage.CULLED)
     durations = [after.step - before.step for before, after in zip(script.told, script.told[1:], strict=False)]
-    assert durations[:2] == [BATCHES // 2, BATCHES * 3 // 2]
+    assert durations[:2] == [BATCHES // 2, BATCHES]
     assert loop.growth.parameters == script.seen[-1].parameters
 
 

@@ -55,8 +55,8 @@ class BudgetTracker:
     ) -> None:
         self.budget = budget
         self._sites = sites
-        self._costs: dict[tuple[str, str], Cost] = {}
-        """Costs by site and blueprint, of those only that were asked for."""
+        self._costs: dict[tuple[str, int, str], Cost] = {}
+        """Costs by site, wished size and blueprint, of those only that were asked for."""
         self._weighs = budget.parameters is not None or budget.multiply_adds is not None
         """Whether costs matter; where they do not, nothing is built apart."""
         counted = budget.multiply_adds is not None
@@ -76,14 +76,14 @@ class BudgetTracker:
             _remaining(self.budget.multiply_adds, sum(cost.multiply_adds for cost in costs)),
         )
 
-    def refusal(self, site: str, blueprints: Collection[str], remaining: Remaining) -> str | None:
-        """Return why the best seed of these blueprints may not grow at a site; None if it may."""
+    def refusal(self, site: str, size: int, blueprints: Collection[str], remaining: Remaining) -> str | None:
+        """Return why the best seed of these blueprints, of this wished size, may not grow at a site; None if it may."""
         what = f"{' or '.join(blueprints)} at {site}"
         if remaining.seeds == 0:
             return f"{what} would be one seed more than the {self.budget.seeds} that may live"
         if not self._weighs:
             return None
-        cost = self._largest(site, blueprints)
+        cost = self._largest(site, size, blueprints)
         if remaining.parameters is not None and cost.parameters > remaining.parameters:
             return f"{what} would have {cost.parameters} parameters, and {remaining.parameters} are left"
         if remaining.multiply_adds is not None and cost.multiply_adds > remaining.multiply_adds:
@@ -94,17 +94,17 @@ class BudgetTracker:
 
     def _of(self, seed: Seed) -> Cost:
         names = seed.body.names if isinstance(seed.body, Candidates) else [seed.blueprint]
-        return self._largest(seed.place.site.name, names)
+        return self._largest(seed.place.site.name, seed.place.site.size, names)
 
-    def _largest(self, site: str, blueprints: Collection[str]) -> Cost:
+    def _largest(self, site: str, size: int, blueprints: Collection[str]) -> Cost:
         """Return the larger figures: one blueprint may have more parameters, and another more multiply-adds."""
-        costs = [self._cost(site, blueprint) for blueprint in blueprints]
+        costs = [self._cost(site, size, blueprint) for blueprint in blueprints]
         return Cost(max(cost.parameters for cost in costs), max(cost.multiply_adds for cost in costs))
 
-    def _cost(self, site: str, blueprint: str) -> Cost:
-        key = site, blueprint
+    def _cost(self, site: str, size: int, blueprint: str) -> Cost:
+        key = site, size, blueprint
         if key not in self._costs:
-            self._costs[key] = seed_cost(self._sites[site], self._sites[site].builders[blueprint])
+            self._costs[key] = seed_cost(self._sites[site].sized(size), self._sites[site].builders[blueprint])
         return self._costs[key]
 
 

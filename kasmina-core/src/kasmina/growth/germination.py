@@ -105,7 +105,8 @@ class Germination:
         pending, self.pending = self.pending, None
         if pending is None:
             return
-        site, sample = pending.proposal.site, pending.recorder.samples().get(pending.proposal.site)
+        site, size = pending.proposal.site, self._size(pending.proposal)
+        sample = pending.recorder.samples().get(site)
         first, *alternatives = [one for one in pending.builders.items() for _ in range(self._recipe.candidates)]
         reason = pending.proposal.reason
         if alternatives:
@@ -114,7 +115,7 @@ class Germination:
         def prepare(body: nn.Module, generator: torch.Generator) -> None:
             initialise(self._recipe.init, body, sample, generator)
 
-        self.manager.germinate(site, first[1], first[0], reason, alternatives, prepare)
+        self.manager.germinate(site, first[1], first[0], reason, alternatives, prepare, size)
 
     def forget_refusals(self) -> None:
         """Tell refusals again that were told before."""
@@ -142,9 +143,16 @@ class Germination:
             proposal = structure(state["pending"], Proposal)
             self._queue(proposal, self.manager.places[proposal.site].proposed(proposal.blueprint), state["recorder"])
 
+    def _size(self, proposal: Proposal) -> int:
+        """Return the number of parameters that the proposed seed should have, at most as many as the budget leaves."""
+        left, seeds = self.remaining.parameters, self.manager.seeds.values()
+        living = sum(seed.state.parameters for seed in seeds if seed.state.site == proposal.site)
+        wished = round(proposal.size * (self.manager.places[proposal.site].parameters + living))
+        return wished if left is None else min(wished, left)
+
     def _refuse(self, proposal: Proposal, builders: Builders) -> bool:
         """Return whether a proposal is over the budget, which is told once until some seed changes its stage."""
-        reason = self._budget and self._budget.refusal(proposal.site, builders, self.remaining)
+        reason = self._budget and self._budget.refusal(proposal.site, self._size(proposal), builders, self.remaining)
         if reason and reason not in self._refused:
             self._refused.add(reason)
             clock = self._clock

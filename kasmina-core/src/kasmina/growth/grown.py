@@ -39,7 +39,7 @@ def attach_seeds(state: Mapping[str, Any], sites: Mapping[str, BoundSite]) -> li
     """
     seeds = []
     for record in _grown(state):
-        seed = revive(record, sites[record["_extra_state"]["site"]])
+        seed = revive(record, sites)
         seed.attach()
         seeds.append(seed)
     return seeds

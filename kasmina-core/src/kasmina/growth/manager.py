@@ -87,11 +87,13 @@ class Manager:
         reason: str = "",
         alternatives: Sequence[tuple[str, Build]] = (),
         prepare: Prepare = lambda body, generator: None,
+        size: int = 0,
     ) -> Seed:
         """Return a new seed at `site`, with the module that `build` makes; it trains from the next step on.
 
         With `alternatives`, further blueprints or the same one again, all train side by side, and the seed is the
-        one with which the validation loss is lowest when they have trained.
+        one with which the validation loss is lowest when they have trained. `size` is the number of parameters that it
+        should have, as `Site.size` says.
 
         Raises:
             IllegalTransition: A seed is already growing there.
@@ -102,7 +104,7 @@ class Manager:
             raise IllegalTransition(f"site {site!r} has a seed on its way")
         if alternatives and self._validation is None:
             raise ValueError("candidates are chosen by their validation loss, and this manager was given no validation")
-        place = self.places[site]
+        place = self.places[site].sized(size)
         id = self.last_id + 1
         # Spread by a large odd number, so that neighbouring runs do not share the streams of neighbouring seeds.
         stream = RngStream(place.device, (self._seed * 1_000_003 + id) % 2**63)
@@ -153,7 +155,7 @@ class Manager:
             remove_param_group(self._optimizer, seed)
         self.seeds.clear()
         for record in state["seeds"]:
-            seed = revive(record, self.places[record["_extra_state"]["site"]])
+            seed = revive(record, self.places)
             before(seed.id)
             seed.attach()
             self.seeds[seed.id] = seed

@@ -90,6 +90,7 @@ class Seed(SiteModule):
         return {
             "id": state.id,
             "site": state.site,
+            "size": self.place.site.size,
             "blueprints": self.body.names if isinstance(self.body, Candidates) else [state.blueprint],
             "stage": state.stage.value,
             "steps": self.steps,
@@ -172,17 +173,18 @@ class Seed(SiteModule):
             self.body = Candidates(members, self._runner.zeros())
 
 
-def revive(state: Mapping[str, Any], place: BoundSite) -> Seed:
+def revive(state: Mapping[str, Any], places: Mapping[str, BoundSite]) -> Seed:
     """Return the seed of which this is the `state_dict`, built anew; it is not yet in the host's forward pass.
 
     Args:
         state: Value of `Seed.state_dict`.
-        place: Its site, with the builder of its module, or those of its candidates.
+        places: Sites by name, with the builders of the seed's module, or of its candidates.
 
     Raises:
         KeyError, RuntimeError: The state is of another module than the blueprint builds now.
     """
     facts = state["_extra_state"]
+    place = places[facts["site"]].sized(facts["size"])
     stream = RngStream(place.device, 0)
     with stream.own():
         first, *alternatives = [(name, place.builders[name](place.site)) for name in facts["blueprints"]]

@@ -35,6 +35,12 @@ class Site:
     kind: Kind
     in_shape: tuple[int, ...]
     out_shape: tuple[int, ...]
+    size: int = 0
+    """Number of parameters that a new seed should have here, at most by a blueprint's own rounding.
+
+    As many as there are between the tensor read and the tensor added to, living seeds included, times the `size` of the
+    proposal. It is 0 where nobody has asked, and a blueprint then chooses by the widths alone.
+    """
 
     @property
     def in_features(self) -> int:
@@ -132,6 +138,8 @@ class Proposal:
     reason: str = attrs.field(default="", converter=_plain_text)
     blueprint: str | None = attrs.field(default=None, converter=_plain_text)
     """Name of the blueprint; None leaves the choice to the run, which takes the best of its blueprints."""
+    size: float = attrs.field(default=1.0, validator=validators.gt(0))
+    """Wished number of the seed's parameters, as a share of those that are at the site already: 1 doubles them."""
 
 
 @frozen

@@ -16,7 +16,7 @@ from kasmina.run.device import resolve, settle_threads
 from kasmina.run.folder import Folder
 from kasmina.run.objective import OBJECTIVES, chance_loss, evaluate, evaluate_constant
 from kasmina.run.optimizer import AdamW
-from kasmina.run.options.config import Config
+from kasmina.run.options.config import Config, fit_to_rows
 from kasmina.run.plugin_set import PluginSet, written
 from kasmina.run.preparation import build_host, load
 from kasmina.run.recovery.governor import Governor
@@ -32,8 +32,9 @@ def assemble(config: Config, plugins: PluginSet, folder: Folder, warn: Callable[
         UsageError: Options or data do not fit, or the host alone is over the budget; nothing was left behind.
         PluginError: A task, host or blueprint gave something other than is due.
     """
-    settings = config.settings
-    data, splits = load(plugins.task, config, resolve(settings.device))
+    data, splits = load(plugins.task, config, resolve(config.settings.device))
+    config = fit_to_rows(config, len(splits.train))
+    settings, batch = config.settings, config.settings.batch or 1
     host = build_host(plugins.host, config, data, splits.train.x[:2])
     size = sum(parameter.numel() for parameter in host.parameters())
     settle_threads(size)
@@ -44,7 +45,7 @@ def assemble(config: Config, plugins: PluginSet, folder: Folder, warn: Callable[
         folder=folder.path,
         choices=plugins.names,
         data=describe(data, splits),
-        plan=Plan(config.phases, math.ceil(len(splits.train) / settings.batch), settings.order),
+        plan=Plan(config.phases, math.ceil(len(splits.train) / batch), settings.order),
         seed=settings.seed,
         device=str(splits.device),
         parameters=size,
@@ -62,9 +63,9 @@ def assemble(config: Config, plugins: PluginSet, folder: Folder, warn: Callable[
     budget = BudgetTracker(settings.budget, host, splits.train.x[:1], sites)
     constant = evaluate_constant(objective, splits.train, splits.validation, data.outputs)
     evaluator = Evaluator(validation, info.data.metric, data.target, constant[0])
-    options = GrowthOptions(settings.growth, settings.batch, settings.seed, budget)
+    options = GrowthOptions(settings.growth, batch, settings.seed, budget)
     growth = Growth(host, sites, optimizer, hooks, evaluator, options)
-    most = chance_loss(data.goal, splits.train.y, data.outputs, min(settings.batch, len(splits.train)))
+    most = chance_loss(data.goal, splits.train.y, data.outputs, min(batch, len(splits.train)))
     governor = Governor(settings.governor, most)
     called = RunPlugins(hooks, plugins.states(warn))
     return Training(

@@ -30,7 +30,7 @@ def load(task: Any, config: Config, device: torch.device) -> tuple[Data, Splits]
         raise error_of(task)(f"task {config.task.name!r} gave {type(data).__name__}, due is kasmina.Data")
     splits = prepare(data, config.settings.split_seed, device)
     rows, batch = len(splits.train), config.settings.batch
-    if rows < batch:
+    if batch and rows < batch:
         raise UsageError(
             f"task {config.task.name!r}: {rows} of its {len(data.y)} rows are for training, fewer than a batch of "
             f"{batch}; bring more rows, or take --set batch={max(1, rows // 4)}"

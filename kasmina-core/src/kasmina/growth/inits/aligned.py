@@ -12,6 +12,8 @@ from kasmina.growth.inits.two_layer import Matrix, TwoLayerBody, found
 from kasmina.growth.recorder import SiteSample
 
 CANDIDATES = 64
+MOST = 128
+"""Largest number of neurons that are chosen; no more rows than that are looked at, which tell no more of them apart."""
 SCALE = 1.5
 """Scale of the candidates' weights for activations that treat all scales alike, as ReLU does."""
 SCALES = 1.0, 15.0
@@ -29,7 +31,8 @@ def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator
 
     With Phi (n, candidates) their activations on what the seed reads and G (n, out) the wish -dL/dz, both less what
     the target can make of what it has: greedily the neuron with the largest |phi'G| / (|phi| + .05 of its full
-    length), after which its share is taken off G and off the other neurons, until there are as many as the seed has.
+    length), after which its share is taken off G and off the other neurons, until there are as many as the seed has, or
+    `MOST`: the others are random.
 
     Candidates are uniform within +-scale / sqrt(read), biases too. The scale is `SCALE`, unless the activation makes
     something else of a larger one: then each has a scale of its own, log-uniform within `SCALES`, so that one that
@@ -39,14 +42,18 @@ def apply(body: nn.Module, sample: SiteSample | None, generator: torch.Generator
     ends = found(body)
     rows = measured(ends, sample, generator)
     read = rows.read.shape[1]
-    count = max(CANDIDATES, 2 * ends.hidden)
+    few = min(ends.hidden, MOST)
+    compared = max(CANDIDATES, 2 * few)
+    count = max(compared, ends.hidden)
     drawn = uniform(generator, 1 / read**0.5, count, read + 1) * scales(ends, count, generator)
     weights, biases = drawn[:, :read], drawn[:, read]
     if ends.first.bias is None:
         biases = np.zeros_like(biases)
-    neurons = ends.between(rows.read @ weights.T + biases)
+    neurons = ends.between(rows.read @ weights[:compared].T + biases[:compared])
     # What is left of the neurons sees of the wish only what is left of it too.
-    chosen = pick(rows.left(neurons), rows.wish, lengths(neurons), ends.hidden)
+    chosen = pick(rows.left(neurons), rows.wish, lengths(neurons), few)
+    others = np.setdiff1d(np.arange(count), chosen)
+    chosen = np.concatenate([chosen, others[: ends.hidden - few]])
     ends.set(weights[chosen], biases[chosen], None)
 
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from torch import Tensor, nn
 
 from kasmina.errors import PluginError, UsageError
@@ -62,8 +62,14 @@ class BoundSite:
     """Path to the tensor that a seed adds to, in the output of `target`."""
     calls: int = 1
     """Number of times that one forward pass calls `target`."""
+    parameters: int = 0
+    """Number of parameters of the host's modules from `source` to `target`."""
     builders: Builders = field(factory=dict)
     """Builders of the blueprints that fit the site. If there are several, their seeds compete."""
+
+    def sized(self, size: int) -> BoundSite:
+        """Return the same site for a seed that should have so many parameters."""
+        return evolve(self, site=evolve(self.site, size=size))
 
     def proposed(self, blueprint: str | None) -> Builders:
         """Return the builders that a proposal of this blueprint means; None means all of them.
@@ -166,4 +172,12 @@ def _place(name: str, modules: Mapping[str, nn.Module], probes: Probes) -> Bound
         reads=reads.part,
         gives=gives.part,
         calls=len(probes.first[target].calls),
+        parameters=_parameters_between(split(source)[0] if colon else target, target, modules, probes),
     )
+
+
+def _parameters_between(first: str, last: str, modules: Mapping[str, nn.Module], probes: Probes) -> int:
+    """Return the number of parameters of the modules that the host calls from `first` to `last`, both included."""
+    called = (name for name in probes.first if probes.order(first) <= probes.order(name) <= probes.order(last))
+    inner = {id(p): p.numel() for name in [*called, last] for p in modules[name].parameters()}
+    return sum(inner.values())

@@ -22,10 +22,18 @@ from kasmina.run.options.sources import CHOICES, Raw, layered, typed
 from kasmina.run.recovery.governor import GovernorOptions
 
 PHASES: dict[str, Raw] = {
-    "warm-up": {"epochs": 30, "germinate": False},
-    "adaptation": {"epochs": 200},
-    "consolidation": {"epochs": 70, "germinate": False, "decay": "cosine"},
+    "warm-up": {"epochs": 10, "germinate": False},
+    "adaptation": {"epochs": 170},
+    "consolidation": {"epochs": 120, "germinate": False, "decay": "cosine"},
 }
+
+
+MAX_STEPS = 20_000
+"""Number of training steps that a run of the default phases takes at most."""
+STEPS = 22
+"""Number of steps an epoch that the default batch aims at."""
+BATCHES = 8, 512
+"""Smallest and largest default batch."""
 
 
 @frozen
@@ -66,8 +74,12 @@ class Settings:
     split_seed: int = field(default=0, validator=[validators.ge(0), validators.lt(2**32)])
     """Seed of the split into train, validation and test."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    batch: int = field(default=64, validator=validators.ge(1))
-    learning_rate: float = field(default=0.02, validator=[validators.gt(0), validators.lt(math.inf)])
+    batch: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    """Number of samples in a training step; None is by the number of rows, as `fit_to_rows` says."""
+    max_steps: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    """Largest number of training steps; phases that would take more are shortened in their proportions. None is
+    `MAX_STEPS` where the lengths of the phases are the defaults, and no limit where they were given."""
+    learning_rate: float = field(default=0.015, validator=[validators.gt(0), validators.lt(math.inf)])
     weight_decay: float = field(default=0.02, validator=[validators.ge(0), validators.lt(math.inf)])
     growth: Recipe = field(factory=Recipe)
     checkpoint: CheckpointOptions = field(factory=CheckpointOptions)
@@ -126,6 +138,8 @@ def configure(
         "phases": {name: dict(phase) for name, phase in PHASES.items()},
     }
     raw = layered(start, file, options or {}, sets)
+    if epochs is None and raw["phases"] == PHASES:
+        raw.setdefault("max_steps", MAX_STEPS)
     choices = {kind: _choice(kind, raw.pop(kind, {})) for kind in CHOICES}
     if file and not trust:
         said = typed(options or {}, sets)
@@ -136,6 +150,21 @@ def configure(
     return Config(
         **choices, alternatives=alternatives, loggers=loggers, phases=_rescaled(phases, epochs), settings=settings
     )
+
+
+def fit_to_rows(config: Config, rows: int) -> Config:
+    """Return the options for so many rows of training data: the batch, and the lengths of the phases.
+
+    The default batch is the power of two that comes nearest to `STEPS` steps an epoch, within `BATCHES`, and no larger
+    than the data.
+    """
+    low, high = BATCHES
+    batch = config.settings.batch or min(rows, max(low, min(high, 2 ** round(math.log2(max(1, rows / STEPS))))))
+    epochs, limit = sum(phase.epochs for phase in config.phases), config.settings.max_steps
+    if limit is not None:
+        epochs = min(epochs, max(1, limit // math.ceil(rows / batch)))
+    settings = evolve(config.settings, batch=batch, growth=config.settings.growth.settled(epochs))
+    return evolve(config, settings=settings, phases=_rescaled(config.phases, epochs))
 
 
 def _mapping(where: str, value: object) -> Raw:
