@@ -13,11 +13,15 @@ SHARE = 0.001
 """Share of the lowest validation loss by which a lower one counts as better."""
 
 
+def _share(value: float | None) -> float:
+    return value or 0.0
+
+
 @frozen
 class StopOptions:
     """Options for ending what wins nothing any more."""
 
-    patience: float = field(default=0.0, converter=lambda share: share or 0.0, validator=validators.ge(0))
+    patience: float = field(default=0.0, converter=_share, validator=validators.ge(0))
     """Share of the run's planned epochs after which a phase ends that has had no better validation loss or metric. No
     phase ends while a seed is on its way. 0: every phase has its planned epochs."""
 

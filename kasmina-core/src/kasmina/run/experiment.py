@@ -131,10 +131,10 @@ def conduct(
         if checkpoints.writer.failure and not failure:
             again = f"when that is mended, 'kasmina run --resume {run.info.folder}' goes on"
             status, failure = "failed", KasminaError(f"{checkpoints.writer.failure}; {again}")
-        error = None if failure is None else reason_of(failure)
-        last = measure(run, error)
+        reason = None if failure is None else reason_of(failure)
+        last = measure(run, reason)
         best = take_best(run, checkpoints, bool(failure))
-        summary = summarise(run, Ending(status, checkpoints.spent, last, best, error))
+        summary = summarise(run, Ending(status, checkpoints.spent, last, best, reason))
         finish(run, checkpoints, summary, bool(failure))
     if failure:
         raise failure
