@@ -172,10 +172,13 @@ def lead(manager: Manager) -> None:
 
 def count_flops(flops: FlopMeter, manager: Manager, whole: Whole, rows: Split, candidates: int) -> None:
     """Of the step that comes, on the network that stands for all: measured once for each of its versions."""
-    if not flops.knows(manager.version):
-        with flops.counting(rows.y.shape[1], manager.version):
-            functional.cross_entropy(whole(rows.x[0]), rows.y[0]).backward()
-    flops.rows += rows.y.shape[1] * candidates
+    count = rows.y.shape[1]
+    if flops.version == manager.version:
+        flops.rows += count * candidates
+        return
+    with flops.counted(count, manager.version):
+        functional.cross_entropy(whole(rows.x[0]), rows.y[0]).backward()
+    flops.rows += count * (candidates - 1)
 
 
 def rate(recipe: Recipe, epoch: int) -> float:

@@ -50,7 +50,7 @@ def prepare() -> None:
     def refuse(*_: object) -> None:
         raise UsageError("code of a user's own is not fuzzed")
 
-    plugins.adopt = refuse
+    plugins.load_user_callable = refuse
     known = list(catalog.installed())  # read from the disk once, and not ten times an input
     catalog.installed = lambda: iter(known)
     TREE["growth"] = {field.name: "~" for field in attrs.fields(Recipe)}

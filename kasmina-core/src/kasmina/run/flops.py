@@ -20,7 +20,8 @@ class FlopMeter:
     def __init__(self) -> None:
         self.rows = 0
         """Number of samples that were trained on since the network last changed."""
-        self._version: int | None = None
+        self.version: int | None = None
+        """Version of the network that was counted last."""
         self._per_row = 0.0
         self._before = 0
 
@@ -31,16 +32,16 @@ class FlopMeter:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what has been counted."""
-        return {"rows": self.rows, "version": self._version, "per_row": self._per_row, "before": self._before}
+        return {"rows": self.rows, "version": self.version, "per_row": self._per_row, "before": self._before}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state of `state_dict`."""
-        self.rows, self._version = state["rows"], state["version"]
+        self.rows, self.version = state["rows"], state["version"]
         self._per_row, self._before = state["per_row"], state["before"]
 
     def counted(self, rows: int, version: int) -> AbstractContextManager[None]:
         """Return a context for the forward and backward pass of `rows` samples by this version of the network."""
-        if version != self._version:
+        if version != self.version:
             return self._first(rows, version)
         self.rows += rows
         return _NOTHING
@@ -50,4 +51,4 @@ class FlopMeter:
         with FlopCounter() as counter:
             yield
         self._before, self.rows = self.total, rows
-        self._version, self._per_row = version, counter.total / rows
+        self.version, self._per_row = version, counter.total / rows
