@@ -22,6 +22,7 @@ COMMANDS = [
     ["run", "--resume", "stopped"],
     ["evaluate", "first"],
     ["export", "first"],
+    ["compare", "--epochs", "3", "--repeat", "1", "--controllers", "never", "--device", "cpu"],
     ["new", "blueprint", "sine"],
     ["check", "blueprint", "bottleneck"],
 ]

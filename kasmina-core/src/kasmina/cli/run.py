@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kasmina.cli import common
-from kasmina.plugins.catalog import defaults, find
+from kasmina.cli import common, run_options
+from kasmina.plugins.catalog import find
 from kasmina.plugins.user_code import is_user_code
 
 if TYPE_CHECKING:
@@ -20,71 +20,35 @@ if TYPE_CHECKING:
     from kasmina.run.options.config import Config
 
 
-def default_of(kind: str) -> str:
-    """Return the part of a help text that names the default."""
-    return f" [default: {', '.join(names)}]" if (names := defaults(kind)) else ""
-
-
-def once(context: click.Context, option: click.Parameter, words: tuple[str, ...]) -> str | None:
-    """Return the value of an option that may be given only once; click would silently take the last one."""
-    if len(words) > 1:
-        raise click.BadParameter(f"is given {len(words)} times, and a run has one", context, option)
-    return words[0] if words else None
-
-
 @click.command()
-@click.option(
-    "--task",
-    metavar="NAME",
-    multiple=True,
-    callback=once,
-    help=f"Task to learn, or MODULE:CALLABLE for your own.{default_of('task')}",
-)
-@click.option(
-    "--host",
-    metavar="NAME",
-    multiple=True,
-    callback=once,
-    help=f"Network to grow, or MODULE:CALLABLE for your own.{default_of('host')}",
-)
+@run_options.task
+@run_options.host
 @click.option(
     "--controller",
     metavar="NAME",
     multiple=True,
-    callback=once,
-    help=f"Controller that decides where and when to grow.{default_of('controller')}",
+    callback=run_options.once,
+    help=f"Controller that decides where and when to grow.{run_options.default_of('controller')}",
 )
+@run_options.blueprints
 @click.option(
-    "--blueprint",
-    "blueprints",
+    "--logger",
+    "loggers",
     metavar="NAME",
     multiple=True,
-    help=f"Blueprint of seeds; several compete at each germination.{default_of('blueprint')}",
-)
-@click.option(
-    "--logger", "loggers", metavar="NAME", multiple=True, help=f"Another logger; repeatable.{default_of('logger')}"
+    help=f"Another logger; repeatable.{run_options.default_of('logger')}",
 )
 @click.option("--no-logger", "silenced", metavar="NAME", multiple=True, help="Logger to leave out; repeatable.")
-@click.option(
-    "--site",
-    "sites",
-    metavar="PATTERN",
-    multiple=True,
-    help="Pattern of sites where seeds may grow: M, or A:B; repeatable.",
-)
-@click.option("--epochs", type=click.IntRange(min=1), help="Total number of epochs; the phases keep their proportions.")
+@run_options.sites
+@run_options.epochs
 @click.option("--seed", type=click.IntRange(min=0), help="Random seed. [default: 0]")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]), help="[default: auto]")
+@run_options.device
 @click.option(
     "--resume", metavar="RUN", type=click.Path(path_type=Path), help="Continue a run that was stopped or killed."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to make for the run. [default: runs/TASK-N]")
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="YAML file of options, such as the config.yaml of a run."
-)
-@click.option(
-    "--set", "sets", metavar="KEY=VALUE", multiple=True, help="Any option, such as host.hidden=8; repeatable."
-)
+@run_options.config
+@run_options.sets
 @click.option("--trust", is_flag=True, help="Run the code that the file of --config or --resume names.")
 @click.option("--profile", is_flag=True, help="Profile each phase; takes about a second.")
 @click.option(
@@ -121,8 +85,7 @@ def run(
 
     if resume:
         refuse_other_options(click.get_current_context())
-    said = {name: value for name, value in options.items() if value not in (None, ())}
-    said |= {"blueprint": blueprints[0], "alternatives": list(blueprints[1:])} if blueprints else {}
+    said = run_options.typed(options, blueprints)
     said["loggers"] = {name: {} for name in loggers} | {find("logger", name).name: False for name in silenced}
     over = resume is not None and Folder.old(resume).finished
     # What loggers print must not be mixed with the document.

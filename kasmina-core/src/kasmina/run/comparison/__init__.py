@@ -1,0 +1,1 @@
+"""Comparison of controllers and static hosts on one task, over several seeds."""
