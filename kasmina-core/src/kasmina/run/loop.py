@@ -12,7 +12,7 @@ from kasmina.growth.health import gradients_finite
 from kasmina.records import Observation, Phase, Stage
 from kasmina.run import seeding
 from kasmina.run.objective import evaluate
-from kasmina.run.recovery.attribution import faults
+from kasmina.run.recovery.attribution import Faults
 from kasmina.run.recovery.governor import TrainingFault
 from kasmina.run.report import report_epoch, report_growth
 from kasmina.run.training import Stopped, Training
@@ -69,7 +69,7 @@ def train_epoch(run: Training) -> None:
     heard = run.plugins.hooks.implements("on_step_end")
     with run.callback.steps():
         for number, index in enumerate(batches[done:], done + 1):
-            with faults(run, f"in step {run.growth.step + 1}", retry=partial(try_step, run, index)):
+            with Faults(run, f"in step {run.growth.step + 1}", retry=partial(try_step, run, index)):
                 step(run, index)
             if heard:
                 run.plugins.hooks.on_step_end(step=run.growth.step)
@@ -123,7 +123,7 @@ def observe(run: Training, epochs_left: int) -> Observation:
     Raises:
         TrainingFault: The validation loss is not finite or cannot be had, or the epoch's losses were too large.
     """
-    with faults(run, f"after step {run.growth.step}", retry=partial(try_validation, run)):
+    with Faults(run, f"after step {run.growth.step}", retry=partial(try_validation, run)):
         observation = run.growth.observe(epochs_left)
         check_validation(observation.validation_loss)
         run.governor.check_epoch(observation.train_loss)
