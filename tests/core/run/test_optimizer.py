@@ -96,3 +96,21 @@ def test_hooks_around_a_step_are_called(both: Optimizers) -> None:
     ours.register_step_post_hook(lambda *_: told.append("after"))
     step(ours)
     assert told == ["before", "after"]
+
+
+def test_a_profile_sees_each_step(both: Optimizers) -> None:
+    ours, _ = both
+    step(ours)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        step(ours)
+        step(ours)
+    assert [event.name for event in profiler.events() or []].count("Optimizer.step#AdamW.step") == 2
+
+
+def test_gradients_can_be_set_to_zero(both: Optimizers) -> None:
+    ours, _ = both
+    step(ours)
+    ours.zero_grad(set_to_none=False)
+    assert all(p.grad is not None and not p.grad.any() for p in parameters(ours))
+    ours.zero_grad()
+    assert all(p.grad is None for p in parameters(ours))
