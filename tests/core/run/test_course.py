@@ -98,7 +98,11 @@ def test_the_host_alone_is_that_of_the_end_of_the_warm_up() -> None:
 
 
 def test_a_run_that_ends_early_and_was_stopped_ends_with_the_same_bits(tmp_path: Path) -> None:
-    options = {"stop": {"patience": 0.2}, "learning_rate": 0.3, "seeds": {2: "inner.layers.0:inner.layers.1"}}
+    options: dict[str, Any] = {
+        "stop": {"patience": 0.2},
+        "learning_rate": 0.3,
+        "seeds": {2: "inner.layers.0:inner.layers.1"},
+    }
     whole = suffer(tmp_path / "whole", epochs=30, **options)
     epochs = whole.summary["epochs"]
     assert 8 < epochs < 30 and whole.summary["phases"][-1]["ended"] in str(whole.summary)
