@@ -56,7 +56,7 @@ def test_every_option_is_a_parameter(tracked: Tracked) -> None:
     config = yaml.safe_load((tracked.run / "config.yaml").read_text())
     found = tracked.found.data.params
     assert found == parameters(config)
-    assert (found["host.hidden"], found["phases.warm-up.epochs"], found["loggers.jsonl"]) == ("3", "2", "{}")
+    assert (found["host.hidden"], found["phases.warm-up.epochs"], found["loggers.jsonl"]) == ("3", "1", "{}")
 
 
 def test_every_metric_of_every_epoch_is_there_once(tracked: Tracked) -> None:
