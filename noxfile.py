@@ -180,7 +180,7 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What Kasmina costs, as ratios; not part of the default run, because timing needs a quiet machine."""
+    """Measures what Kasmina costs, as ratios; no part of the default run, because timing needs a quiet machine."""
     prepare(session, ALL, *TEST, *TRACKING)
     session.run("pytest", "tests/benchmarks", "-s", *session.posargs)
 

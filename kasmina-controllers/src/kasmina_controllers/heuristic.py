@@ -70,11 +70,11 @@ class Heuristic:
     All is measured by the validation loss, in shares of the loss of a constant predictor. Training pays as long as the
     loss falls by `price` within `patience` epochs. A seed is as large as what is at its site already. It pays if the
     loss has fallen by `price` for each doubling of the network's parameters since it germinated, and would be higher
-    without it; otherwise it is culled. The next seed is then twice as large, because less
-    than it takes may win nothing at all. After `tries` culls in a row nothing germinates until training alone has won
-    `price` again. Nothing germinates either while a seed is on its way, or once the target is reached or less than
-    `price` is left to win. Where a seed was over the budget, none is proposed until more is left; the next site is
-    proposed at once.
+    without it; otherwise it is culled. The next seed is then three times as large as what is at its site, and seven
+    times after another cull, because less than it takes may win nothing at all. After `tries` culls in a row nothing
+    germinates until the loss has fallen by `price` again. Nothing germinates either while a seed is on its way, or once
+    the target is reached or less than `price` is left to win. Where a seed was over the budget, none is proposed until
+    more is left; the next site is proposed at once.
     """
 
     price: float = field(
